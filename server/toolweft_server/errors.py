@@ -1,0 +1,50 @@
+"""Everything the server raises on purpose. Each type names the boundary that failed.
+
+    ToolweftError
+    ├── ConfigError        the configuration, a pattern, an environment variable it names
+    ├── StoreError         the database file: locked, read-only, full, corrupt, newer than the code
+    ├── UpstreamError      a person's server or service: not found, not starting, gone, garbled
+    ├── SandboxError       the place where programs run could not do its work (never: the program failed)
+    ├── LibraryError       a saved function: unknown, refused, broken folder
+    └── IndexFolderError   an index folder that cannot be read
+
+What the model can fix is data in a result (`toolweft_catalog.call.Failure`, `wire.Error`) and not in this tree.
+The message says what happened, with which value, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class ToolweftError(Exception):
+    """Base of all. `str(error)` is fit to show to a person: no secrets, one to three sentences."""
+
+
+class ConfigError(ToolweftError):
+    pass
+
+
+class StoreError(ToolweftError):
+    pass
+
+
+class UpstreamError(ToolweftError):
+    """A server or service behind us.
+
+    `cause` is one word for tables: not_found, no_start, hangs, gone, protocol, auth, network, spec, import.
+    """
+
+    def __init__(self, server: str, cause: str, message: str, *, fix: str = "") -> None:
+        super().__init__(f"{server}: {message}" + (f" {fix}" if fix else ""))
+        self.server, self.cause, self.message, self.fix = server, cause, message, fix
+
+
+class SandboxError(ToolweftError):
+    pass
+
+
+class LibraryError(ToolweftError):
+    pass
+
+
+class IndexFolderError(ToolweftError):
+    pass

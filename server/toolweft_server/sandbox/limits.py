@@ -1,0 +1,48 @@
+"""The limits of a program, named, with the reason for each default. All are configurable and reported when hit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds."""
+
+    wall: float = 30.0
+    """Active time of one run: hosts show a spinner for about half a minute before people worry."""
+    total: float = 900.0
+    """One run including all waiting for tools and people; ends a program that waits for ever."""
+    cpu: float = 30.0
+    """Processor time of one run; never stops counting."""
+    session_cpu: int = 300
+    """Processor time of a session's process, enforced by the kernel even if the parent is gone."""
+    memory: int = 512 * MIB
+    """Address space: numpy and pandas load within it, a runaway list does not take the laptop down."""
+    file_size: int = 64 * MIB
+    disk: int = 64 * MIB
+    open_files: int = 64
+    threads: int = 64
+    stdout: int = 256 * KIB
+    """Kept of stdout, and again of stderr; sixteen times as much ends the program (a print loop, not a report)."""
+    value: int = MIB
+    """JSON of the result; a bigger or unserialisable one comes back as its `repr`."""
+    value_repr: int = 200_000
+    error: int = 20_000
+    frame: int = 4 * MIB
+    arguments: int = MIB
+    result: int = 4 * MIB
+    pending_calls: int = 32
+    """Calls in flight from one program; more wait in the pipe (back-pressure), they are not refused."""
+    calls: int = 1000
+    code: int = 200_000
+    sessions: int = 16
+    idle: float = 900.0
+    """A session nobody used for this long is closed."""
+
+    @classmethod
+    def names(cls) -> frozenset[str]:
+        return frozenset(each.name for each in fields(cls))
