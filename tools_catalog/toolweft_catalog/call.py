@@ -21,7 +21,7 @@ class Blob:
     data: bytes
 
 
-Value: TypeAlias = "None | bool | int | float | str | list[Value] | dict[str, Value] | Blob"
+Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | Blob | None"
 """A JSON value in which any leaf may be a `Blob`."""
 
 Progress: TypeAlias = Callable[[float, float | None, str | None], Awaitable[None]]

@@ -6,6 +6,7 @@ some tens of megabytes and not a gigabyte. Searching is the index's business; id
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,6 +49,7 @@ class Catalog:
 
     Raises:
         ValueError: Two cards share an id.
+
     """
 
     __slots__ = ("__dict__", "_by_id", "_load")
@@ -57,14 +59,15 @@ class Catalog:
         self._by_id = {entry.id: entry for entry in ordered}
         self._load = load
         if len(self._by_id) != len(ordered):
-            twice = next(a.id for a, b in zip(ordered, ordered[1:], strict=False) if a.id == b.id)
+            twice = next(a.id for a, b in itertools.pairwise(ordered) if a.id == b.id)
             raise ValueError(f"two tools have the id {twice!r}; give ids with names.assign")
 
     @classmethod
     def of(cls, tools: Iterable[Tool]) -> Catalog:
         """A catalogue that holds its tools in memory."""
-        kept = {tool.id: tool for tool in (tools := tuple(tools))}
-        return cls((card(tool) for tool in tools), lambda ids: [kept[each] for each in ids])
+        held = tuple(tools)
+        kept = {tool.id: tool for tool in held}
+        return cls((card(tool) for tool in held), lambda ids: [kept[each] for each in ids])
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -87,6 +90,7 @@ class Catalog:
 
         Raises:
             KeyError: No such id.
+
         """
         return self.tools([tool_id])[0]
 
@@ -95,6 +99,7 @@ class Catalog:
 
         Raises:
             KeyError: No such id.
+
         """
         for each in ids:
             self._by_id[each]

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 from toolweft_catalog.call import Result, Value
 from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import Error
+
 from toolweft_server.sandbox.limits import Limits
 
 
@@ -97,6 +98,7 @@ class Session(Protocol):
 
         Raises:
             SandboxError: No process could be had; nothing ran.
+
         """
         ...
 
@@ -124,4 +126,3 @@ class Sandbox(Protocol):
     async def self_check(self) -> Sequence[Finding]: ...
 
     async def aclose(self) -> None: ...
-

@@ -39,6 +39,7 @@ class Upstream(Protocol):
 
         Raises:
             UpstreamError: It cannot be reached, with cause and fix.
+
         """
         ...
 
