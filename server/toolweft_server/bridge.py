@@ -1,0 +1,94 @@
+"""`Bridge`: what a running program reaches of the outside, and nothing else.
+
+It turns a program's `(name, args, kwargs)` into a bound `Call` and sends it down the chain policy → ledger → gateway.
+It validates; it does not decide (policy), remember (ledger) or connect (upstream).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from toolweft_catalog import signature
+from toolweft_catalog.call import Call, Caller, Failure, Progress, Result
+from toolweft_catalog.catalog import Catalog
+from toolweft_catalog.tool import Json, Tool
+
+from toolweft_server.sandbox.base import SavedSource
+
+
+class Functions(Protocol):
+    """The part of the function library that a program can reach."""
+
+    async def source(self, name: str, version: int | None) -> SavedSource | str: ...
+
+
+@dataclass
+class Bridge:
+    """One program's `sandbox.Host`."""
+
+    catalog: Callable[[], Catalog]
+    """The catalogue of the moment: a tool added while the program runs can be called."""
+    load: Callable[[str], Awaitable[Tool]]
+    caller: Caller
+    functions: Functions
+    execution: str
+    owner: str = "local"
+    progress: Progress | None = None
+    observe: Callable[[Tool, Result], Awaitable[None]] | None = None
+    """Told of each result that came from outside, for shapes and for the link between requests and calls."""
+    wanted: list[str] = field(default_factory=list)
+    """Names that the program asked to save."""
+    used: set[tuple[str, int]] = field(default_factory=set)
+    """Saved functions that the program fetched."""
+
+    async def call(self, tool: str, args: Sequence[Json], kwargs: Mapping[str, Json]) -> Result:
+        found = await self._tool(tool)
+        if isinstance(found, Failure):
+            return Result(failure=found)
+        bound = signature.bind(found, args, kwargs)
+        if isinstance(bound, Failure):
+            return Result(failure=bound)
+        call = Call(found, bound, execution=self.execution, owner=self.owner, progress=self.progress)
+        result = await self.caller(call)
+        if self.observe is not None and not result.replayed:
+            await self.observe(found, result)
+        return result
+
+    async def describe(self, tool: str) -> str | None:
+        found = await self._tool(tool)
+        return None if isinstance(found, Failure) else signature.stub(found, detail="full")
+
+    async def function(self, name: str, version: int | None) -> SavedSource | str:
+        answer = await self.functions.source(name, version)
+        if isinstance(answer, SavedSource):
+            self.used.add((answer.name, answer.version))
+        return answer
+
+    async def save(self, name: str) -> Json:
+        if not name.isidentifier() or name.startswith("__"):
+            return f"{name[:60]!r} is not a function's name"
+        if name not in self.wanted:
+            self.wanted.append(name)
+        return f"{name} will be saved when this program has ended without an error"
+
+    async def _tool(self, name: str) -> Tool | Failure:
+        catalog = self.catalog()
+        if name in catalog:
+            return await self.load(name)
+        return Failure("unknown_tool", unknown(name, catalog), sent=False)
+
+
+def unknown(name: str, catalog: Catalog) -> str:
+    """What to say of a tool that does not exist: the nearest ones that do. Cost is that of one server's names."""
+    server, _, tool = name[:200].partition(".")
+    if server not in catalog.servers:
+        near = difflib.get_close_matches(server, catalog.servers, n=3, cutoff=0.5)
+        there = f"servers with a similar name: {', '.join(near)}" if near else "find_tools lists what there is"
+        same = [card.id for card in catalog.named(tool)][:3]
+        return f"there is no server {server!r}; " + (f"{tool!r} exists as {', '.join(same)}" if same else there)
+    names = [card.id.partition(".")[2] for card in catalog if card.id.startswith(server + ".")]
+    near = difflib.get_close_matches(tool, names, n=3, cutoff=0.4) or sorted(names)[:3]
+    return f"{server!r} has no tool {tool!r}; nearest: {', '.join(f'{server}.{each}' for each in near)}"

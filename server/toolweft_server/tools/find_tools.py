@@ -1,0 +1,171 @@
+"""`find_tools`: the person's words in, Python stubs out, within a token budget that never drops the only match."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+from toolweft_catalog import signature
+from toolweft_catalog.names import RESERVED
+from toolweft_catalog.shape import Shape
+from toolweft_catalog.tool import Tool
+from toolweft_catalog.wire import FoundTool, FoundTools, IndexName
+
+from toolweft_server.index.base import Hit, Matches
+
+SIGNATURE_BUDGET = 1_300
+"""Characters of text. English and Python stubs run at 3.3 to 3.8 characters a token (o200k_base): 400 tokens at most."""
+FULL_BUDGET = 8_000
+"""`detail="full"` is asked for a few chosen tools, so whole schemas may take about 2,400 tokens."""
+ALSO = 12
+"""Names listed of matches that did not fit or were not asked for."""
+STRUCTURED_CALL = 300
+"""Characters of `call` in the structured answer; the text beside it has its own budget."""
+
+
+class Arguments(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    query: str = Field(max_length=20_000)
+    limit: int = Field(default=5, ge=1, le=50)
+    server: str | None = None
+    detail: Literal["signature", "full"] = "signature"
+
+
+class Finding(Protocol):
+    """What this tool needs from the running server."""
+
+    index_name: IndexName
+
+    async def search(self, query: str, limit: int, *, server: str | None) -> Matches: ...
+
+    async def tools(self, ids: Sequence[str]) -> Sequence[Tool]: ...
+
+    async def shapes(self, tools: Sequence[Tool]) -> Mapping[str, Shape]:
+        """Observed result shapes by tool digest."""
+        ...
+
+    def size(self) -> int: ...
+
+    def servers(self) -> Sequence[str]: ...
+
+    async def settled(self) -> str | None:
+        """Waits, briefly, for tools still being read; a sentence names the servers that are not read yet."""
+        ...
+
+    async def asked(self, query: str, shown: Sequence[str]) -> None:
+        """Notes the request for later learning."""
+        ...
+
+
+class Answer(NamedTuple):
+    found: FoundTools
+    text: str
+
+
+async def find_tools(arguments: Arguments, server: Finding) -> Answer:
+    """Answers one request. Never empty-handed: without a match it says so and names the nearest tools."""
+    note = await server.settled()
+    scope, complaint = _scope(arguments.server, server.servers())
+    if complaint:
+        note = f"{complaint} {note or ''}".strip()
+    matches = await server.search(arguments.query, arguments.limit + ALSO, server=scope)
+    hits, more = matches.hits[: arguments.limit], matches.hits[arguments.limit :]
+    tools = await server.tools([hit.tool for hit in hits])
+    shapes = await server.shapes(tools)
+    if not hits:
+        note = f"{_nothing(arguments.query, matches, server.size())} {note or ''}".strip()
+    shown, blocks = _fit(tools, shapes, detail=arguments.detail)
+    also = [hit.tool for hit in (*hits[shown:], *more)][:ALSO] or matches.nearest[:ALSO]
+    found = FoundTools(
+        tools=[_entry(hit, tool, shapes.get(tool.digest)) for hit, tool in zip(hits, tools, strict=True)],
+        also=also,
+        total=matches.total,
+        catalogue=server.size(),
+        index=server.index_name,
+        note=note,
+    )
+    await server.asked(arguments.query, [tool.id for tool in tools])
+    return Answer(found, _text(blocks, found, shown))
+
+
+def call_name(tool_id: str) -> str:
+    """The form that works in a program: bare where the server's name shadows nothing, else under `tools`."""
+    server = tool_id.split(".", 1)[0]
+    if server == "functions":
+        return tool_id
+    taken = (
+        keyword.iskeyword(server)
+        or server in RESERVED
+        or hasattr(builtins, server)
+        or server in sys.stdlib_module_names
+    )
+    return f"tools.{tool_id}" if taken else tool_id
+
+
+def _scope(wanted: str | None, servers: Sequence[str]) -> tuple[str | None, str | None]:
+    """The server's identifier for the name the model used; a sentence when there is none of that name."""
+    if not wanted:
+        return None, None
+    from toolweft_catalog.names import identifier
+
+    folded = {each.lower(): each for each in servers}
+    found = folded.get(wanted.lower()) or folded.get(identifier(wanted).lower())
+    if found:
+        return found, None
+    import difflib
+
+    near = difflib.get_close_matches(wanted.lower(), list(folded), n=3) or list(folded)[:3]
+    return None, f"There is no server {wanted[:60]!r} (nearest: {', '.join(folded[n] for n in near)}); searched all."
+
+
+def _nothing(query: str, matches: Matches, size: int) -> str:
+    if not query.strip():
+        return "The query is empty: say what the tool should do, or its name."
+    nearest = f" Nearest names: {', '.join(matches.nearest[:5])}." if matches.nearest else ""
+    return f"No tool among {size} matches {' '.join(query.split())[:80]!r}.{nearest}"
+
+
+def _entry(hit: Hit, tool: Tool, shape: Shape | None) -> FoundTool:
+    call = signature.call_line(tool, call_name=call_name(tool.id), shape=shape, limit=STRUCTURED_CALL)
+    return FoundTool(
+        id=tool.id, call=call, summary=tool.summary, origin=tool.origin, score=round(hit.score, 3), why=list(hit.why)
+    )
+
+
+def _fit(
+    tools: Sequence[Tool], shapes: Mapping[str, Shape], *, detail: Literal["signature", "full"]
+) -> tuple[int, list[str]]:
+    """Blocks of text for as many tools as fit; the first always does, cut if it must be."""
+    budget = SIGNATURE_BUDGET if detail == "signature" else FULL_BUDGET
+    blocks: list[str] = []
+    for tool in tools:
+        block = _block(tool, shapes.get(tool.digest), detail)
+        if len(block) > budget:
+            if blocks:
+                break
+            block = block[: budget - 1] + "…"
+        blocks.append(block)
+        budget -= len(block) + 1
+    return len(blocks), blocks
+
+
+def _block(tool: Tool, shape: Shape | None, detail: Literal["signature", "full"]) -> str:
+    name = call_name(tool.id)
+    if detail == "full":
+        return signature.stub(tool, detail="full", call_name=name, shape=shape)
+    return f"{signature.call_line(tool, call_name=name, shape=shape, limit=240)}\n    {tool.summary}".rstrip()
+
+
+def _text(blocks: Sequence[str], found: FoundTools, shown: int) -> str:
+    parts = [found.note] if found.note else []
+    if shown:
+        parts.append(f"{shown} of {found.total} matches among {found.catalogue} tools:")
+    parts += blocks
+    if found.also:
+        parts.append(("Also: " if shown else "Nearest: ") + ", ".join(found.also))
+    return "\n".join(parts)

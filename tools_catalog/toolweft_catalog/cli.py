@@ -1,0 +1,119 @@
+"""`toolweft`: the dispatcher. It loads the one subcommand asked for, so that `serve` imports nothing it does not need.
+
+A subcommand is a module named by an entry point in the group `toolweft.commands`. It offers
+`add(parser)`, which declares its arguments, and `run(args) -> int`, which does the work and returns the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Protocol
+
+GROUP = "toolweft.commands"
+
+SUMMARIES = {
+    "serve": "run the MCP server (over stdio, or --http)",
+    "connect": "print the block that connects a host to toolweft",
+    "doctor": "say what works, what does not, and how to mend it",
+    "find": "find tools for a request",
+    "run": "run a program against your tools",
+    "ask": "let the agent solve a task",
+    "functions": "list, show, export, import and remove saved functions",
+    "index": "the search index: status, rebuild",
+    "ingest": "read a tool catalogue from a file into the store",
+    "purge": "delete old executions and their output",
+    "trace": "show what an agent run did",
+    "completion": "print a completion script for bash, zsh or fish",
+}
+"""Shown by `--help` without loading a command. A test compares it with the entry points."""
+
+
+class Command(Protocol):
+    """What a subcommand's module offers."""
+
+    def add(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        from toolweft_catalog import __version__
+
+        print(f"toolweft {__version__}")
+        return 0
+    if words[0] == "completion":
+        from toolweft_catalog import completion
+
+        return _run(completion, words)
+    entry = _entry(words[0])
+    if entry is None:
+        import difflib
+
+        near = difflib.get_close_matches(words[0], SUMMARIES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "see toolweft --help"
+        print(f"toolweft: there is no command {words[0]!r}; {hint}", file=sys.stderr)
+        return 2
+    return _run(entry.load(), words)
+
+
+def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"toolweft {name}", description=SUMMARIES.get(name), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    command.add(parser)
+    return parser
+
+
+def _run(command: Command, words: Sequence[str]) -> int:
+    args = parser_of(words[0], command).parse_args(words[1:])
+    try:
+        return command.run(args)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) went away: not a failure. Nothing more may be written, not even by the interpreter.
+        sys.stdout = open("/dev/null", "w", encoding="utf-8") if sys.platform != "win32" else sys.stderr  # noqa: SIM115
+        return 0
+
+
+def _entry(name: str) -> metadata.EntryPoint | None:
+    """Our own distribution first: reading every installed one costs the handshake tens of milliseconds."""
+    try:
+        own = metadata.distribution("toolweft").entry_points
+    except metadata.PackageNotFoundError:
+        own = metadata.EntryPoints()
+    for points in (own, *([] if name in SUMMARIES else [metadata.entry_points()])):
+        for point in points:
+            if point.group == GROUP and point.name == name:
+                return point
+    return None
+
+
+def overview() -> str:
+    width = max(map(len, SUMMARIES))
+    rows = "\n".join(f"  {name:<{width}}  {text}" for name, text in SUMMARIES.items())
+    return (
+        "usage: toolweft COMMAND [options]\n\n"
+        "One MCP server in front of all your tools, and the agent that uses it.\n\n"
+        f"{rows}\n\n"
+        "Every command takes --help; most take --config PATH and --json.\n\n"
+        "examples:\n"
+        "  toolweft connect --print claude-code\n"
+        "  toolweft doctor\n"
+        '  toolweft find "create an issue"\n'
+        "  echo 'tools.time.get_current_time(timezone=\"UTC\")' | toolweft run -\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
