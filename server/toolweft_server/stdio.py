@@ -41,6 +41,7 @@ async def stdio() -> AsyncIterator[Streams]:
     outgoing, from_server = anyio.create_memory_object_stream[SessionMessage](0)
     to_host, lines = anyio.create_memory_object_stream[bytes](64)
     token = anyio.lowlevel.current_token()
+    collected, written = anyio.Event(), anyio.Event()
     raw_in, raw = anyio.create_memory_object_stream[bytes | None](16)
 
     def read() -> None:
@@ -64,12 +65,16 @@ async def stdio() -> AsyncIterator[Streams]:
         async with from_server:
             async for message in from_server:
                 await to_host.send(encode(message))
+        collected.set()
 
     async def write() -> None:
         limiter = anyio.CapacityLimiter(1)
-        with suppress(BrokenPipeError, OSError):
+        with suppress(OSError):
             async for line in lines:
+                if not line:
+                    break
                 await anyio.to_thread.run_sync(_write_all, sink, line, limiter=limiter, abandon_on_cancel=True)
+        written.set()
 
     async with anyio.create_task_group() as tasks:
         threading.Thread(target=read, name="stdin", daemon=True).start()
@@ -79,11 +84,12 @@ async def stdio() -> AsyncIterator[Streams]:
         try:
             yield incoming, outgoing
         finally:
+            # What was accepted is still written: closing ends `collect`, the empty line ends `write`.
             outgoing.close()
             with anyio.move_on_after(1, shield=True):
-                while lines.statistics().current_buffer_used:
-                    await anyio.sleep(0.005)
-                await anyio.lowlevel.checkpoint()
+                await collected.wait()
+                await to_host.send(b"")
+                await written.wait()
             tasks.cancel_scope.cancel()
 
 

@@ -18,7 +18,7 @@ from toolweft_catalog.wire import FoundTool, FoundTools, IndexName
 from toolweft_server.index.base import Hit, Matches
 
 SIGNATURE_BUDGET = 1_300
-"""Characters of text. English and Python stubs run at 3.3 to 3.8 characters a token (o200k_base): 400 tokens at most."""
+"""Characters of text: English and Python stubs run at 3.3 to 3.8 a token (o200k_base), so 400 tokens at most."""
 FULL_BUDGET = 8_000
 """`detail="full"` is asked for a few chosen tools, so whole schemas may take about 2,400 tokens."""
 ALSO = 12

@@ -1,0 +1,52 @@
+# `make demo` and `make test` are all a newcomer needs; both make the environment first. See CONTRIBUTING.md.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+N ?=
+
+.PHONY: help demo test test-core check soak fuzz bench clean
+
+help:
+	@echo "make demo       the main job, end to end, on real MCP servers; no key needed"
+	@echo "make test       the whole suite"
+	@echo "make test-core  the suite without torch"
+	@echo "make check      lint, types, import contracts"
+	@echo "make bench      benchmarks/ (N=name for one)      make soak / make fuzz   long runs (N=count)"
+
+# The plain product: what `pip install toolweft` gives, and the MCP servers that the demo connects.
+$(VENV)/.demo: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("toolweft needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . bpe-openai mcp-server-git mcp-server-time
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt requirements.txt $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+demo: $(VENV)/.demo
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/.dev
+	PYTHONWARNDEFAULTENCODING=1 $(BIN)/python -m pytest
+
+test-core: $(VENV)/.dev
+	PYTHONWARNDEFAULTENCODING=1 $(BIN)/python -m pytest -m "not torch"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m pytest -m soak --soak=$(or $(N),200) --timeout=3600
+
+fuzz: $(VENV)/.dev
+	FUZZ_EXAMPLES=$(or $(N),100000) $(BIN)/python -m pytest -m fuzz --timeout=3600
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks $(N)
+
+clean:
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

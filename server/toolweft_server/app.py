@@ -1,0 +1,368 @@
+"""The composition root: the only file that names concrete classes. It joins what must not know of one another.
+
+`App` is the open server behind the protocol; `runtime.Lazy` opens one when it is first needed. Read `App.open` to
+see the whole product in one screen.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+from toolweft_catalog import bundled, shape
+from toolweft_catalog.call import Caller, Progress, Result
+from toolweft_catalog.catalog import Catalog, Delta
+from toolweft_catalog.shape import Shape
+from toolweft_catalog.tool import Json, Tool, digest
+from toolweft_catalog.wire import Execution, FunctionCard, IndexName, SavedFunction, SessionState
+
+from toolweft_server.bridge import Bridge
+from toolweft_server.config import SERVER_LIMITS, Config, Entry, McpEntry, OpenApiEntry, PythonEntry
+from toolweft_server.errors import IndexFolderError, ToolweftError
+from toolweft_server.executions import Executions, Request
+from toolweft_server.index.base import Matches, ToolIndex
+from toolweft_server.index.lexical import LexicalIndex, fingerprint
+from toolweft_server.ledger import Ledger, Recorder
+from toolweft_server.library.store import FunctionStore
+from toolweft_server.live import LiveCatalog
+from toolweft_server.resources import Content
+from toolweft_server.sandbox.backends.local import LocalProcess
+from toolweft_server.sandbox.base import FileOut, Outcome, Program, Sandbox, SavedSource
+from toolweft_server.sandbox.limits import Limits
+from toolweft_server.sandbox.pool import Sessions
+from toolweft_server.scrub import Scrubber
+from toolweft_server.serving import Asker, Reply, Report
+from toolweft_server.store import Store
+from toolweft_server.tools import execute_code, find_tools
+from toolweft_server.upstream.base import Upstream
+from toolweft_server.upstream.gateway import Gateway
+from toolweft_server.upstream.http import HttpUpstream
+from toolweft_server.upstream.mcp import HttpEntry, McpUpstream, StdioEntry
+from toolweft_server.upstream.python import PythonUpstream
+
+logger = logging.getLogger(__name__)
+
+POLL = 0.5
+"""Seconds between looks for other processes' changes; one look costs microseconds while there are none."""
+BUNDLED_DIGEST = "bundled"
+
+
+class App:
+    """Everything that runs while somebody is connected. Made by `App.open`, closed with its context."""
+
+    index_name: IndexName = "lexical"
+
+    def __init__(self, config: Config, store: Store, live: LiveCatalog, tasks: anyio.abc.TaskGroup) -> None:
+        self.config, self.store, self.live = config, store, live
+        self.limits = {**SERVER_LIMITS, **config.limits}
+        self.text_limit = int(self.limits["text"])
+        self.sandbox = sandbox_of(config)
+        self.backend = self.sandbox.name
+        self.sessions = Sessions(self.sandbox, _sandbox_limits(config))
+        self.library = FunctionStore(store)
+        self.ledger = Ledger(store)
+        self.executions = Executions(self, tasks, patience=self.limits["answer"])
+        self._scrubber = store.scrub
+        self._tasks = tasks
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, config: Config) -> AsyncIterator[App]:
+        """
+        Raises:
+            ToolweftError: The store cannot be opened; nothing else stops a server from starting.
+
+        """
+        store = await anyio.to_thread.run_sync(partial(Store.open, config.store, scrub=Scrubber(config.secrets)))
+        upstreams, entries = upstreams_of(config)
+        gateway = Gateway(upstreams)
+        live = LiveCatalog(store, gateway, SavedIndex(store), library=FunctionStore(store).as_tools, entries=entries)
+        try:
+            await live.open()
+            async with anyio.create_task_group() as tasks:
+                app = cls(config, store, live, tasks)
+                for name, upstream in upstreams.items():
+                    live.watch(name, upstream, tasks)
+                tasks.start_soon(app._read_due)
+                try:
+                    yield app
+                finally:
+                    tasks.cancel_scope.cancel()
+                    with anyio.move_on_after(10, shield=True):
+                        await app.sessions.aclose()
+        finally:
+            with anyio.move_on_after(10, shield=True):
+                await gateway.aclose()
+            store.close()
+
+    async def _read_due(self) -> None:
+        try:
+            due = await self.live.thread(self.live.due)
+            if due:
+                await self.live.read(due)
+        except ToolweftError as error:
+            # What is known already still serves; whoever asks the store next hears of it.
+            logger.warning("the tools of the configured servers could not be read: %s", error)
+
+    async def follow(self, changed: Callable[[Sequence[str]], Awaitable[None]]) -> None:
+        """Takes over other processes' changes, until cancelled; `changed` hears of saved functions."""
+
+        def heard(delta: Delta) -> None:
+            names = [each.partition(".")[2] for part in delta for each in part if each.startswith("functions.")]
+            if names:
+                self._tasks.start_soon(changed, names)
+
+        self.live.on_change.append(heard)
+        seen = await self.live.thread(self.store.changes)
+        while True:
+            await anyio.sleep(POLL)
+            try:
+                now = await self.live.thread(self.store.changes)
+                if now != seen:
+                    seen = now
+                    await self.live.reload()
+            except ToolweftError as error:
+                # A locked or vanished store is told to whoever asks next; watching goes on.
+                logger.warning("cannot look for changes: %s", error)
+
+    # ---- find_tools -------------------------------------------------------------------------------------------
+
+    async def find_tools(self, arguments: dict[str, Any], asker: Asker) -> Reply:
+        answer = await find_tools.find_tools(find_tools.Arguments.model_validate(arguments), Finder(self, asker))
+        return Reply(answer.found.model_dump(mode="json"), answer.text)
+
+    # ---- execute_code -----------------------------------------------------------------------------------------
+
+    async def execute_code(self, arguments: dict[str, Any], asker: Asker, report: Report) -> Reply:
+        wanted = execute_code.Arguments.model_validate(arguments)
+        request = Request(
+            wanted.code, wanted.session, wanted.retry_of, wanted.timeout, asker.owner, asker.connection, asker.task
+        )
+        answer = await self.executions.execute(request, report)
+        execution = answer.execution
+        return Reply(
+            execution.model_dump(mode="json"),
+            execute_code.text(execution),
+            is_error=execution.status not in ("ok", "waiting"),
+            images=[(image.mime, image.data) for image in answer.images],
+        )
+
+    def scrub(self, text: str) -> str:
+        return self._scrubber.text(text)
+
+    def scrub_json(self, value: Json) -> Json:
+        return self._scrubber.json(value)
+
+    def servers(self) -> Sequence[str]:
+        return [name for name in self.live.catalog.servers if name != "functions"]
+
+    async def begun(self, execution: str, request: Request) -> None:
+        await self.live.thread(
+            self.store.executions.start,
+            execution, request.owner, request.connection, request.session, request.code, request.retry_of,
+        )  # fmt: skip
+
+    async def prepare(self, execution: str, request: Request, progress: Progress | None) -> tuple[Bridge, Recorder]:
+        recorder = await self.live.thread(self.ledger.recorder, execution, request.retry_of)
+        caller: Caller = self.config.policy.guard(recorder.wrap(self.live.gateway))
+
+        async def observe(tool: Tool, result: Result) -> None:
+            await self.live.thread(self._observed, tool, result, request)
+
+        bridge = Bridge(
+            catalog=lambda: self.live.catalog,
+            load=self._tool,
+            caller=caller,
+            functions=self,
+            execution=execution,
+            owner=request.owner,
+            progress=progress,
+            observe=observe,
+        )
+        return bridge, recorder
+
+    async def _tool(self, tool_id: str) -> Tool:
+        return (await self.live.tools([tool_id]))[0]
+
+    def _observed(self, tool: Tool, result: Result, request: Request) -> None:
+        """What a call teaches: the shape of its result, and that it followed a request. Losing one is no failure."""
+        try:
+            if result.ok:
+                seen = json.dumps(shape.to_json(shape.observe(result.value)))
+                self.store.shapes.merge(tool.digest, seen, _merge_shapes)
+            self.store.requests.called(request.owner, request.connection, tool.id, result.ok)
+        except ToolweftError as error:
+            logger.warning("not learned from %s: %s", tool.id, error)
+
+    async def run(self, program: Program, bridge: Bridge, request: Request) -> tuple[Outcome, SessionState | None]:
+        return await self.sessions.run(program, bridge, owner=request.owner, session=request.session)
+
+    async def source(self, name: str, version: int | None) -> SavedSource | str:
+        """A saved function on its way into a program."""
+        function = await self.live.thread(self.library.get, name, version)
+        if function is None:
+            near = await self.function_names()
+            return f"there is no saved function {name!r}; there are: {', '.join(near[:10]) or 'none yet'}"
+        return SavedSource(function.name, function.version, function.source)
+
+    async def ended(self, execution: Execution, whole: Mapping[str, str], files: Mapping[str, FileOut]) -> None:
+        await self.live.thread(self._keep, execution, whole, files)
+
+    def _keep(self, execution: Execution, whole: Mapping[str, str], files: Mapping[str, FileOut]) -> None:
+        keep = partial(self.store.executions.keep, execution.id)
+        if execution.truncated:
+            keep("output", whole["stdout"] + whole["stderr"])
+            keep("value", whole["value"], mime="application/json")
+        for listed, file in zip(execution.files, files.values(), strict=True):
+            keep(f"files/{file.name}", file.data, mime=listed.mime)
+        self.store.executions.finish(execution.id, execution.status, execution.model_dump(mode="json"))
+
+    # ---- the library, and what can be read ---------------------------------------------------------------------
+
+    async def learn(self, execution: str, request: Request, bridge: Bridge) -> list[SavedFunction]:
+        raise NotImplementedError
+
+    async def functions(self) -> Sequence[FunctionCard]:
+        return await self.live.thread(self.library.cards)
+
+    async def function_names(self) -> Sequence[str]:
+        return [card.name for card in await self.functions()]
+
+    async def function(self, name: str, version: int | None) -> FunctionCard | None:
+        return await self.live.thread(self.library.card, name, version)
+
+    async def output(self, execution: str, part: str, *, owner: str) -> str | None:
+        found = await self._kept(execution, part, owner)
+        return None if found is None else found[1].decode("utf-8", "replace")
+
+    async def file(self, execution: str, name: str, *, owner: str) -> Content | None:
+        found = await self._kept(execution, f"files/{name}", owner)
+        return None if found is None else Content(*found)
+
+    async def _kept(self, execution: str, name: str, owner: str) -> tuple[str, bytes] | None:
+        if await self.live.thread(self.store.executions.get, execution, owner) is None:
+            return None
+        return await self.live.thread(self.store.executions.output, execution, name)
+
+
+class Finder:
+    """One request's view of the app: `tools.find_tools.Finding`."""
+
+    def __init__(self, app: App, asker: Asker) -> None:
+        self._app, self._asker = app, asker
+        self.index_name: IndexName = app.index_name
+
+    async def search(self, query: str, limit: int, *, server: str | None) -> Matches:
+        return await self._app.live.search(query, limit, server=server)
+
+    async def tools(self, ids: Sequence[str]) -> Sequence[Tool]:
+        return await self._app.live.tools(ids)
+
+    async def shapes(self, tools: Sequence[Tool]) -> Mapping[str, Shape]:
+        unknown = [tool.digest for tool in tools if tool.output is None]
+        texts = await self._app.live.thread(self._app.store.shapes.get, unknown) if unknown else {}
+        return {key: shape.from_json(json.loads(text)) for key, text in texts.items()}
+
+    def size(self) -> int:
+        return len(self._app.live.catalog)
+
+    def servers(self) -> Sequence[str]:
+        return self._app.live.catalog.servers
+
+    async def settled(self) -> str | None:
+        reading = await self._app.live.settled(self._app.limits["manifest_wait"])
+        notes = [f"Still being read: {', '.join(reading)}; ask again soon."] if reading else []
+        broken = sorted(self._app.live.unread)
+        notes += [f"Not reachable: {', '.join(broken)} (toolweft doctor says why)."] if broken else []
+        return " ".join(notes) or None
+
+    async def asked(self, query: str, shown: Sequence[str]) -> None:
+        try:
+            store = self._app.store.requests
+            await self._app.live.thread(store.asked, self._asker.owner, self._asker.connection, query, list(shown))
+        except ToolweftError as error:
+            logger.warning("the request was not noted: %s", error)
+
+
+class SavedIndex:
+    """The lexical index in its folder beside the store: `live.IndexKind`."""
+
+    def __init__(self, store: Store) -> None:
+        self._folder = index_folder(store.path)
+
+    def open(self, catalog: Catalog) -> ToolIndex:
+        saved = self._current(catalog)
+        if saved is not None:
+            return saved
+        fresh = LexicalIndex.build(catalog.tools([card.id for card in catalog]))
+        self.save(fresh, catalog)
+        return fresh
+
+    def is_current(self, catalog: Catalog) -> bool:
+        return self._current(catalog) is not None
+
+    def _current(self, catalog: Catalog) -> LexicalIndex | None:
+        try:
+            index = LexicalIndex.load(self._folder)
+        except (IndexFolderError, FileNotFoundError) as error:
+            logger.info("the index is built anew: %s", error)
+            return None
+        return index if index.fingerprint == fingerprint(catalog) else None
+
+    def save(self, index: ToolIndex, catalog: Catalog) -> None:  # noqa: ARG002 - other kinds need the catalogue
+        try:
+            index.save(self._folder)
+        except (IndexFolderError, OSError) as error:
+            logger.warning("the index is not saved and will be built again at the next start: %s", error)
+
+
+def index_folder(store: Path) -> Path:
+    return store.with_name(store.name + ".index")
+
+
+def _merge_shapes(old: str, new: str) -> str:
+    return json.dumps(shape.to_json(shape.merge(shape.from_json(json.loads(old)), shape.from_json(json.loads(new)))))
+
+
+def sandbox_of(config: Config) -> Sandbox:  # noqa: ARG001 - the next backends choose by `config.sandbox`
+    return LocalProcess()
+
+
+def _sandbox_limits(config: Config) -> Limits:
+    own: dict[str, Any] = {name: value for name, value in config.limits.items() if name in Limits.names()}
+    whole = {each for each, value in vars(Limits).items() if isinstance(value, int)}
+    return Limits(**{name: int(value) if name in whole else value for name, value in own.items()})
+
+
+def upstreams_of(config: Config) -> tuple[dict[str, Upstream], dict[str, str]]:
+    """Every configured upstream by name, with its entry's digest; the everyday tools when there is none."""
+    upstreams = {name: _upstream(name, entry, config) for name, entry in config.servers.items()}
+    if upstreams:
+        return upstreams, dict(config.digests)
+    modules = bundled.modules()
+    own: dict[str, Upstream] = {name: PythonUpstream(name, module=module) for name, module in modules.items()}
+    return own, {name: digest([BUNDLED_DIGEST, module]) for name, module in modules.items()}
+
+
+def _upstream(name: str, entry: Entry, config: Config) -> Upstream:
+    folder = str(config.path.parent) if config.path else None
+    if isinstance(entry, OpenApiEntry):
+        return HttpUpstream(
+            name, document_source=entry.spec, base_url=entry.base_url, auth=entry.auth, headers=entry.headers,
+            timeout=entry.timeout,
+        )  # fmt: skip
+    if isinstance(entry, PythonEntry):
+        return PythonUpstream(name, module=entry.module)
+    assert isinstance(entry, McpEntry)
+    if entry.url is not None:
+        how: StdioEntry | HttpEntry = HttpEntry(entry.url, entry.headers)
+    else:
+        how = StdioEntry(entry.command or "", tuple(entry.args), entry.env, entry.cwd or folder)
+    return McpUpstream(name, config=how, start_timeout=entry.start_timeout, call_timeout=entry.timeout, idle=entry.idle)

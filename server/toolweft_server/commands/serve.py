@@ -1,0 +1,119 @@
+"""`toolweft serve`: the MCP server, over stdio for the hosts of this machine, or over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import anyio
+
+    from toolweft_server.config import Config
+
+NOT_ISOLATED = (
+    "programs run in a child process with your own rights; the operating system does not isolate them yet "
+    "(docs/limitations.md)"
+)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="PATH", help="configuration (default: toolweft.json in the config folder)")
+    parser.add_argument("--http", metavar="[HOST:]PORT", help="serve streamable HTTP instead of stdio")
+    parser.add_argument("--token-env", metavar="NAME", help="environment variable with the token to ask for")
+    parser.add_argument(
+        "--allow-host", metavar="NAME", action="append", default=[], help="a name it is reached by (HTTP)"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log every step to stderr")
+    parser.epilog = (
+        "examples:\n"
+        "  toolweft serve                                  what a host starts\n"
+        "  toolweft serve --config ~/.mcp.json             with another host's file, as it is\n"
+        "  toolweft serve --http 8808                      http://127.0.0.1:8808/mcp\n"
+        "  toolweft serve --http 0.0.0.0:8808 --token-env TOOLWEFT_TOKEN"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from toolweft_server.errors import ToolweftError
+
+    # stdout belongs to the protocol; everything for people goes to stderr.
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if args.verbose else logging.WARNING,
+        format="toolweft %(levelname)s: %(message)s",
+    )
+    try:
+        return _serve(args)
+    except ToolweftError as error:
+        print(f"toolweft: {error}", file=sys.stderr)
+        return 2
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from toolweft_server import config as configuration
+
+    config = configuration.load(args.config)
+    for problem in config.problems:
+        print(f"toolweft: {problem.server}: {problem.message}", file=sys.stderr)
+    print(f"toolweft: {NOT_ISOLATED}", file=sys.stderr)
+    return _over_http(args, config) if args.http else _over_stdio(config)
+
+
+def _over_stdio(config: Config) -> int:
+    import anyio
+
+    anyio.run(_stdio, config)
+    return 0
+
+
+async def _stdio(config: Config) -> None:
+    import signal
+
+    import anyio
+
+    from toolweft_server import serving
+    from toolweft_server.runtime import Lazy
+    from toolweft_server.stdio import stdio
+
+    server = serving.build(Lazy(config), servers=names(config))
+
+    async def stop_on_signal(scope: anyio.CancelScope) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for _ in signals:
+                scope.cancel()
+                return
+
+    async with stdio() as (incoming, outgoing), anyio.create_task_group() as tasks:
+        if sys.platform != "win32":
+            tasks.start_soon(stop_on_signal, tasks.cancel_scope)
+        await server.run(incoming, outgoing, serving.options(server))
+        tasks.cancel_scope.cancel()
+
+
+def _over_http(args: argparse.Namespace, config: Config) -> int:
+    import uvicorn
+
+    from toolweft_server import http, serving
+    from toolweft_server.runtime import Lazy
+
+    where = http.address(args.http)
+    secret = http.token(args.token_env, where)
+    server = serving.build(Lazy(config), servers=names(config), owner=http.owner(secret))
+    application = http.app(server, where, secret=secret, hosts=args.allow_host)
+    print(f"toolweft: serving {where.url}", file=sys.stderr)
+    settings = uvicorn.Config(
+        application, host=where.host, port=where.port, log_level="info" if args.verbose else "warning", lifespan="on",
+        timeout_graceful_shutdown=5,
+    )  # fmt: skip
+    uvicorn.Server(settings).run()
+    return 0
+
+
+def names(config: Config) -> list[str]:
+    """The servers that the instructions name: the configured ones, then catalogues that were read from files."""
+    from toolweft_server.store import sources
+
+    stored = [each.name for each in sources.read(config.store) if each.kind == "toolbench"]
+    return [*config.servers, *(name for name in stored if name not in config.servers)]

@@ -1,0 +1,312 @@
+"""`Executions`: programs on their way from code to answer, which may outlive the request that started them.
+
+A program that takes longer than a host waits is answered with `waiting`; a later call with `retry_of` joins it again
+and its answer is given exactly once. The sandbox runs, the bridge connects, the ledger remembers; here is only the
+order of things, and the shape of the answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import anyio
+import anyio.abc
+from toolweft_catalog.call import Blob, Progress, Value
+from toolweft_catalog.tool import Json
+from toolweft_catalog.wire import CallRecord, Error, Execution, OutputFile, SavedFunction, SessionState
+
+from toolweft_server.bridge import Bridge
+from toolweft_server.errors import SandboxError, ToolweftError
+from toolweft_server.sandbox.base import FileOut, Outcome, Program
+
+logger = logging.getLogger(__name__)
+
+KEPT = 64
+"""Finished executions whose answer is kept in memory for a caller that was told `waiting` and has not come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of `execute_code`, validated."""
+
+    code: str
+    session: str | None = None
+    retry_of: str | None = None
+    timeout: float | None = None
+    owner: str = "local"
+    connection: str = ""
+    task: str | None = None
+
+
+@dataclass
+class Image:
+    """An image in the value, for hosts that show images."""
+
+    mime: str
+    data: bytes
+
+
+@dataclass
+class Answer:
+    execution: Execution
+    images: list[Image] = field(default_factory=list)
+
+
+class Recorder(Protocol):
+    """One execution's part of the ledger."""
+
+    def records(self) -> Sequence[CallRecord]: ...
+
+
+class Work(Protocol):
+    """What `Executions` needs of the rest of the server; `app` provides it."""
+
+    backend: str
+    text_limit: int
+
+    def scrub(self, text: str) -> str: ...
+
+    def scrub_json(self, value: Json) -> Json: ...
+
+    async def begun(self, execution: str, request: Request) -> None: ...
+
+    async def prepare(self, execution: str, request: Request, progress: Progress | None) -> tuple[Bridge, Recorder]: ...
+
+    def servers(self) -> Sequence[str]: ...
+
+    async def run(self, program: Program, bridge: Bridge, request: Request) -> tuple[Outcome, SessionState | None]: ...
+
+    async def learn(self, execution: str, request: Request, bridge: Bridge) -> list[SavedFunction]: ...
+
+    async def ended(self, execution: Execution, whole: Mapping[str, str], files: Mapping[str, FileOut]) -> None: ...
+
+
+@dataclass
+class _Running:
+    request: Request
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    done: anyio.Event = field(default_factory=anyio.Event)
+    answer: Answer | None = None
+    recorder: Recorder | None = None
+    progress: Progress | None = None
+    detached: bool = False
+    """Its caller was told `waiting`: it goes on without a request."""
+
+    async def report(self, done: float, total: float | None, message: str | None) -> None:
+        """Passes an upstream's progress to whoever waits now."""
+        if self.progress is not None:
+            await self.progress(done, total, message)
+
+
+class Executions:
+    """Lives as long as the server; `tasks` is the server's task group, so that nothing outlives it."""
+
+    def __init__(self, work: Work, tasks: anyio.abc.TaskGroup, *, patience: float) -> None:
+        """`patience` is the time in seconds after which a running program is answered with `waiting`."""
+        self._work, self._tasks, self._patience = work, tasks, patience
+        self._running: dict[str, _Running] = {}
+
+    async def execute(self, request: Request, progress: Progress | None = None) -> Answer:
+        """Runs a program, or joins the one that `retry_of` names, and answers within the server's patience.
+
+        Cancelling ends the program, unless an earlier caller was told that it goes on.
+        """
+        execution, running = self._joinable(request), None
+        if execution is None:
+            execution = "ex_" + secrets.token_hex(6)
+            self._running[execution] = running = _Running(request)
+            self._forget()
+            self._tasks.start_soon(self._run, execution, running)
+        else:
+            running = self._running[execution]
+        return await self._wait(execution, running, progress)
+
+    def _joinable(self, request: Request) -> str | None:
+        """The execution to join: it was answered `waiting` and belongs to the same owner."""
+        running = self._running.get(request.retry_of or "")
+        if running is None or not running.detached or running.request.owner != request.owner:
+            return None
+        return request.retry_of
+
+    async def _wait(self, execution: str, running: _Running, progress: Progress | None) -> Answer:
+        running.progress = progress
+        try:
+            with anyio.move_on_after(self._patience):
+                await running.done.wait()
+        except BaseException:
+            # The host took its request back. Only a program nobody else was promised ends with it.
+            if not running.detached:
+                running.scope.cancel()
+                self._running.pop(execution, None)
+            raise
+        finally:
+            running.progress = None
+        if running.answer is None:
+            running.detached = True
+            calls = list(running.recorder.records()) if running.recorder else []
+            hint = "call execute_code again with retry_of set to this id to wait for it"
+            waiting = Execution(id=execution, status="waiting", backend=self._work.backend, calls=calls, stdout=hint)
+            return Answer(waiting)
+        self._running.pop(execution, None)
+        return running.answer
+
+    async def _run(self, execution: str, running: _Running) -> None:
+        try:
+            with running.scope:
+                running.answer = await self._answer(execution, running)
+        except Exception as error:
+            # The one boundary where a defect of ours becomes an answer: the server must survive it.
+            logger.exception("execution %s failed inside toolweft", execution)
+            running.answer = self._failed(execution, "crashed", error)
+        finally:
+            if running.answer is None:
+                running.answer = self._failed(execution, "cancelled", None)
+            running.done.set()
+
+    async def _answer(self, execution: str, running: _Running) -> Answer:
+        request = running.request
+        await self._work.begun(execution, request)
+        bridge, running.recorder = await self._work.prepare(execution, request, running.report)
+        program = Program(execution, request.code, tuple(self._work.servers()), request.timeout)
+        try:
+            outcome, session = await self._work.run(program, bridge, request)
+        except SandboxError as error:
+            answer = self._failed(execution, "crashed", error)
+            await self._work.ended(answer.execution, {}, {})
+            return answer
+        saved: list[SavedFunction] = []
+        notes: list[str] = []
+        if outcome.status == "ok":
+            try:
+                saved = await self._work.learn(execution, request, bridge)
+            except ToolweftError as error:
+                notes.append(f"not saved: {error}")
+        return await self._compose(execution, outcome, session, running.recorder.records(), saved, notes)
+
+    async def _compose(
+        self,
+        execution: str,
+        outcome: Outcome,
+        session: SessionState | None,
+        calls: Sequence[CallRecord],
+        saved: list[SavedFunction],
+        notes: list[str],
+    ) -> Answer:
+        """The answer, cut to what a model should read; the whole of it goes to the store, under `output_uri`."""
+        scrub, budget = self._work.scrub, self._work.text_limit
+        images: list[Image] = []
+        files: dict[str, FileOut] = {each.name: each for each in outcome.files}
+        value = outcome.value_repr if outcome.value_repr is not None else carry(outcome.value, files, images, execution)
+        value = self._work.scrub_json(value)
+        whole = {"stdout": scrub(outcome.stdout), "stderr": scrub(outcome.stderr), "value": as_text(value)}
+        stdout, stderr = cut(whole["stdout"], budget), cut(whole["stderr"], budget // 4)
+        shown, is_cut = (value, False) if len(whole["value"]) <= budget else (cut(whole["value"], budget), True)
+        truncated = is_cut or stdout != whole["stdout"] or stderr != whole["stderr"]
+        result = Execution(
+            id=execution,
+            status=outcome.status,
+            backend=self._work.backend,
+            value=shown,
+            stdout=stdout,
+            stderr=stderr,
+            error=_scrubbed(outcome.error, scrub),
+            calls=list(calls),
+            saved=saved,
+            session=session,
+            files=[
+                OutputFile(uri=file_uri(execution, f.name), mime=_mime(f.name), size=len(f.data))
+                for f in files.values()
+            ],
+            limits=[*outcome.limits, *notes],
+            output_uri=f"toolweft://executions/{execution}/{'value' if is_cut else 'output'}" if truncated else None,
+            truncated=truncated,
+            seconds=round(outcome.seconds, 3),
+        )
+        await self._work.ended(result, whole, files)
+        return Answer(result, images)
+
+    def _failed(self, execution: str, status: str, error: Exception | None) -> Answer:
+        told = Error(type=type(error).__name__, message=self._work.scrub(str(error)[:2000])) if error else None
+        return Answer(Execution.model_validate(
+            {"id": execution, "status": status, "backend": self._work.backend, "error": told}
+        ))  # fmt: skip
+
+    def _forget(self) -> None:
+        finished = [key for key, running in self._running.items() if running.done.is_set()]
+        for key in finished[: max(0, len(finished) - KEPT)]:
+            del self._running[key]
+
+    async def cancel_all(self) -> None:
+        for running in self._running.values():
+            running.scope.cancel()
+
+
+def carry(value: Value, files: dict[str, FileOut], images: list[Image], execution: str) -> Json:
+    """The value as JSON: each binary leaf becomes a file with an address, an image one is shown as well."""
+    if isinstance(value, Blob):
+        name = f"blob-{len(files) + 1}{_suffix(value.mime)}"
+        files[name] = FileOut(name, value.data)
+        if value.mime.startswith("image/"):
+            images.append(Image(value.mime, value.data))
+        return {"blob": value.mime, "size": len(value.data), "uri": file_uri(execution, name)}
+    if isinstance(value, list):
+        return [carry(each, files, images, execution) for each in value]
+    if isinstance(value, dict):
+        return {key: carry(each, files, images, execution) for key, each in value.items()}
+    return value
+
+
+def file_uri(execution: str, name: str) -> str:
+    from urllib.parse import quote
+
+    return f"toolweft://executions/{execution}/files/{quote(name)}"
+
+
+def as_text(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def cut(text: str, budget: int) -> str:
+    """At most `budget` characters: the beginning and the end, since that is where reports say what they are."""
+    if len(text) <= budget:
+        return text
+    head, tail = budget * 2 // 3, budget // 3
+    return f"{text[:head]}\n… {len(text) - head - tail} characters left out …\n{text[-tail:]}"
+
+
+def _listed(execution: str, file: FileOut) -> OutputFile:
+    return OutputFile(uri=file_uri(execution, file.name), mime=_mime(file.name), size=len(file.data))
+
+
+def encode_file(file: FileOut) -> str:
+    return base64.b64encode(file.data).decode("ascii")
+
+
+def _scrubbed(error: Error | None, scrub: Callable[[str], str]) -> Error | None:
+    if error is None:
+        return None
+    return error.model_copy(
+        update={
+            "message": scrub(error.message),
+            "frames": [scrub(frame) for frame in error.frames],
+            "locals": {name: scrub(text) for name, text in error.locals.items()},
+        }
+    )
+
+
+def _mime(name: str) -> str:
+    import mimetypes
+
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def _suffix(mime: str) -> str:
+    import mimetypes
+
+    return mimetypes.guess_extension(mime) or ".bin"

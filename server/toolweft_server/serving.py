@@ -1,0 +1,341 @@
+"""The MCP server object: which request goes where. No tool, index or sandbox is known here, only their surface.
+
+Built on the SDK's low-level `Server`, because the surface is fixed and written by hand: schemas stay byte-stable,
+errors carry the codes of the specification, and only what exists is advertised. Everything that costs time to start
+sits behind `Runtime.app`, so that the handshake waits for nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import anyio
+import mcp_types as types
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged, ResourceUpdated
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
+from toolweft_catalog import __version__
+
+from toolweft_server import prompts, resources
+from toolweft_server.errors import ToolweftError
+from toolweft_server.tools import surface
+
+logger = logging.getLogger(__name__)
+
+Context = ServerRequestContext[Any, Any]
+
+META = "dev.toolweft/"
+"""Prefix of the `_meta` keys that a client of ours may add."""
+PAGE = 200
+"""Resources in one page of a list."""
+BEAT = 2.0
+"""Seconds between signs of life while a request is worked on: what takes longer shows progress."""
+DAY_MS = 24 * 3600 * 1000
+HINTS: dict[Any, CacheHint] = {
+    "tools/list": CacheHint(ttl_ms=DAY_MS, scope="public"),
+    "prompts/list": CacheHint(ttl_ms=DAY_MS, scope="public"),
+    "resources/templates/list": CacheHint(ttl_ms=DAY_MS, scope="public"),
+    "resources/list": CacheHint(ttl_ms=1_000, scope="private"),
+    "resources/read": CacheHint(ttl_ms=1_000, scope="private"),
+    "server/discover": CacheHint(ttl_ms=3_600_000, scope="private"),
+}
+"""The surface never changes while we run; the library may change with every execution."""
+
+Report = Callable[[float, float | None, str | None], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who sent a request."""
+
+    owner: str
+    connection: str
+    client: str
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A tool's answer: the same thing structured, as text, and as pictures."""
+
+    structured: dict[str, Any]
+    text: str
+    is_error: bool = False
+    images: Sequence[tuple[str, bytes]] = ()
+
+
+class App(resources.Library, Protocol):
+    """What `app.App` offers to the protocol."""
+
+    async def find_tools(self, arguments: dict[str, Any], asker: Asker) -> Reply:
+        """
+        Raises:
+            ValidationError: The arguments are wrong; the message goes to the model.
+
+        """
+        ...
+
+    async def execute_code(self, arguments: dict[str, Any], asker: Asker, report: Report) -> Reply: ...
+
+
+class Runtime(Protocol):
+    """Everything behind the surface; opened at the first request that needs it, or soon after the handshake."""
+
+    def lifespan(self) -> AbstractAsyncContextManager[None]: ...
+
+    def warm(self) -> None:
+        """Opens the app in the background; called once the host has its list of tools."""
+        ...
+
+    async def app(self) -> App:
+        """
+        Raises:
+            ToolweftError: It cannot be opened (store locked, corrupt …). The next request tries again.
+
+        """
+        ...
+
+    def on_functions_changed(self, listener: Callable[[Sequence[str]], Awaitable[None]]) -> None:
+        """`listener` gets the names of functions that were added, changed or removed, by whichever process."""
+        ...
+
+
+@dataclass
+class Serving:
+    """The handlers, and the little state they share: who wants to hear of changes."""
+
+    runtime: Runtime
+    owner: str
+    connection: str
+    bus: InMemorySubscriptionBus = field(default_factory=InMemorySubscriptionBus)
+    listeners: set[ServerSession] = field(default_factory=set)
+    """Sessions of the older revisions, which are told of changes without asking."""
+    subscribed: dict[str, set[ServerSession]] = field(default_factory=dict)
+
+    async def list_tools(self, _ctx: Context, _params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        self.runtime.warm()
+        return types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in surface.TOOLS])
+
+    async def call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        arguments = dict(params.arguments or {})
+        if params.name not in ("find_tools", "execute_code"):
+            raise MCPError(types.INVALID_PARAMS, f"unknown tool {params.name[:100]!r}: find_tools or execute_code?")
+        asker = self._asker(ctx)
+        try:
+            async with _beat(ctx.session) as report:
+                app = await self.runtime.app()
+                if params.name == "find_tools":
+                    reply = await app.find_tools(arguments, asker)
+                else:
+                    reply = await app.execute_code(arguments, asker, report)
+        except ValidationError as error:
+            return _told(f"{params.name}: {explain(error)}")
+        except ToolweftError as error:
+            raise MCPError(types.INTERNAL_ERROR, str(error)) from error
+        pictures: list[types.ContentBlock] = [
+            types.ImageContent(type="image", data=base64.b64encode(data).decode("ascii"), mime_type=mime)
+            for mime, data in reply.images
+        ]
+        return types.CallToolResult(
+            content=[types.TextContent(type="text", text=reply.text), *pictures],
+            structured_content=reply.structured,
+            is_error=reply.is_error,
+        )
+
+    def _asker(self, ctx: Context) -> Asker:
+        client = ctx.session.client_params
+        name = client.client_info.name[:100] if client else "unknown"
+        meta: dict[str, Any] = dict(ctx.meta or {})
+        task = meta.get(META + "task")
+        text = task.get("text") if isinstance(task, dict) else task
+        return Asker(self.owner, f"{self.connection}:{name}", name, text[:4000] if isinstance(text, str) else None)
+
+    async def list_resources(
+        self, _ctx: Context, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourcesResult:
+        listed = await resources.listed(await self._app())
+        start = _offset(params.cursor if params else None, len(listed))
+        more = str(start + PAGE) if start + PAGE < len(listed) else None
+        return types.ListResourcesResult(
+            resources=[types.Resource.model_validate(each) for each in listed[start : start + PAGE]], next_cursor=more
+        )
+
+    async def list_templates(
+        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+    ) -> types.ListResourceTemplatesResult:
+        templates = [types.ResourceTemplate.model_validate(each) for each in resources.TEMPLATES]
+        return types.ListResourceTemplatesResult(resource_templates=templates)
+
+    async def read_resource(self, _ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        uri = str(params.uri)
+        content = await resources.read(uri, await self._app(), owner=self.owner)
+        if content is None:
+            raise MCPError(types.INVALID_PARAMS, f"there is no resource {uri[:200]!r}", {"uri": uri[:200]})
+        if isinstance(content.body, bytes):
+            blob = base64.b64encode(content.body).decode("ascii")
+            return types.ReadResourceResult(
+                contents=[types.BlobResourceContents(uri=uri, mime_type=content.mime, blob=blob)]
+            )
+        return types.ReadResourceResult(
+            contents=[types.TextResourceContents(uri=uri, mime_type=content.mime, text=content.body)]
+        )
+
+    async def complete(self, _ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
+        values: list[str] = []
+        if isinstance(params.ref, types.ResourceTemplateReference) and params.argument.name == "name":
+            prefix = params.argument.value
+            names = [name for name in await (await self._app()).function_names() if name.startswith(prefix)]
+            values = names[:100]
+            return types.CompleteResult(
+                completion=types.Completion(values=values, total=len(names), has_more=len(names) > len(values))
+            )
+        return types.CompleteResult(completion=types.Completion(values=values))
+
+    async def list_prompts(
+        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+    ) -> types.ListPromptsResult:
+        return types.ListPromptsResult(prompts=[types.Prompt.model_validate(each) for each in prompts.PROMPTS])
+
+    async def get_prompt(self, _ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        try:
+            text = prompts.render(params.name, dict(params.arguments or {}))
+        except KeyError as error:
+            raise MCPError(types.INVALID_PARAMS, str(error.args[0])) from None
+        message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
+        return types.GetPromptResult(messages=[message])
+
+    async def subscribe(self, ctx: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
+        self.subscribed.setdefault(str(params.uri), set()).add(ctx.session)
+        self.runtime.warm()
+        return types.EmptyResult()
+
+    async def unsubscribe(self, ctx: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
+        self.subscribed.get(str(params.uri), set()).discard(ctx.session)
+        return types.EmptyResult()
+
+    async def initialized(self, ctx: Context, _params: types.NotificationParams | None) -> None:
+        self.listeners.add(ctx.session)
+
+    async def functions_changed(self, names: Sequence[str]) -> None:
+        """Tells everybody who listens, in the manner of each protocol revision."""
+        await self.bus.publish(ResourcesListChanged())
+        for session in list(self.listeners):
+            await self._tell(session, session.send_resource_list_changed)
+        for uri in (resources.ROOT, *(f"{resources.ROOT}/{name}" for name in names)):
+            await self.bus.publish(ResourceUpdated(uri=uri))
+            for session in list(self.subscribed.get(uri, ())):
+                await self._tell(session, partial(session.send_resource_updated, uri))
+
+    async def _tell(self, session: ServerSession, send: Callable[[], Awaitable[None]]) -> None:
+        """One listener that has gone away must not keep the news from the others."""
+        try:
+            with anyio.fail_after(5):
+                await send()
+        except Exception:  # noqa: BLE001 - whatever a dead connection raises means the same
+            self.listeners.discard(session)
+            for sessions in self.subscribed.values():
+                sessions.discard(session)
+
+    async def _app(self) -> App:
+        try:
+            return await self.runtime.app()
+        except ToolweftError as error:
+            raise MCPError(types.INTERNAL_ERROR, str(error)) from error
+
+
+def build(runtime: Runtime, *, servers: Sequence[str], owner: str = "local", connection: str = "") -> Server[None]:
+    """The server object, for stdio, HTTP, or in-process tests. `servers` are the names that the instructions show."""
+    serving = Serving(runtime, owner, connection)
+    runtime.on_functions_changed(serving.functions_changed)
+    server: Server[None] = Server(
+        "toolweft",
+        version=__version__,
+        title="toolweft",
+        instructions=surface.instructions(servers),
+        cache_hints=HINTS,
+        lifespan=lambda _server: runtime.lifespan(),
+        on_list_tools=serving.list_tools,
+        on_call_tool=serving.call_tool,
+        on_list_resources=serving.list_resources,
+        on_list_resource_templates=serving.list_templates,
+        on_read_resource=serving.read_resource,
+        on_subscribe_resource=serving.subscribe,
+        on_unsubscribe_resource=serving.unsubscribe,
+        on_subscriptions_listen=ListenHandler(serving.bus),
+        on_list_prompts=serving.list_prompts,
+        on_get_prompt=serving.get_prompt,
+        on_completion=serving.complete,
+    )
+    server.add_notification_handler("notifications/initialized", types.NotificationParams, serving.initialized)
+    return server
+
+
+def options(server: Server[None]) -> InitializationOptions:
+    """What the handshake of the older revisions advertises."""
+    return server.create_initialization_options(NotificationOptions(resources_changed=True))
+
+
+def explain(error: ValidationError) -> str:
+    """What is wrong with the arguments, for the model that sent them."""
+    problems = [
+        f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {each['msg']}"
+        for each in error.errors(include_url=False, include_input=False)[:5]
+    ]
+    return "; ".join(problems)
+
+
+def _told(text: str) -> types.CallToolResult:
+    """A mistake of the caller's, which the model can mend: an error result, not a protocol error."""
+    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=True)
+
+
+def _offset(cursor: str | None, size: int) -> int:
+    if cursor is None:
+        return 0
+    if not cursor.isdecimal() or not 0 <= int(cursor) <= size:
+        raise MCPError(types.INVALID_PARAMS, f"unknown cursor {cursor[:40]!r}; start again without one")
+    return int(cursor)
+
+
+@asynccontextmanager
+async def _beat(session: ServerSession) -> AsyncIterator[Report]:
+    """Reports progress while its block runs: what upstreams say, and a sign of life every `BEAT` seconds.
+
+    The number is elapsed seconds, because it must grow from report to report whoever makes them.
+    """
+    start = anyio.current_time()
+    failure: Exception | None = None
+
+    async def report(message: str) -> None:
+        with suppress(Exception):
+            await session.report_progress(round(anyio.current_time() - start, 3), None, message)
+
+    async def from_upstream(done: float, total: float | None, message: str | None) -> None:
+        await report(f"{message or 'working'}{f' ({done:g}/{total:g})' if total else ''}")
+
+    async def keep_beating() -> None:
+        while True:
+            await anyio.sleep(BEAT)
+            await report("working")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(keep_beating)
+        try:
+            yield from_upstream
+        except Exception as error:  # noqa: BLE001 - carried past the task group, which would wrap it
+            failure = error
+        finally:
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

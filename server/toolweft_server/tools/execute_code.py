@@ -1,0 +1,71 @@
+"""`execute_code`: a program in, its value, prints, calls and error out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, Field
+from toolweft_catalog.wire import CallRecord, Error, Execution
+
+from toolweft_server.executions import as_text
+
+SHOWN_CALLS = 20
+"""Calls listed in the text. Failed ones come first: they are what the reader looks for."""
+
+
+class Arguments(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    code: str = Field(max_length=200_000, strict=True)
+    session: str | None = Field(default=None, min_length=1, max_length=200, strict=True)
+    retry_of: str | None = Field(default=None, max_length=100, strict=True)
+    timeout: float | None = Field(default=None, gt=0, le=86_400)
+
+
+def text(execution: Execution) -> str:
+    """What the model reads, in the order in which it matters: how it ended, why, what came out, what was done."""
+    parts = [_headline(execution)]
+    if execution.error:
+        parts.append(_error(execution.error))
+    if execution.value is not None:
+        parts.append(f"value:\n{as_text(execution.value)}")
+    if execution.stdout:
+        parts.append(f"stdout:\n{execution.stdout.rstrip()}")
+    if execution.stderr:
+        parts.append(f"stderr:\n{execution.stderr.rstrip()}")
+    if execution.status not in ("ok", "waiting") and execution.calls:
+        parts.append(_calls(execution.calls))
+    parts += [f"saved: functions.{each.name} (version {each.version}, {each.state})" for each in execution.saved]
+    parts += [f"file: {file.uri} ({file.size} bytes)" for file in execution.files]
+    if execution.session and execution.session.state == "reset":
+        parts.append(f"session {execution.session.name!r} was reset: {execution.session.reason}")
+    parts += [f"limit: {limit}" for limit in execution.limits]
+    if execution.truncated:
+        parts.append(f"cut; the whole of it: {execution.output_uri}")
+    return "\n".join(parts)
+
+
+def _headline(execution: Execution) -> str:
+    made, replayed = len(execution.calls), sum(call.replayed for call in execution.calls)
+    calls = f", {made} calls" if made else ""
+    calls += f" ({replayed} replayed)" if replayed else ""
+    return f"{execution.status} ({execution.id}, {execution.seconds:g} s{calls})"
+
+
+def _error(error: Error) -> str:
+    lines = [f"{error.type}: {error.message}", *error.frames]
+    if error.locals:
+        lines.append("with " + ", ".join(f"{name}={value}" for name, value in error.locals.items()))
+    if error.hint:
+        lines.append(f"hint: {error.hint}")
+    return "\n".join(lines)
+
+
+def _calls(calls: Sequence[CallRecord]) -> str:
+    order = sorted(calls, key=lambda call: (call.status == "ok", call.seq))[:SHOWN_CALLS]
+    rows = [
+        f"  {call.seq}. {call.tool} {call.status}{' (replayed)' if call.replayed else ''} {call.sample}"
+        for call in order
+    ]
+    more = f"\n  … and {len(calls) - len(order)} more" if len(calls) > len(order) else ""
+    return "calls made (retry_of repeats none that succeeded):\n" + "\n".join(rows) + more
