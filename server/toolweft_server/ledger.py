@@ -1,0 +1,411 @@
+"""The ledger: every call an execution made, written before it goes out and after it came back; and exact replay.
+
+It is one of the nested `Caller`s. It decides nothing about rights (`policy`) and knows no upstream. Rows are only
+ever added. What it promises: a start row is in the file before a call leaves; on a retry, an identical call that
+succeeded is answered from the record, and a write whose outcome nobody knows is not made again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, NamedTuple, Protocol
+
+import anyio
+import anyio.to_thread
+from sqlalchemy import Table, and_, insert, select
+
+from toolweft_catalog.call import Blob, Call, Caller, Failure, Result, Value, failed
+from toolweft_catalog.tool import digest
+from toolweft_catalog.wire import CallRecord
+from toolweft_server.errors import StoreError
+from toolweft_server.scrub import Scrubber
+from toolweft_server.store.schema import call_blob, call_end, call_start, execution
+from toolweft_server.store.store import Store
+
+RESULT = 4 * 1024 * 1024
+"""Characters of JSON kept of one result: as much as a sandbox frame carries."""
+
+SAMPLE = 200
+"""Characters of a result shown beside a call."""
+
+CHAIN = 100
+"""Retries of retries that are followed back."""
+
+_DONE = "ok"
+_UNKNOWN = frozenset({"timeout", "unavailable", "cancelled", "broken"})
+"""Ends after which nobody knows what the tool did, unless it was never sent. `broken`: our own code failed."""
+
+Kept = Literal["exact", "scrubbed", "absent"]
+"""What of a result was kept: all, all but its secrets, or nothing because it was too large."""
+
+
+class Key(NamedTuple):
+    """What makes two calls the same call."""
+
+    tool: str
+    arguments: str
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What earlier attempts did."""
+
+    succeeded: Mapping[Key, tuple[str, int, Kept]] = field(default_factory=dict)
+    """Execution, number and fidelity of the record of each call that succeeded."""
+    unknown: frozenset[tuple[str, str]] = frozenset()
+    """(tool, arguments) of calls that began and whose outcome is not known."""
+
+
+class Recorder(Protocol):
+    """The ledger of one execution: `recorder(next)` is the `Caller` that records and replays around `next`."""
+
+    @property
+    def records(self) -> list[CallRecord]:
+        """The finished calls, in the order in which they began."""
+        ...
+
+    def __call__(self, next_: Caller, /) -> Caller: ...
+
+
+class Ledger:
+    """Records the calls of any number of executions at once. Used on one event loop."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._writer = _Writer(store)
+
+    def recorder(self, execution_id: str, retry_of: str | None = None, *, owner: str | None = None) -> Recorder:
+        """The recorder of one execution. `retry_of` names the attempt before; with `owner`, only their attempts
+        count."""
+        return _Recorder(self._store, self._writer, execution_id, retry_of, owner)
+
+    def calls(self, execution_id: str) -> list[Mapping[str, Any]]:
+        """What is written of an execution: one mapping for each call, `status` is `None` where no end is known."""
+        both = call_start.outerjoin(call_end, _same_call())
+        columns = (*call_start.c, *(c for c in call_end.c if c.name not in {"execution", "seq"}))
+        query = select(*columns).select_from(both).where(call_start.c.execution == execution_id)
+        with self._store.database.read() as db:
+            return [dict(row) for row in db.execute(query.order_by(call_start.c.seq)).mappings()]
+
+
+class _Recorder:
+    def __init__(
+        self, store: Store, writer: _Writer, execution_id: str, retry_of: str | None, owner: str | None
+    ) -> None:
+        self._store, self._writer = store, writer
+        self._execution, self._retry_of, self._owner = execution_id, retry_of, owner
+        self._past: Past | None = None if retry_of else Past()
+        self._reading = anyio.Lock()
+        """Protects `_past`: the first call of a retry reads it, the others wait."""
+        self._seen: Counter[tuple[str, str]] = Counter()
+        self._next = 0
+        self._records: dict[int, CallRecord] = {}
+
+    @property
+    def records(self) -> list[CallRecord]:
+        return [self._records[seq] for seq in sorted(self._records)]
+
+    def __call__(self, next_: Caller, /) -> Caller:
+        return partial(self._call, next_)
+
+    async def _call(self, next_: Caller, call: Call) -> Result:
+        arguments = digest(call.arguments)
+        seq, key = self._number(call.tool.id, arguments)
+        began = time.perf_counter()
+        row = self._start_row(call, seq, key)
+        try:
+            past = await self._read_past()
+            answered = await self._from_record(past, call, key)
+            await self._writer.add(lambda: [(call_start, row())])
+        except StoreError as error:
+            if call.tool.annotations.effect != "read":
+                return failed("unavailable", f"{error} Nothing was sent: a call that cannot be noted is not made.",
+                              sent=False)  # fmt: skip
+            return await next_(call)
+        if answered is None:
+            answered = await self._forward(next_, call, seq, began)
+        await self._end(call, seq, arguments, answered, began)
+        return answered
+
+    def _number(self, tool: str, arguments: str) -> tuple[int, Key]:
+        """No await in here: numbers follow the order in which calls arrive."""
+        seq, self._next = self._next, self._next + 1
+        ordinal = self._seen[tool, arguments]
+        self._seen[tool, arguments] += 1
+        return seq, Key(tool, arguments, ordinal)
+
+    async def _forward(self, next_: Caller, call: Call, seq: int, began: float) -> Result:
+        try:
+            return await next_(call)
+        except BaseException as error:
+            cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+            kind, words = ("cancelled", "cancelled while it ran") if cancelled else ("broken", repr(error))
+            row = partial(self._end_rows, seq, Result(), began, status=kind, message=words)
+            with anyio.CancelScope(shield=True):
+                await self._quietly(row)
+            raise
+
+    async def _end(self, call: Call, seq: int, arguments: str, result: Result, began: float) -> None:
+        self._records[seq] = CallRecord(
+            seq=seq, tool=call.tool.id, effect=call.tool.annotations.effect, status=_status(result),
+            ms=round((time.perf_counter() - began) * 1000), replayed=result.replayed, args_digest=arguments,
+            sample=sample(result, self._store.scrub),
+        )  # fmt: skip
+        # The call has happened: whatever happens to us now, its end is written.
+        with anyio.CancelScope(shield=True):
+            await self._quietly(partial(self._end_rows, seq, result, began))
+
+    async def _quietly(self, rows: Callable[[], _Rows]) -> None:
+        """An end that cannot be written leaves the outcome unknown on record, which is safe; the caller has it."""
+        try:
+            await self._writer.add(rows)
+        except StoreError:
+            return
+
+    async def _read_past(self) -> Past:
+        if self._past is None:
+            async with self._reading:
+                if self._past is None:
+                    self._past = await anyio.to_thread.run_sync(
+                        past, self._store, self._retry_of, self._owner, self._execution
+                    )
+        return self._past
+
+    async def _from_record(self, past: Past, call: Call, key: Key) -> Result | None:
+        """The recorded answer, a refusal, or `None`: make the call."""
+        found = past.succeeded.get(key)
+        reads = call.tool.annotations.effect == "read"
+        if found is not None:
+            of, seq, kept = found
+            if kept == "exact" or (kept == "scrubbed" and not reads):
+                return await anyio.to_thread.run_sync(_recorded, self._store, of, seq)
+            return None if reads else _refused(call, "succeeded, but its result was too large to keep")
+        if not reads and (key.tool, key.arguments) in past.unknown:
+            return _refused(call, "began, and nobody knows whether it took effect")
+        return None
+
+    def _start_row(self, call: Call, seq: int, key: Key) -> Callable[[], dict[str, Any]]:
+        at = time.time()
+
+        def row() -> dict[str, Any]:
+            arguments = self._store.scrub.json(dict(call.arguments))
+            return {
+                "execution": self._execution, "seq": seq, "tool": key.tool, "digest": call.tool.digest,
+                "effect": call.tool.annotations.effect, "args_digest": key.arguments, "ordinal": key.ordinal,
+                "arguments": json.dumps(arguments, ensure_ascii=True, separators=(",", ":")), "started_at": at,
+            }  # fmt: skip
+
+        return row
+
+    def _end_rows(self, seq: int, result: Result, began: float, status: str = "", message: str = "") -> _Rows:
+        blobs: list[Blob] = []
+        # A replayed call points at nothing: the attempt that made it is still in the chain.
+        keep = result.ok and not status and not result.replayed
+        kept, text = _kept(result.value, self._store.scrub, blobs) if keep else ("absent", None)
+        failure = result.failure
+        end = {
+            "execution": self._execution, "seq": seq, "status": status or _status(result),
+            "message": self._store.scrub.text(message or (failure.message if failure else "")),
+            "sent": failure.sent if failure else not result.replayed, "replayed": result.replayed, "kept": kept,
+            "result": text, "ms": round((time.perf_counter() - began) * 1000),
+            "size": len(text or "") + sum(len(blob.data) for blob in blobs),
+        }  # fmt: skip
+        rows = [
+            {"execution": self._execution, "seq": seq, "position": n, "mime": blob.mime, "data": blob.data}
+            for n, blob in enumerate(blobs)
+        ]
+        return [(call_blob, row) for row in rows] + [(call_end, end)]
+
+
+_Rows = list[tuple[Table, dict[str, Any]]]
+
+
+class _Batch:
+    """Rows that go into one transaction, and the news of what became of it."""
+
+    def __init__(self) -> None:
+        self.rows: list[Callable[[], _Rows]] = []
+        self.written = anyio.Event()
+        self.error: StoreError | None = None
+
+
+class _Writer:
+    """Writes rows in a worker thread, those of all who wait together in one transaction.
+
+    Whoever comes first writes for everyone who came until the thread was free. No task of its own: nothing to stop.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: deque[_Batch] = deque()
+        self._turn = anyio.Lock()
+
+    async def add(self, rows: Callable[[], _Rows]) -> None:
+        """Returns when the rows are in the file. `rows` is called in the thread.
+
+        Raises:
+            StoreError: They could not be written.
+
+        """
+        if not self._waiting:
+            self._waiting.append(_Batch())
+        batch = self._waiting[-1]
+        batch.rows.append(rows)
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                if not batch.written.is_set():
+                    await self._flush(batch)
+        if batch.error is not None:
+            raise batch.error
+
+    async def _flush(self, batch: _Batch) -> None:
+        self._waiting.remove(batch)
+        try:
+            await anyio.to_thread.run_sync(_write, self._store, batch.rows)
+        except StoreError as error:
+            batch.error = error
+        finally:
+            batch.written.set()
+
+
+def _write(store: Store, makers: list[Callable[[], _Rows]]) -> None:
+    by_table: dict[Table, list[dict[str, Any]]] = {}
+    for make in makers:
+        for table, row in make():
+            by_table.setdefault(table, []).append(row)
+    with store.database.write() as db:
+        for table, rows in by_table.items():
+            db.execute(insert(table), rows)
+
+
+def past(store: Store, retry_of: str | None, owner: str | None, not_after: str) -> Past:
+    """What the attempts from `retry_of` back to the first one did. `not_after` ends a chain that bites its tail."""
+    succeeded: dict[Key, tuple[str, int, Kept]] = {}
+    unknown: set[tuple[str, str]] = set()
+    for attempt in _chain(store, retry_of, owner, not_after):
+        with store.database.read() as db:
+            query = (
+                select(call_start, call_end.c.status, call_end.c.sent, call_end.c.replayed, call_end.c.kept)
+                .select_from(call_start.outerjoin(call_end, _same_call()))
+                .where(call_start.c.execution == attempt)
+            )
+            rows = db.execute(query).all()
+        for row in rows:
+            if row.status == _DONE and not row.replayed:
+                key = Key(row.tool, row.args_digest, row.ordinal)
+                succeeded.setdefault(key, (attempt, row.seq, row.kept))
+            elif row.status is None or (row.status in _UNKNOWN and row.sent):
+                unknown.add((row.tool, row.args_digest))
+    return Past(succeeded, frozenset(unknown))
+
+
+def _chain(store: Store, first: str | None, owner: str | None, not_after: str) -> list[str]:
+    found: list[str] = []
+    while first and first not in found and first != not_after and len(found) < CHAIN:
+        row = store.executions.get(first)
+        if row is not None and owner is not None and row.owner != owner:
+            break
+        found.append(first)
+        first = row.retry_of if row else None
+    return found
+
+
+def _recorded(store: Store, execution_id: str, seq: int) -> Result:
+    with store.database.read() as db:
+        this = and_(call_end.c.execution == execution_id, call_end.c.seq == seq)
+        text = db.execute(select(call_end.c.result).where(this)).scalar_one()
+        blobs = db.execute(
+            select(call_blob.c.mime, call_blob.c.data)
+            .where(call_blob.c.execution == execution_id, call_blob.c.seq == seq)
+            .order_by(call_blob.c.position)
+        ).all()
+    return Result(_revive(json.loads(text), [Blob(row.mime, bytes(row.data)) for row in blobs]), replayed=True)
+
+
+def _refused(call: Call, what: str) -> Result:
+    return Result(
+        failure=Failure(
+            "refused",
+            f"an earlier attempt already called {call.tool.id} with the same arguments; that call {what}. It was not "
+            "made again. Check by reading what it changed; if nothing did, run the program without retry_of.",
+            sent=False,
+        )
+    )
+
+
+def _kept(value: Value, scrub: Scrubber, blobs: list[Blob]) -> tuple[Kept, str | None]:
+    plain = _apart(value, blobs)
+    scrubbed = scrub.json(plain)
+    text = json.dumps(scrubbed, ensure_ascii=True, separators=(",", ":"))
+    if len(text) + sum(len(blob.data) for blob in blobs) > RESULT:
+        blobs.clear()
+        return "absent", None
+    return ("exact" if scrubbed == plain else "scrubbed"), text
+
+
+_BLOB = "\0blob"
+"""The key that stands for a blob; a mapping that really has it is wrapped, so that nothing is mistaken for one."""
+
+
+def _apart(value: Value, blobs: list[Blob]) -> Any:
+    if isinstance(value, Blob):
+        blobs.append(value)
+        return {_BLOB: len(blobs) - 1}
+    if isinstance(value, list):
+        return [_apart(each, blobs) for each in value]
+    if isinstance(value, dict):
+        held = {key: _apart(each, blobs) for key, each in value.items()}
+        return {_BLOB: held} if _BLOB in held else held
+    return value
+
+
+def _revive(held: Any, blobs: list[Blob]) -> Value:
+    if isinstance(held, list):
+        return [_revive(each, blobs) for each in held]
+    if isinstance(held, dict):
+        if len(held) == 1 and _BLOB in held:
+            inner = held[_BLOB]
+            return blobs[inner] if isinstance(inner, int) else {k: _revive(v, blobs) for k, v in inner.items()}
+        return {key: _revive(each, blobs) for key, each in held.items()}
+    return held  # type: ignore[no-any-return]
+
+
+def _status(result: Result) -> str:
+    return _DONE if result.failure is None else result.failure.kind
+
+
+def _same_call() -> Any:
+    return and_(call_start.c.execution == call_end.c.execution, call_start.c.seq == call_end.c.seq)
+
+
+def sample(result: Result, scrub: Scrubber) -> str:
+    """What a call answered, on one line of at most `SAMPLE` characters, without secrets."""
+    if result.failure is not None:
+        text = scrub.text(result.failure.message[: 8 * SAMPLE])
+    else:
+        short = json.dumps(_brief(result.value), ensure_ascii=False, default=_shown)
+        text = scrub.text(short[: 8 * SAMPLE])
+    return text if len(text) <= SAMPLE else text[: SAMPLE - 1] + "…"
+
+
+def _brief(value: Value, depth: int = 6) -> Value:
+    """As much of a value as a sample can show: a large result is not written out to be thrown away."""
+    if isinstance(value, str):
+        return value[: 8 * SAMPLE]
+    if depth == 0:
+        return "…" if isinstance(value, list | dict) else value
+    if isinstance(value, list):
+        return [_brief(each, depth - 1) for each in value[:SAMPLE]]
+    if isinstance(value, dict):
+        return {key: _brief(value[key], depth - 1) for key in list(value)[:SAMPLE]}
+    return value
+
+
+def _shown(blob: object) -> str:
+    return f"{blob.mime}, {len(blob.data)} bytes" if isinstance(blob, Blob) else repr(type(blob))

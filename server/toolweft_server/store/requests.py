@@ -1,0 +1,89 @@
+"""What was asked of `find_tools`, and which tools were called afterwards: the pairs that a later index learns from."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import delete, insert, select
+
+from toolweft_server.scrub import Scrubber
+from toolweft_server.store.database import Database
+from toolweft_server.store.schema import request, request_call
+
+WINDOW = 30 * 60.0
+"""Seconds during which a call is taken to follow from a request."""
+
+RECENT = 20
+"""Requests looked at for one call."""
+
+
+class Pair(NamedTuple):
+    """A request and a call that followed it."""
+
+    request: int
+    query: str
+    tool: str
+    shown: bool
+    """Whether the answer to the request named the tool."""
+    ok: bool
+    at: float
+
+
+class Requests:
+    def __init__(self, database: Database, scrub: Scrubber) -> None:
+        self._database, self._scrub = database, scrub
+
+    def asked(self, owner: str, connection: str, query: str, shown_ids: Sequence[str], at: float | None = None) -> int:
+        """Notes a request and the ids it was answered with; its number."""
+        row = {
+            "owner": owner, "connection": connection, "query": self._scrub.text(query), "at": at or time.time(),
+            "shown": json.dumps(list(shown_ids)),
+        }  # fmt: skip
+        with self._database.write() as db:
+            return int(db.execute(insert(request).values(row).returning(request.c.id)).scalar_one())
+
+    def called(self, owner: str, connection: str, tool_id: str, ok: bool, at: float | None = None) -> int | None:
+        """Notes a call beside the request it follows from; `None` when nothing was asked within `WINDOW`.
+
+        That is the latest of the same owner and connection that showed the tool, else the latest at all.
+        """
+        now = at or time.time()
+        recent = (
+            select(request.c.id, request.c.shown)
+            .where(request.c.owner == owner, request.c.connection == connection)
+            .where(request.c.at <= now, request.c.at >= now - WINDOW)
+            .order_by(request.c.at.desc(), request.c.id.desc())
+            .limit(RECENT)
+        )
+        with self._database.read() as db:
+            rows = [(row.id, tool_id in json.loads(row.shown)) for row in db.execute(recent)]
+        if not rows:
+            return None
+        number, shown = next((row for row in rows if row[1]), rows[0])
+        with self._database.write() as db:
+            db.execute(insert(request_call).values(request=number, tool=tool_id, shown=shown, ok=ok, at=now))
+        return int(number)
+
+    def pairs(self, since: float = 0.0) -> list[Pair]:
+        """Every request with a call that followed, oldest first."""
+        query = (
+            select(
+                request.c.id, request.c.query, request_call.c.tool, request_call.c.shown, request_call.c.ok,
+                request_call.c.at,
+            )
+            .join(request_call, request_call.c.request == request.c.id)
+            .where(request_call.c.at >= since)
+            .order_by(request_call.c.id)
+        )  # fmt: skip
+        with self._database.read() as db:
+            return [Pair(*row) for row in db.execute(query)]
+
+    def purge(self, before: float) -> int:
+        """Deletes the requests made before a moment, with their calls; how many."""
+        with self._database.write() as db:
+            old = select(request.c.id).where(request.c.at < before)
+            db.execute(delete(request_call).where(request_call.c.request.in_(old)))
+            return db.execute(delete(request).where(request.c.at < before)).rowcount
