@@ -1,0 +1,19 @@
+"""Options that every part of the suite shares."""
+
+import os
+
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--soak", type=int, default=10, metavar="N", help="how often a soak test repeats (default 10)")
+
+
+@pytest.fixture
+def soak_runs(request) -> int:
+    return request.config.getoption("--soak")
+
+
+@pytest.fixture(scope="session")
+def fuzz_examples() -> int:
+    return int(os.environ.get("FUZZ_EXAMPLES", "200"))

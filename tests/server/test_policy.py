@@ -1,0 +1,71 @@
+"""Policy: the most specific pattern wins, a preset decides the rest, and a refusal says what to write."""
+
+import pytest
+from toolweft_catalog.call import Call, Result
+from toolweft_catalog.tool import Annotations, Tool
+from toolweft_server.policy import Policy
+
+READ = Annotations(read_only=True)
+DESTROY = Annotations(read_only=False, destructive=True)
+SILENT = Annotations()
+
+
+def tool(tool_id="github.delete_repo", annotations=SILENT):
+    server, name = tool_id.split(".")
+    return Tool(id=tool_id, name=name, server=server, annotations=annotations)
+
+
+@pytest.mark.parametrize(
+    ("preset", "annotations", "decision"),
+    [
+        ("host", READ, "allow"),
+        ("host", SILENT, "allow"),
+        ("host", DESTROY, "ask"),
+        ("careful", READ, "allow"),
+        ("careful", SILENT, "ask"),
+        ("careful", DESTROY, "ask"),
+        ("trust", SILENT, "allow"),
+        ("trust", DESTROY, "allow"),
+    ],
+)
+def test_a_preset_decides_where_no_pattern_does(preset, annotations, decision):
+    assert Policy.parse({"default": preset}).judge(tool(annotations=annotations)).decision == decision
+
+
+@pytest.mark.parametrize(
+    ("patterns", "decision"),
+    [
+        ({"*": "block", "github.*": "ask", "github.delete_*": "allow"}, "allow"),
+        ({"github.delete_repo": "block", "github.delete_*": "allow"}, "block"),
+        ({"github": "block"}, "block"),
+        ({"*.delete_*": "block", "github.*": "allow"}, "block"),
+        ({"gitlab.*": "block"}, "allow"),
+    ],
+)
+def test_the_most_specific_pattern_wins(patterns, decision):
+    assert Policy.parse(patterns).judge(tool()).decision == decision
+
+
+def test_annotations_never_lift_a_persons_block():
+    assert Policy.parse({"github.*": "block"}).judge(tool(annotations=READ)).decision == "block"
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ({"github.*": "block"}, "github.delete_repo is blocked: the policy says 'github.*'"),
+        ({"github.*": "ask"}, '"policy": {"github.delete_repo": "allow"}'),
+    ],
+)
+async def test_a_refused_call_is_never_made_and_says_why(policy, words):
+    made = []
+
+    async def proceed(call):
+        made.append(call)
+        return Result()
+
+    result = await Policy.parse(policy).guard(proceed)(Call(tool()))
+    assert result.failure.kind == "refused"
+    assert result.failure.sent is False
+    assert words in result.failure.message
+    assert made == []
