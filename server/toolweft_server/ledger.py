@@ -10,56 +10,24 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Protocol
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import Table, and_, insert, select
-
 from toolweft_catalog.call import Blob, Call, Caller, Failure, Result, Value, failed
 from toolweft_catalog.tool import digest
 from toolweft_catalog.wire import CallRecord
+
 from toolweft_server.errors import StoreError
 from toolweft_server.scrub import Scrubber
-from toolweft_server.store.schema import call_blob, call_end, call_start, execution
+from toolweft_server.store.calls import DONE, Key, Past, Rows
+from toolweft_server.store.schema import call_blob, call_end, call_start
 from toolweft_server.store.store import Store
-
-RESULT = 4 * 1024 * 1024
-"""Characters of JSON kept of one result: as much as a sandbox frame carries."""
 
 SAMPLE = 200
 """Characters of a result shown beside a call."""
-
-CHAIN = 100
-"""Retries of retries that are followed back."""
-
-_DONE = "ok"
-_UNKNOWN = frozenset({"timeout", "unavailable", "cancelled", "broken"})
-"""Ends after which nobody knows what the tool did, unless it was never sent. `broken`: our own code failed."""
-
-Kept = Literal["exact", "scrubbed", "absent"]
-"""What of a result was kept: all, all but its secrets, or nothing because it was too large."""
-
-
-class Key(NamedTuple):
-    """What makes two calls the same call."""
-
-    tool: str
-    arguments: str
-    ordinal: int
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What earlier attempts did."""
-
-    succeeded: Mapping[Key, tuple[str, int, Kept]] = field(default_factory=dict)
-    """Execution, number and fidelity of the record of each call that succeeded."""
-    unknown: frozenset[tuple[str, str]] = frozenset()
-    """(tool, arguments) of calls that began and whose outcome is not known."""
 
 
 class Recorder(Protocol):
@@ -81,17 +49,8 @@ class Ledger:
         self._writer = _Writer(store)
 
     def recorder(self, execution_id: str, retry_of: str | None = None, *, owner: str | None = None) -> Recorder:
-        """The recorder of one execution. `retry_of` names the attempt before; with `owner`, only their attempts
-        count."""
+        """The recorder of one execution. `retry_of` names the attempt before; it counts if it is `owner`'s."""
         return _Recorder(self._store, self._writer, execution_id, retry_of, owner)
-
-    def calls(self, execution_id: str) -> list[Mapping[str, Any]]:
-        """What is written of an execution: one mapping for each call, `status` is `None` where no end is known."""
-        both = call_start.outerjoin(call_end, _same_call())
-        columns = (*call_start.c, *(c for c in call_end.c if c.name not in {"execution", "seq"}))
-        query = select(*columns).select_from(both).where(call_start.c.execution == execution_id)
-        with self._store.database.read() as db:
-            return [dict(row) for row in db.execute(query.order_by(call_start.c.seq)).mappings()]
 
 
 class _Recorder:
@@ -115,14 +74,17 @@ class _Recorder:
         return partial(self._call, next_)
 
     async def _call(self, next_: Caller, call: Call) -> Result:
-        arguments = digest(call.arguments)
+        try:
+            arguments = digest(call.arguments)
+        except RecursionError:
+            return failed("arguments", "the arguments are nested too deeply", sent=False)
         seq, key = self._number(call.tool.id, arguments)
         began = time.perf_counter()
         row = self._start_row(call, seq, key)
         try:
             past = await self._read_past()
             answered = await self._from_record(past, call, key)
-            await self._writer.add(lambda: [(call_start, row())])
+            await self._writer.add(row)
         except StoreError as error:
             if call.tool.annotations.effect != "read":
                 return failed("unavailable", f"{error} Nothing was sent: a call that cannot be noted is not made.",
@@ -161,7 +123,7 @@ class _Recorder:
         with anyio.CancelScope(shield=True):
             await self._quietly(partial(self._end_rows, seq, result, began))
 
-    async def _quietly(self, rows: Callable[[], _Rows]) -> None:
+    async def _quietly(self, rows: Callable[[], Rows]) -> None:
         """An end that cannot be written leaves the outcome unknown on record, which is safe; the caller has it."""
         try:
             await self._writer.add(rows)
@@ -172,9 +134,8 @@ class _Recorder:
         if self._past is None:
             async with self._reading:
                 if self._past is None:
-                    self._past = await anyio.to_thread.run_sync(
-                        past, self._store, self._retry_of, self._owner, self._execution
-                    )
+                    read = partial(self._store.calls.past, self._retry_of, owner=self._owner, not_after=self._execution)
+                    self._past = await anyio.to_thread.run_sync(read)
         return self._past
 
     async def _from_record(self, past: Past, call: Call, key: Key) -> Result | None:
@@ -184,30 +145,30 @@ class _Recorder:
         if found is not None:
             of, seq, kept = found
             if kept == "exact" or (kept == "scrubbed" and not reads):
-                return await anyio.to_thread.run_sync(_recorded, self._store, of, seq)
+                return await anyio.to_thread.run_sync(self._store.calls.result, of, seq)
             return None if reads else _refused(call, "succeeded, but its result was too large to keep")
         if not reads and (key.tool, key.arguments) in past.unknown:
             return _refused(call, "began, and nobody knows whether it took effect")
         return None
 
-    def _start_row(self, call: Call, seq: int, key: Key) -> Callable[[], dict[str, Any]]:
+    def _start_row(self, call: Call, seq: int, key: Key) -> Callable[[], Rows]:
         at = time.time()
 
-        def row() -> dict[str, Any]:
+        def row() -> Rows:
             arguments = self._store.scrub.json(dict(call.arguments))
-            return {
+            start = {
                 "execution": self._execution, "seq": seq, "tool": key.tool, "digest": call.tool.digest,
                 "effect": call.tool.annotations.effect, "args_digest": key.arguments, "ordinal": key.ordinal,
                 "arguments": json.dumps(arguments, ensure_ascii=True, separators=(",", ":")), "started_at": at,
             }  # fmt: skip
+            return [(call_start, start)]
 
         return row
 
-    def _end_rows(self, seq: int, result: Result, began: float, status: str = "", message: str = "") -> _Rows:
-        blobs: list[Blob] = []
+    def _end_rows(self, seq: int, result: Result, began: float, status: str = "", message: str = "") -> Rows:
         # A replayed call points at nothing: the attempt that made it is still in the chain.
         keep = result.ok and not status and not result.replayed
-        kept, text = _kept(result.value, self._store.scrub, blobs) if keep else ("absent", None)
+        kept, text, blobs = self._store.calls.encode(result.value) if keep else ("absent", None, [])
         failure = result.failure
         end = {
             "execution": self._execution, "seq": seq, "status": status or _status(result),
@@ -223,14 +184,11 @@ class _Recorder:
         return [(call_blob, row) for row in rows] + [(call_end, end)]
 
 
-_Rows = list[tuple[Table, dict[str, Any]]]
-
-
 class _Batch:
     """Rows that go into one transaction, and the news of what became of it."""
 
     def __init__(self) -> None:
-        self.rows: list[Callable[[], _Rows]] = []
+        self.rows: list[Callable[[], Rows]] = []
         self.written = anyio.Event()
         self.error: StoreError | None = None
 
@@ -246,7 +204,7 @@ class _Writer:
         self._waiting: deque[_Batch] = deque()
         self._turn = anyio.Lock()
 
-    async def add(self, rows: Callable[[], _Rows]) -> None:
+    async def add(self, rows: Callable[[], Rows]) -> None:
         """Returns when the rows are in the file. `rows` is called in the thread.
 
         Raises:
@@ -267,65 +225,11 @@ class _Writer:
     async def _flush(self, batch: _Batch) -> None:
         self._waiting.remove(batch)
         try:
-            await anyio.to_thread.run_sync(_write, self._store, batch.rows)
+            await anyio.to_thread.run_sync(self._store.calls.write, batch.rows)
         except StoreError as error:
             batch.error = error
         finally:
             batch.written.set()
-
-
-def _write(store: Store, makers: list[Callable[[], _Rows]]) -> None:
-    by_table: dict[Table, list[dict[str, Any]]] = {}
-    for make in makers:
-        for table, row in make():
-            by_table.setdefault(table, []).append(row)
-    with store.database.write() as db:
-        for table, rows in by_table.items():
-            db.execute(insert(table), rows)
-
-
-def past(store: Store, retry_of: str | None, owner: str | None, not_after: str) -> Past:
-    """What the attempts from `retry_of` back to the first one did. `not_after` ends a chain that bites its tail."""
-    succeeded: dict[Key, tuple[str, int, Kept]] = {}
-    unknown: set[tuple[str, str]] = set()
-    for attempt in _chain(store, retry_of, owner, not_after):
-        with store.database.read() as db:
-            query = (
-                select(call_start, call_end.c.status, call_end.c.sent, call_end.c.replayed, call_end.c.kept)
-                .select_from(call_start.outerjoin(call_end, _same_call()))
-                .where(call_start.c.execution == attempt)
-            )
-            rows = db.execute(query).all()
-        for row in rows:
-            if row.status == _DONE and not row.replayed:
-                key = Key(row.tool, row.args_digest, row.ordinal)
-                succeeded.setdefault(key, (attempt, row.seq, row.kept))
-            elif row.status is None or (row.status in _UNKNOWN and row.sent):
-                unknown.add((row.tool, row.args_digest))
-    return Past(succeeded, frozenset(unknown))
-
-
-def _chain(store: Store, first: str | None, owner: str | None, not_after: str) -> list[str]:
-    found: list[str] = []
-    while first and first not in found and first != not_after and len(found) < CHAIN:
-        row = store.executions.get(first)
-        if row is not None and owner is not None and row.owner != owner:
-            break
-        found.append(first)
-        first = row.retry_of if row else None
-    return found
-
-
-def _recorded(store: Store, execution_id: str, seq: int) -> Result:
-    with store.database.read() as db:
-        this = and_(call_end.c.execution == execution_id, call_end.c.seq == seq)
-        text = db.execute(select(call_end.c.result).where(this)).scalar_one()
-        blobs = db.execute(
-            select(call_blob.c.mime, call_blob.c.data)
-            .where(call_blob.c.execution == execution_id, call_blob.c.seq == seq)
-            .order_by(call_blob.c.position)
-        ).all()
-    return Result(_revive(json.loads(text), [Blob(row.mime, bytes(row.data)) for row in blobs]), replayed=True)
 
 
 def _refused(call: Call, what: str) -> Result:
@@ -339,49 +243,8 @@ def _refused(call: Call, what: str) -> Result:
     )
 
 
-def _kept(value: Value, scrub: Scrubber, blobs: list[Blob]) -> tuple[Kept, str | None]:
-    plain = _apart(value, blobs)
-    scrubbed = scrub.json(plain)
-    text = json.dumps(scrubbed, ensure_ascii=True, separators=(",", ":"))
-    if len(text) + sum(len(blob.data) for blob in blobs) > RESULT:
-        blobs.clear()
-        return "absent", None
-    return ("exact" if scrubbed == plain else "scrubbed"), text
-
-
-_BLOB = "\0blob"
-"""The key that stands for a blob; a mapping that really has it is wrapped, so that nothing is mistaken for one."""
-
-
-def _apart(value: Value, blobs: list[Blob]) -> Any:
-    if isinstance(value, Blob):
-        blobs.append(value)
-        return {_BLOB: len(blobs) - 1}
-    if isinstance(value, list):
-        return [_apart(each, blobs) for each in value]
-    if isinstance(value, dict):
-        held = {key: _apart(each, blobs) for key, each in value.items()}
-        return {_BLOB: held} if _BLOB in held else held
-    return value
-
-
-def _revive(held: Any, blobs: list[Blob]) -> Value:
-    if isinstance(held, list):
-        return [_revive(each, blobs) for each in held]
-    if isinstance(held, dict):
-        if len(held) == 1 and _BLOB in held:
-            inner = held[_BLOB]
-            return blobs[inner] if isinstance(inner, int) else {k: _revive(v, blobs) for k, v in inner.items()}
-        return {key: _revive(each, blobs) for key, each in held.items()}
-    return held  # type: ignore[no-any-return]
-
-
 def _status(result: Result) -> str:
-    return _DONE if result.failure is None else result.failure.kind
-
-
-def _same_call() -> Any:
-    return and_(call_start.c.execution == call_end.c.execution, call_start.c.seq == call_end.c.seq)
+    return DONE if result.failure is None else result.failure.kind
 
 
 def sample(result: Result, scrub: Scrubber) -> str:

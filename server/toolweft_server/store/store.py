@@ -1,7 +1,7 @@
 """`Store`: everything that toolweft remembers, in parts. Sync and thread-safe; call it from worker threads.
 
-One file holds it all (`docs/store.md`). Each part is a file of this folder; the ledger and the library keep their own
-rows through `Store.database`.
+One file holds it all (`docs/store.md`). Each part is a file of this folder; the library keeps its own rows
+through `Store.database`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sqlalchemy import select
 from toolweft_server.errors import StoreError
 from toolweft_server.scrub import Scrubber
 from toolweft_server.store import schema, sources
+from toolweft_server.store.calls import Calls
 from toolweft_server.store.database import Database
 from toolweft_server.store.executions import Executions
 from toolweft_server.store.manifests import Manifests
@@ -44,6 +45,7 @@ class Store:
         self.manifests = Manifests(database)
         self.shapes = Shapes(database)
         self.executions = Executions(database, scrub)
+        self.calls = Calls(database, scrub)
         self.requests = Requests(database, scrub)
         self._seen: tuple[int, Changes] | None = None
 

@@ -1,0 +1,162 @@
+"""The ledger's rows: which calls began, how they ended, what they answered. `ledger` decides what is written and when.
+
+Append-only: a call is a row in `call_start` and, once it has an end, one in `call_end`. A start without an end is a
+call whose outcome nobody knows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import Table, and_, exc, insert, select
+from toolweft_catalog.call import Blob, Result, Value
+
+from toolweft_server.errors import StoreError
+from toolweft_server.scrub import Scrubber
+from toolweft_server.store.database import Database
+from toolweft_server.store.schema import call_blob, call_end, call_start, execution
+
+RESULT = 4 * 1024 * 1024
+"""Characters of JSON and bytes of blobs kept of one result: as much as a sandbox frame carries."""
+
+CHAIN = 100
+"""Retries of retries that are followed back."""
+
+DONE = "ok"
+UNKNOWN = frozenset({"timeout", "unavailable", "cancelled", "broken"})
+"""Ends after which nobody knows what the tool did, unless it was never sent. `broken`: our own code failed."""
+
+Kept = Literal["exact", "scrubbed", "absent"]
+"""What of a result was kept: all, all but its secrets, or nothing because it was too large."""
+
+
+class Key(NamedTuple):
+    """What makes two calls the same call."""
+
+    tool: str
+    arguments: str
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What earlier attempts did."""
+
+    succeeded: Mapping[Key, tuple[str, int, Kept]] = field(default_factory=dict)
+    """Execution, number and fidelity of the record of each call that succeeded."""
+    unknown: frozenset[tuple[str, str]] = frozenset()
+    """(tool, arguments) of calls that began and whose outcome is not known."""
+
+
+Rows = list[tuple[Table, dict[str, Any]]]
+
+
+class Calls:
+    def __init__(self, database: Database, scrub: Scrubber) -> None:
+        self._database, self._scrub = database, scrub
+
+    def write(self, makers: Iterable[Callable[[], Rows]]) -> None:
+        """Adds the rows that the makers give, in one transaction."""
+        by_table: dict[Table, list[dict[str, Any]]] = {}
+        for make in makers:
+            for table, row in make():
+                by_table.setdefault(table, []).append(row)
+        try:
+            with self._database.write() as db:
+                for table, rows in by_table.items():
+                    db.execute(insert(table), rows)
+        except exc.IntegrityError as error:
+            raise StoreError("a call was noted twice: an execution id is in use by two recorders.") from error
+
+    def of(self, execution_id: str) -> list[Mapping[str, Any]]:
+        """What is written of an execution, results apart: one mapping for each call; no end known: `status` is `None`."""
+        ends = (column for column in call_end.c if column.name not in {"execution", "seq", "result"})
+        both = call_start.outerjoin(call_end, _same_call())
+        query = select(*call_start.c, *ends).select_from(both).where(call_start.c.execution == execution_id)
+        with self._database.read() as db:
+            return [dict(row) for row in db.execute(query.order_by(call_start.c.seq)).mappings()]
+
+    def past(self, retry_of: str | None, *, owner: str | None = None, not_after: str = "") -> Past:
+        """What the attempts from `retry_of` back to the first one did; with `owner`, as far as they are theirs.
+
+        `not_after` ends a chain that bites its own tail.
+        """
+        succeeded: dict[Key, tuple[str, int, Kept]] = {}
+        unknown: set[tuple[str, str]] = set()
+        for attempt in self._chain(retry_of, owner, not_after):
+            for row in self.of(attempt):
+                if row["status"] == DONE and not row["replayed"]:
+                    key = Key(row["tool"], row["args_digest"], row["ordinal"])
+                    succeeded.setdefault(key, (attempt, row["seq"], row["kept"]))
+                elif row["status"] is None or (row["status"] in UNKNOWN and row["sent"]):
+                    unknown.add((row["tool"], row["args_digest"]))
+        return Past(succeeded, frozenset(unknown))
+
+    def result(self, execution_id: str, seq: int) -> Result:
+        """The recorded value of a call that succeeded, marked as replayed."""
+        end = and_(call_end.c.execution == execution_id, call_end.c.seq == seq)
+        parts = and_(call_blob.c.execution == execution_id, call_blob.c.seq == seq)
+        with self._database.read() as db:
+            text = db.execute(select(call_end.c.result).where(end)).scalar_one()
+            query = select(call_blob.c.mime, call_blob.c.data).where(parts).order_by(call_blob.c.position)
+            blobs = [Blob(row.mime, bytes(row.data)) for row in db.execute(query)]
+        return Result(_revive(json.loads(text), blobs), replayed=True)
+
+    def encode(self, value: Value) -> tuple[Kept, str | None, list[Blob]]:
+        """How a value is kept: how faithfully, its JSON text, and its blobs apart."""
+        blobs: list[Blob] = []
+        try:
+            plain = _apart(value, blobs)
+            scrubbed = self._scrub.json(plain)
+            text = json.dumps(scrubbed, ensure_ascii=True, separators=(",", ":"))
+        except RecursionError:
+            return "absent", None, []
+        if len(text) + sum(len(blob.data) for blob in blobs) > RESULT:
+            return "absent", None, []
+        return ("exact" if scrubbed == plain else "scrubbed"), text, blobs
+
+    def _chain(self, first: str | None, owner: str | None, not_after: str) -> list[str]:
+        found: list[str] = []
+        while first and first not in found and first != not_after and len(found) < CHAIN:
+            with self._database.read() as db:
+                query = select(execution.c.owner, execution.c.retry_of).where(execution.c.id == first)
+                row = db.execute(query).one_or_none()
+            if row is not None and owner is not None and row.owner != owner:
+                break
+            found.append(first)
+            first = row.retry_of if row else None
+        return found
+
+
+_BLOB = "\0blob"
+"""The key that stands for a blob; a mapping that really has it is wrapped, so that nothing is mistaken for one."""
+
+
+def _apart(value: Value, blobs: list[Blob]) -> Any:
+    if isinstance(value, Blob):
+        blobs.append(value)
+        return {_BLOB: len(blobs) - 1}
+    if isinstance(value, list):
+        return [_apart(each, blobs) for each in value]
+    if isinstance(value, dict):
+        held = {key: _apart(each, blobs) for key, each in value.items()}
+        return {_BLOB: held} if _BLOB in held else held
+    return value
+
+
+def _revive(held: Any, blobs: list[Blob]) -> Value:
+    if isinstance(held, list):
+        return [_revive(each, blobs) for each in held]
+    if isinstance(held, dict):
+        if len(held) == 1 and _BLOB in held:
+            inner = held[_BLOB]
+            return blobs[inner] if isinstance(inner, int) else {k: _revive(v, blobs) for k, v in inner.items()}
+        return {key: _revive(each, blobs) for key, each in held.items()}
+    return held  # type: ignore[no-any-return]
+
+
+def _same_call() -> Any:
+    return and_(call_start.c.execution == call_end.c.execution, call_start.c.seq == call_end.c.seq)
