@@ -1,0 +1,392 @@
+"""`ChildSession`: the server's side of one child. It trusts nothing that comes out of it.
+
+Rules: frames are parsed by `frames`; a violation ends the child. With `pending_calls` requests open nothing more is
+read, so that a flood waits in the child. A write that the child does not take within five seconds ends it. The wall
+clock runs only while no request is open; processor time and the total never stop. Time over: SIGINT first, so that
+the session's variables can survive, then SIGKILL. `clock` measures, `output` keeps stdout and stderr.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from dataclasses import asdict
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+from toolweft_catalog.call import Failure, Result
+from toolweft_catalog.wire import Error
+
+from toolweft_server.errors import SandboxError
+from toolweft_server.sandbox import frames
+from toolweft_server.sandbox.base import FileOut, Host, Outcome, OutcomeStatus, Program
+from toolweft_server.sandbox.clock import Clock
+from toolweft_server.sandbox.frames import Done, ViolationError
+from toolweft_server.sandbox.limits import Limits
+from toolweft_server.sandbox.output import Output
+from toolweft_server.sandbox.process import Process
+from toolweft_server.sandbox.texts import size
+
+HELLO_TIMEOUT = 10.0
+WRITE_TIMEOUT = 5.0
+INTERRUPT_GRACE = 0.5
+"""Between SIGINT and SIGKILL: Python needs microseconds, a C function that never returns needs for ever."""
+
+EXIT_CHANNEL = 71
+"""The child's exit status when its frame socket broke; the same in `inside/channel.py`."""
+
+_READ = 256 * 1024
+_logger = logging.getLogger(__name__)
+
+
+class ChildSession:
+    """One child and the runs in it, one at a time. Passes the contract of `base.Session`."""
+
+    def __init__(self, process: Process, limits: Limits) -> None:
+        self.process, self.limits = process, limits
+        self._buffer = frames.Buffer(cap=limits.frame)
+        self._writing = anyio.Lock()  # frames of concurrent replies do not mix
+        self._busy = False
+        self._usable = True
+
+    @property
+    def alive(self) -> bool:
+        """Whether another run could start here."""
+        return self._usable and self.process.alive
+
+    async def start(self) -> None:
+        """Waits for the child's hello.
+
+        Raises:
+            SandboxError: It did not come.
+
+        """
+        hello: frames.Message | None = None
+        try:
+            with anyio.move_on_after(HELLO_TIMEOUT):
+                hello = await self.receive()
+        except (ViolationError, OSError) as error:
+            _logger.warning("a sandbox child did not start: %s", error)
+        except BaseException:
+            await self.aclose()
+            raise
+        if not isinstance(hello, frames.Hello):
+            said = Output(self.process.outputs[1], cap=2000).drained()
+            status = await self.process.exit_status()
+            self._usable = False
+            raise SandboxError(f"the sandbox's process did not start (exit status {status}). It said: {said[-500:]!r}")
+        self.process.guarded = hello.guarded
+
+    async def run(self, program: Program, host: Host) -> Outcome:
+        """See `base.Session.run`. A program too big to send, or a second one at a time, is an outcome, not a run."""
+        if self._busy:
+            return _unrun("error", "SessionBusy", "session busy: another program runs in it", kept=True)
+        if len(program.code) > self.limits.code:
+            text = f"the program has {len(program.code)} characters, {self.limits.code} are allowed (limit `code`)"
+            return _unrun("limit", "CodeTooLong", text, kept=True, limits=("code",))
+        if not self.alive:
+            await self.aclose()
+            raise SandboxError("the session's process has ended; open another session")
+        self._busy = True
+        try:
+            outcome = await _Run(self, program, host).outcome()
+        except BaseException:
+            await self.aclose()
+            raise
+        finally:
+            self._busy = False
+        if outcome.kept:
+            self.process.freeze()
+        else:
+            await self.aclose()
+        return outcome
+
+    async def aclose(self) -> None:
+        self._usable = False
+        await self.process.aclose()
+
+    async def send(self, frame: bytes) -> None:
+        """Writes one encoded frame.
+
+        Raises:
+            ViolationError: The child does not read.
+            OSError: The child is gone.
+
+        """
+        data = memoryview(frame)
+        async with self._writing:
+            with anyio.move_on_after(WRITE_TIMEOUT) as deadline:
+                while data:
+                    try:
+                        data = data[self.process.channel.send(data) :]
+                    except BlockingIOError:
+                        await anyio.wait_writable(self.process.channel)
+            if deadline.cancelled_caught:
+                raise ViolationError(f"the program took no answer for {WRITE_TIMEOUT:g} s")
+
+    async def receive(self) -> frames.Message | None:
+        """The next message; `None` at the end.
+
+        Raises:
+            ViolationError: It is not a message.
+
+        """
+        while (body := self._buffer.next()) is None:
+            data = self._read()
+            while data is None:
+                await anyio.wait_readable(self.process.channel)
+                data = self._read()
+            if not data:
+                return None
+            self._buffer.feed(data)
+        return frames.parse(body, arguments=self.limits.arguments)
+
+    def silent(self) -> bool:
+        """Whether nothing is left to read: what our runner guarantees after `done`."""
+        return not len(self._buffer) and self._read() is None
+
+    def _read(self) -> bytes | None:
+        """What is there; `b""` at the end, `None` when there is nothing yet."""
+        try:
+            return self.process.channel.recv(_READ)
+        except BlockingIOError:
+            return None
+        except ConnectionError:
+            return b""
+
+
+class _Run:
+    """One program from `run` to its outcome."""
+
+    def __init__(self, session: ChildSession, program: Program, host: Host) -> None:
+        self._session, self._process, self._limits = session, session.process, session.limits
+        self._program, self._host = program, host
+        limits = self._limits
+        self._clock = Clock(
+            wall=limits.wall if program.timeout is None else program.timeout,
+            total=limits.total, cpu=limits.cpu, processor=self._process.cpu,
+        )  # fmt: skip
+        self._out, self._err = (Output(fd, cap=limits.stdout) for fd in self._process.outputs)
+        self._slots = anyio.Semaphore(limits.pending_calls)
+        self._pending: set[int] = set()
+        self._calls = 0
+        self._files: dict[str, bytearray] = {}
+        self._filed = 0
+        self._verdict: tuple[OutcomeStatus, str] | None = None
+        self._hit: list[str] = []
+        self._talk = anyio.CancelScope()
+
+    async def outcome(self) -> Outcome:
+        self._process.thaw()
+        done: Done | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch_output, self._out, "stdout")
+            tasks.start_soon(self._watch_output, self._err, "stderr")
+            tasks.start_soon(self._watch_clock)
+            with self._talk:
+                try:
+                    done = await self._converse(tasks)
+                except ViolationError as violation:
+                    self._end("violation", str(violation))
+                except OSError:
+                    pass  # the child is gone: its exit status tells why
+            tasks.cancel_scope.cancel()
+        self._clock.stop()
+        if done is not None and (self._verdict is None or self._verdict[0] != "violation"):
+            return self._finished(done)
+        return await self._unfinished()
+
+    async def _converse(self, tasks: TaskGroup) -> Done | None:
+        """Speaks with the child until it is done (`None`: it ended without)."""
+        if not self._session.silent():
+            raise ViolationError("it spoke between two runs")
+        program = self._program
+        run = {"kind": "run", "id": program.id, "code": program.code, "servers": list(program.servers)}
+        await self._session.send(frames.encode({**run, "limits": asdict(self._limits)}))
+        while (message := await self._session.receive()) is not None:
+            if isinstance(message, Done):
+                if message.id != self._program.id:
+                    raise ViolationError("it ended another run than the one that was started")
+                if not self._session.silent():
+                    raise ViolationError("it went on speaking after its end")
+                return message
+            if isinstance(message, frames.Hello):
+                raise ViolationError("a second hello")
+            if isinstance(message, frames.FilePart):
+                self._take_file(message)
+            else:
+                await self._take_request(message, tasks)
+        return None
+
+    async def _take_request(self, request: frames.Request, tasks: TaskGroup) -> None:
+        if request.c in self._pending:
+            raise ViolationError(f"request id {request.c} used twice")
+        self._calls += 1
+        if self._calls > 2 * self._limits.calls:
+            self._note("calls")
+            self._end("limit", f"more than {2 * self._limits.calls} calls in one run")
+            return
+        self._pending.add(request.c)
+        await self._slots.acquire()
+        self._clock.pause()
+        tasks.start_soon(self._answer, request)
+
+    async def _answer(self, request: frames.Request) -> None:
+        try:
+            frame = self._encoded(request, await self._ask(request))
+            self._clock.resume()
+            self._pending.discard(request.c)
+            await self._session.send(frame)
+        except ViolationError as violation:
+            self._end("violation", str(violation))
+        except OSError:
+            pass  # the child is gone; the reader sees its end
+        finally:
+            self._slots.release()
+
+    async def _ask(self, request: frames.Request) -> dict[str, Any]:
+        """The answer's frame. A defect behind the host costs this request, not the run."""
+        try:
+            match request:
+                case frames.CallRequest():
+                    return _answer(request, await self._call(request))
+                case frames.DescribeRequest():
+                    return _result(request, v=await self._host.describe(request.tool))
+                case frames.FunctionRequest():
+                    found = await self._host.function(request.name, request.version)
+                    if isinstance(found, str):
+                        return _failed(request, Failure("unknown_tool", found, sent=False))
+                    return _result(request, v=asdict(found))
+                case frames.SaveRequest():
+                    return _result(request, v=await self._host.save(request.name))
+        except Exception as error:
+            _logger.exception("a request of a program failed inside toolweft")
+            text = f"toolweft failed while it served this request ({type(error).__name__}); its log says more"
+            return _failed(request, Failure("unavailable", text))
+
+    async def _call(self, request: frames.CallRequest) -> Result:
+        if self._calls > self._limits.calls:
+            self._note("calls")
+            text = f"more than {self._limits.calls} calls in one run (limit `calls`)"
+            return Result(failure=Failure("limit", text, sent=False))
+        return await self._host.call(request.tool, request.args, request.kwargs)
+
+    def _encoded(self, request: frames.Request, frame: dict[str, Any]) -> bytes:
+        data = frames.encode(frame)
+        if len(data) <= self._limits.result + frames.SLACK:
+            return data
+        allowed = size(self._limits.result)
+        self._note("result", f"result={allowed}")
+        text = f"the result has {size(len(data))}, {allowed} are allowed: ask for less (limit `result`)"
+        return frames.encode(_failed(request, Failure("limit", text)))
+
+    def _take_file(self, part: frames.FilePart) -> None:
+        self._filed += len(part.data) + 1
+        if self._filed > self._limits.disk + frames.SLACK or len(self._files) > 1000:
+            raise ViolationError("more files than the limit `disk` allows")
+        self._files.setdefault(part.name, bytearray()).extend(part.data)
+
+    async def _watch_clock(self) -> None:
+        while (over := self._clock.over()) is None:  # noqa: ASYNC110  (time itself is what is waited for)
+            await anyio.sleep(self._clock.next_look())
+        self._note(over.limit, over.text)
+        self._verdict = self._verdict or ("timeout", over.reason)
+        self._process.interrupt()
+        await anyio.sleep(INTERRUPT_GRACE)
+        self._end("timeout", over.reason)
+
+    async def _watch_output(self, output: Output, name: str) -> None:
+        await output.pump()
+        self._note("stdout", f"{name}={size(self._limits.stdout)}")
+        self._end("limit", f"the program wrote more than {size(output.flood)} to {name}")
+
+    def _end(self, status: OutcomeStatus, reason: str) -> None:
+        """Ends the child; the first reason given is the one that counts."""
+        self._verdict = self._verdict or (status, reason)
+        self._process.kill()
+        self._talk.cancel()
+
+    def _note(self, limit: str, text: str = "") -> None:
+        shown = text or f"{limit}={getattr(self._limits, limit)}"
+        if shown not in self._hit:
+            self._hit.append(shown)
+
+    def _finished(self, done: Done) -> Outcome:
+        """The program came to an end of its own, or heeded the interrupt."""
+        status: OutcomeStatus = done.status
+        error = done.error
+        if self._verdict is not None:
+            status, reason = self._verdict
+            error = (error or Error(type="", message="")).model_copy(update={"type": "TimeoutError", "message": reason})
+        elif error is not None and error.type == "MemoryError":
+            self._note("memory", f"memory={size(self._limits.memory)}")
+        killed = not self._process.alive
+        return self._outcome(
+            status, value=done.value, value_repr=done.value_repr, error=error, limits=done.limits,
+            reset_reason="the program's process was ended" if killed else None,
+        )  # fmt: skip
+
+    async def _unfinished(self) -> Outcome:
+        """The child ended, or was ended, before the program did."""
+        self._session._usable = False  # noqa: SLF001  (same module)
+        self._out.drain()
+        self._err.drain()
+        ended = await self._process.exit_status() if self._verdict is None else None
+        status, reason = self._verdict or self._cause(ended or 0)
+        await self._process.aclose()
+        kind = {"timeout": "TimeoutError", "limit": "LimitExceeded", "violation": "SandboxViolation"}
+        error = Error(type=kind.get(status, "Crash"), message=reason)
+        return self._outcome(status, error=error, reset_reason=reason, drain=False)
+
+    def _cause(self, status: int) -> tuple[OutcomeStatus, str]:
+        if status == -getattr(signal, "SIGXCPU", 0):
+            self._note("session_cpu")
+            return "limit", f"the session used more than {self._limits.session_cpu} s of processor time"
+        if status == EXIT_CHANNEL:
+            return "violation", "the program closed its channel to the server"
+        if status == -signal.SIGKILL:
+            return "crashed", "the program's process was killed from outside; perhaps the system ran out of memory"
+        if status < 0:
+            return "crashed", f"the program's process ended with {_signal_name(-status)}"
+        return "crashed", f"the program ended its process with exit status {status}"
+
+    def _outcome(self, status: OutcomeStatus, *, reset_reason: str | None, drain: bool = True, **more: Any) -> Outcome:
+        if drain:
+            self._out.drain()
+            self._err.drain()
+        for output, name in ((self._out, "stdout"), (self._err, "stderr")):
+            if output.cut:
+                self._note("stdout", f"{name}={size(self._limits.stdout)}")
+        return Outcome(
+            status, stdout=self._out.text(), stderr=self._err.text(), kept=reset_reason is None,
+            reset_reason=reset_reason, seconds=round(self._clock.active(), 6),
+            files=tuple(FileOut(name, bytes(data)) for name, data in self._files.items()),
+            limits=(*self._hit, *more.pop("limits", ())), **more,
+        )  # fmt: skip
+
+
+def _answer(request: frames.CallRequest, result: Result) -> dict[str, Any]:
+    if result.failure is not None:
+        return _failed(request, result.failure)
+    value, blobs = frames.split(result.value)
+    return _result(request, v=value, b=blobs)
+
+
+def _result(request: frames.Request, *, v: object, b: object = ()) -> dict[str, Any]:
+    return {"kind": "result", "c": request.c, "ok": True, "v": v, "b": b}
+
+
+def _failed(request: frames.Request, failure: Failure) -> dict[str, Any]:
+    return {"kind": "result", "c": request.c, "ok": False, "e": {"kind": failure.kind, "message": failure.message}}
+
+
+def _unrun(status: OutcomeStatus, kind: str, text: str, *, kept: bool, limits: tuple[str, ...] = ()) -> Outcome:
+    return Outcome(status, error=Error(type=kind, message=text), kept=kept, limits=limits)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

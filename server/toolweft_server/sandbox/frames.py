@@ -1,0 +1,369 @@
+"""Frames: what the server and a running program say to each other, and how the server refuses to be fooled.
+
+A frame is four bytes of length (big-endian) and one JSON object in UTF-8. The server parses frames of a child that it
+does not trust: every rule here either gives a typed message or raises `ViolationError`, and a violation ends the child.
+What to do with a message is `broker`'s business; the child's own, simpler half is `inside/channel.py`.
+
+Server to child: `run{id, code, servers, limits}`, `result{c, ok, v | e, b}`.
+Child to server: `hello`, the requests `call{c, f, a, k}`, `describe{c, f}`, `function{c, name, version}`,
+`save{c, name}`, then `file{name, data}` and one `done{id, status, value | repr | error, b, limits}`.
+A `Blob` inside a value travels apart: null in its place and `[path, mime, base64]` in `b`, so that no key of a
+person's data is reserved.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+from toolweft_catalog.call import Blob, Value
+from toolweft_catalog.tool import Json
+from toolweft_catalog.wire import Error
+
+from toolweft_server.sandbox.texts import clean
+
+HEADER = struct.Struct(">I")
+MAX_DEPTH = 100
+"""Nesting of a frame. Ten levels more than the child allows a value, for the frame's own."""
+SLACK = 64 * 1024
+"""What a frame may need beside its one big part: names, ids, punctuation."""
+
+DoneStatus = Literal["ok", "error"]
+
+_MIME = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_FILE_PART = re.compile(r"[^/\\\x00-\x1f\x7f]{1,200}")
+
+
+class ViolationError(Exception):
+    """The child said something that our runner never says. The text tells what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    version: int
+    guarded: bool
+    """The kernel ends the child when the server dies, even while it is frozen."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    c: int
+    tool: str
+    args: list[Json]
+    kwargs: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeRequest:
+    c: int
+    tool: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRequest:
+    c: int
+    name: str
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRequest:
+    c: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A piece of a file; pieces of one name follow one another."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    id: str
+    status: DoneStatus
+    value: Value
+    value_repr: str | None
+    error: Error | None
+    limits: tuple[str, ...]
+
+
+Request: TypeAlias = CallRequest | DescribeRequest | FunctionRequest | SaveRequest
+Message: TypeAlias = Hello | Request | FilePart | Done
+
+
+def encode(frame: Mapping[str, Any]) -> bytes:
+    """One frame as bytes. Lone surrogates become question marks, so that every `str` can travel."""
+    body = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return HEADER.pack(len(body)) + body
+
+
+class Buffer:
+    """Bytes as they come in, frames as they go out. Holds one frame and one read at most."""
+
+    def __init__(self, *, cap: int) -> None:
+        self._cap = cap
+        self._bytes = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._bytes)
+
+    def feed(self, data: bytes) -> None:
+        self._bytes += data
+
+    def next(self) -> bytes | None:
+        """The next whole frame's body, or `None` while it is not all there.
+
+        Raises:
+            ViolationError: It announces more than the cap.
+
+        """
+        if len(self._bytes) < HEADER.size:
+            return None
+        (length,) = HEADER.unpack_from(self._bytes)
+        if length > self._cap:
+            raise ViolationError(f"a frame of {length} bytes, above the cap of {self._cap}")
+        end = HEADER.size + length
+        if len(self._bytes) < end:
+            return None
+        body = bytes(self._bytes[HEADER.size : end])
+        del self._bytes[:end]
+        return body
+
+
+def parse(body: bytes, *, arguments: int) -> Message:
+    """A child's frame as a typed message. `arguments` is the most bytes that a request may have.
+
+    Raises:
+        ViolationError: It is not one of the frames named above, in every detail.
+
+    """
+    frame = _object(body)
+    kind = frame.pop("kind", None)
+    reader = _READERS.get(kind) if isinstance(kind, str) else None
+    if reader is None:
+        raise ViolationError(f"a frame of unknown kind {str(kind)[:40]!r}")
+    if kind in _REQUESTS and len(body) > arguments + SLACK:
+        raise ViolationError(f"a {kind} of {len(body)} bytes, above the cap of {arguments}")
+    message = reader(frame)
+    if frame:
+        raise ViolationError(f"a {kind} frame with unknown keys {clean(', '.join(frame))[:80]}")
+    return message
+
+
+def split(value: Value) -> tuple[Json, list[Json]]:
+    """A value as JSON with null for each `Blob`, and the blobs apart.
+
+    Raises:
+        TypeError: A leaf is neither JSON nor a `Blob`.
+
+    """
+    blobs: list[Json] = []
+
+    def walk(node: Value, path: tuple[str | int, ...]) -> Json:
+        if isinstance(node, Blob):
+            blobs.append([list(path), node.mime, base64.b64encode(node.data).decode("ascii")])
+            return None
+        if isinstance(node, Mapping):
+            return {str(key): walk(child, (*path, str(key))) for key, child in node.items()}
+        if isinstance(node, list | tuple):
+            return [walk(child, (*path, index)) for index, child in enumerate(node)]
+        if node is None or isinstance(node, bool | int | float | str):
+            return node
+        raise TypeError(f"{type(node).__name__} is not JSON")
+
+    return walk(value, ()), blobs
+
+
+def join(value: Json, blobs: object) -> Value:
+    """Puts blobs back into a value from the child.
+
+    Raises:
+        ViolationError: A blob is malformed, or its path does not lead to a null.
+
+    """
+    if not isinstance(blobs, list):
+        raise ViolationError("blobs are not a list")
+    root: dict[str, Any] = {"": value}
+    for entry in blobs:
+        path, blob = _blob(entry)
+        node: Any = root
+        steps: list[str | int] = ["", *path]
+        for step in steps[:-1]:
+            node = _step(node, step)
+        if _step(node, steps[-1]) is not None:
+            raise ViolationError("a blob where the value has something else")
+        node[steps[-1]] = blob
+    joined: Value = root[""]
+    return joined
+
+
+def _step(node: Any, step: str | int) -> Any:
+    try:
+        if isinstance(node, dict) and isinstance(step, str):
+            return node[step]
+        if isinstance(node, list) and isinstance(step, int) and step >= 0:
+            return node[step]
+    except LookupError:
+        pass
+    raise ViolationError("a blob whose path leads nowhere")
+
+
+def _blob(entry: object) -> tuple[list[str | int], Blob]:
+    match entry:
+        case [list(path), str(mime), str(data)] if len(path) < MAX_DEPTH and _MIME.fullmatch(mime):
+            if all(type(step) in (str, int) for step in path):
+                return path, Blob(mime, _base64(data))
+    raise ViolationError("a malformed blob")
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ViolationError("data that is not base64") from error
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        frame = _loads(body.decode("utf-8"))
+        if _SURROGATE.search(body):
+            # An escaped lone surrogate passes the decoder and breaks whoever encodes the text later.
+            frame = _loads(json.dumps(frame, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ViolationError(f"a frame that is not JSON ({type(error).__name__})") from error
+    if not isinstance(frame, dict):
+        raise ViolationError("a frame that is not an object")
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _too_deep(frame):
+        raise ViolationError(f"a frame nested deeper than {MAX_DEPTH}")
+    return frame
+
+
+def _constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("a number beyond float")
+    return number
+
+
+_loads = json.JSONDecoder(parse_constant=_constant, parse_float=_float).decode
+
+
+def _too_deep(frame: Any) -> bool:
+    level = [frame]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) is dict or type(child) is list
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _take(frame: dict[str, Any], key: str, *kinds: type) -> Any:
+    """Removes and returns a value of exactly one of the types: a bool is no number here."""
+    value = frame.pop(key, None)
+    if type(value) not in kinds:
+        raise ViolationError(f"{key!r} is {type(value).__name__}, not {' or '.join(each.__name__ for each in kinds)}")
+    return value
+
+
+def _id(frame: dict[str, Any]) -> int:
+    c: int = _take(frame, "c", int)
+    if not 0 < c < 2**53:
+        raise ViolationError(f"request id {c} out of range")
+    return c
+
+
+def _name(frame: dict[str, Any], key: str) -> str:
+    name: str = _take(frame, key, str)
+    if not 0 < len(name) <= 300:
+        raise ViolationError(f"{key!r} of {len(name)} characters")
+    return clean(name)
+
+
+def _hello(frame: dict[str, Any]) -> Hello:
+    return Hello(_take(frame, "version", int), _take(frame, "guarded", bool))
+
+
+def _call(frame: dict[str, Any]) -> CallRequest:
+    return CallRequest(_id(frame), _name(frame, "f"), _take(frame, "a", list), _take(frame, "k", dict))
+
+
+def _describe(frame: dict[str, Any]) -> DescribeRequest:
+    return DescribeRequest(_id(frame), _name(frame, "f"))
+
+
+def _function(frame: dict[str, Any]) -> FunctionRequest:
+    return FunctionRequest(_id(frame), _name(frame, "name"), _take(frame, "version", int, type(None)))
+
+
+def _save(frame: dict[str, Any]) -> SaveRequest:
+    return SaveRequest(_id(frame), _name(frame, "name"))
+
+
+def _file(frame: dict[str, Any]) -> FilePart:
+    name: str = _take(frame, "name", str)
+    parts = name.split("/")
+    if len(parts) > 16 or any(not _FILE_PART.fullmatch(part) or part in {".", ".."} for part in parts):
+        raise ViolationError(f"a file name that is no relative path: {clean(name)[:80]!r}")
+    return FilePart(name, _base64(_take(frame, "data", str)))
+
+
+def _done(frame: dict[str, Any]) -> Done:
+    status = _take(frame, "status", str)
+    if status not in get_args(DoneStatus):
+        raise ViolationError(f"a program that ended {clean(status)[:40]!r}")
+    error = _take(frame, "error", dict, type(None))
+    if (error is None) != (status == "ok"):
+        raise ViolationError("a status that its error contradicts")
+    return Done(
+        id=_take(frame, "id", str),
+        status=status,
+        value=join(frame.pop("value", None), frame.pop("b", [])),
+        value_repr=_take(frame, "repr", str, type(None)),
+        error=None if error is None else _error(error),
+        limits=tuple(clean(each)[:200] for each in _strings(_take(frame, "limits", list))[:16]),
+    )
+
+
+def _error(error: dict[str, Any]) -> Error:
+    names = _take(error, "locals", dict)
+    return Error(
+        type=clean(_take(error, "type", str))[:200],
+        message=clean(_take(error, "message", str)),
+        line=_take(error, "line", int, type(None)),
+        frames=[clean(each) for each in _strings(_take(error, "frames", list))],
+        locals={clean(name): clean(shown) for name, shown in zip(names, _strings(list(names.values())), strict=True)},
+        hint=_take(error, "hint", str, type(None)),
+    )
+
+
+def _strings(values: Sequence[object]) -> list[str]:
+    texts = [each for each in values if type(each) is str]
+    if len(texts) != len(values):
+        raise ViolationError("a list of texts with something else in it")
+    return texts
+
+
+_REQUESTS = frozenset({"call", "describe", "function", "save"})
+_READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
+    "hello": _hello, "call": _call, "describe": _describe, "function": _function, "save": _save,
+    "file": _file, "done": _done,
+}  # fmt: skip

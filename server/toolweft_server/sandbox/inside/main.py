@@ -1,0 +1,172 @@
+"""Boots the child and serves its runs, one after another, until the server closes the channel."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+from _thread import stack_size
+from collections.abc import Mapping
+from os import _exit
+from pathlib import Path
+from typing import Any
+
+from .channel import Channel, frame
+from .files import Files
+from .interrupt import Interrupt
+from .program import Session
+from .report import clear, report, shown
+from .values import encode, pack
+
+FRAME_FD = 3
+VERSION = 1
+EXIT_BOOT = 70
+THREAD_STACK = 1 << 20
+"""Many small threads fit the address space that a program has; eight megabytes each would not."""
+
+PRELOAD = ("asyncio", "concurrent.futures.thread", "datetime", "dataclasses", "re", "random", "collections", "math")
+"""What programs use most: imported while the child waits for its first run."""
+
+_setrecursionlimit, _recursion = sys.setrecursionlimit, sys.getrecursionlimit()
+
+
+def boot(settings: str) -> None:
+    """Everything before the first run. A step that fails ends the child with its reason on stderr."""
+    given = json.loads(settings)
+    if given["fd"] != FRAME_FD:
+        os.dup2(given["fd"], FRAME_FD, inheritable=False)
+        os.close(given["fd"])
+    os.environ.pop("MALLOC_ARENA_MAX", None)
+    guarded = _die_with(given["parent"])
+    _limit(given["rlimits"])
+    stack_size(THREAD_STACK)
+    interrupt = Interrupt()
+    interrupt.install()
+    channel = Channel(FRAME_FD, interrupt)
+    session, files = Session(channel), Files(str(Path.cwd()))
+    channel.send(frame("hello", version=VERSION, guarded=guarded))
+    channel.start()
+    _preload(channel)
+    while True:
+        _serve(channel.runs.get(), channel, interrupt, session, files)
+
+
+def _die_with(parent: int) -> bool:
+    """Asks the kernel (Linux) to end this process with the thread that started it."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    done: int = ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        _exit(EXIT_BOOT)  # the server died while we started
+    return done == 0
+
+
+def _limit(rlimits: Mapping[str, list[int]]) -> None:
+    try:
+        import resource
+    except ImportError:
+        return
+    for name, pair in rlimits.items():
+        which = getattr(resource, name, None)
+        if which is None:
+            continue
+        ceiling = resource.getrlimit(which)[1]
+        soft, hard = (value if ceiling == resource.RLIM_INFINITY else min(value, ceiling) for value in pair)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(which, (soft, hard))
+
+
+def _preload(channel: Channel) -> None:
+    for name in PRELOAD:
+        if not channel.runs.empty():
+            return
+        with contextlib.suppress(ImportError):
+            __import__(name)
+
+
+def _serve(run: dict[str, Any], channel: Channel, interrupt: Interrupt, session: Session, files: Files) -> None:
+    """One run: everything that it may leave behind in this process is put right before the next."""
+    limits = run["limits"]
+    session.bridge.arguments = limits["arguments"]
+    file = session.prepare(run["servers"])
+    _streams()
+    interrupt.install()
+    channel.open()
+    failure: BaseException | None = None
+    value = None
+    try:
+        interrupt.armed = True
+        value = session.execute(run["code"], file)
+        done = _value(value, limits)
+        interrupt.armed = False
+    except BaseException as error:  # noqa: BLE001  (whatever a program raises is data)
+        interrupt.armed = False  # a call in this place would itself be open to an interrupt
+        _setrecursionlimit(_recursion)
+        failure = error
+        done = _failure(error, file, limits)
+    interrupt.disarm()
+    _setrecursionlimit(_recursion)
+    clear(failure)
+    value = failure = None
+    _flush()
+    if channel.forked:
+        _exit(0)
+    notes = list(_send_files(channel, files, limits["disk"]))
+    channel.close(f'{{"kind":"done","id":{encode(run["id"])},"limits":{encode(notes + done[0])},{done[1]}}}')
+
+
+def _value(value: Any, limits: Mapping[str, int]) -> tuple[list[str], str]:
+    """The last part of `done` for a program that ended well."""
+    ok = '"status":"ok","error":null'
+    notes: list[str] = []
+    try:
+        text, blobs = pack(value)
+    except (TypeError, ValueError):
+        pass
+    else:
+        extra = encode(blobs) if blobs else "[]"
+        if len(text) <= limits["value"] and len(text) + len(extra) <= limits["frame"] - (1 << 16):
+            return notes, f'{ok},"value":{text},"b":{extra},"repr":null'
+        notes.append(f"value={limits['value']} bytes")
+    # A repr may use four bytes a character, and a value is data, not a report.
+    cut = shown(value, min(limits["value_repr"], limits["frame"] // 8))
+    return notes, f'{ok},"value":null,"repr":{encode(cut)}'
+
+
+def _failure(error: BaseException, file: str, limits: Mapping[str, int]) -> tuple[list[str], str]:
+    if isinstance(error, SystemExit) and error.code in (None, 0):
+        return [], '"status":"ok","error":null,"value":null,"repr":null'
+    try:
+        told = report(error, file, limits["error"])
+    except BaseException:  # noqa: BLE001  (a program may have broken anything that the report uses)
+        told = {"type": type(error).__name__, "message": "", "line": None, "frames": [], "locals": {}, "hint": None}
+    return [], f'"status":"error","error":{encode(told)},"value":null,"repr":null'
+
+
+def _send_files(channel: Channel, files: Files, cap: int) -> list[str]:
+    notes = []
+    for part in files.changed(cap):
+        if isinstance(part, str):
+            notes.append(part)
+        else:
+            channel.send(frame("file", name=part[0], data=part[1]))
+    return notes
+
+
+def _streams() -> None:
+    """Output streams of this run's own: the last program may have closed or replaced them."""
+    for fd, name in ((1, "stdout"), (2, "stderr")):
+        stream = open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115  (it is the program's)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()

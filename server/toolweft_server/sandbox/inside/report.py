@@ -1,0 +1,149 @@
+"""Exceptions as data: the program's own lines, the values it had there, and nothing of ours."""
+
+from __future__ import annotations
+
+import linecache
+import re
+import sys
+from reprlib import Repr
+from traceback import walk_tb
+from types import FrameType, FunctionType, ModuleType, TracebackType
+from typing import Any
+
+from .tools import SAVED, USER, Functions, Server, Tool, ToolError
+
+MAX_FRAMES = 20
+MAX_CAUSES = 4
+MAX_LOCALS = 20
+MAX_LOCAL = 200
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_SKIPPED = (ModuleType, FunctionType, type, Tool, Server, Functions)
+
+_short = Repr()
+_short.maxstring = _short.maxother = _short.maxlong = MAX_LOCAL
+_short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = 12
+_short.maxlevel = 4
+
+
+def report(error: BaseException, file: str, limit: int) -> dict[str, Any]:
+    """What the server is told about an exception that ended the program in `file`."""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return _syntax(error)
+    stack = [(frame, line) for frame, line in walk_tb(error.__traceback__) if _own(frame)]
+    here = [line for frame, line in stack if frame.f_code.co_filename == file]
+    return {
+        "type": type(error).__qualname__,
+        "message": _message(error)[:limit],
+        "line": here[-1] if here else None,
+        "frames": _cut([_line(frame, line, file) for frame, line in stack]) + _causes(error, file),
+        "locals": _locals(*stack[-1]) if stack else {},
+        "hint": _hint(error),
+    }
+
+
+def shown(value: Any, limit: int) -> str:
+    """The value's `repr`, cut; a `repr` that fails is named instead."""
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001  (a program's __repr__ may do anything)
+        return f"<{type(value).__qualname__} whose repr fails: {type(error).__qualname__}>"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _own(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith((USER, SAVED))
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  (a program's __str__ may do anything)
+        return "<an exception whose str fails>"
+    if isinstance(error, BaseExceptionGroup):
+        text += "".join(f"; {type(each).__qualname__}: {_message(each)}" for each in error.exceptions[:MAX_CAUSES])
+    return text
+
+
+def _line(frame: FrameType, line: int, file: str) -> str:
+    code = frame.f_code
+    where = "" if code.co_name == "<module>" else f" in {code.co_name}"
+    source = linecache.getline(code.co_filename, line).strip()[:200]
+    origin = "" if code.co_filename == file else f" of {code.co_filename[1:-1]}"
+    return f"line {line}{origin}{where}: {source}"
+
+
+def _cut(lines: list[str]) -> list[str]:
+    if len(lines) <= MAX_FRAMES:
+        return lines
+    half = MAX_FRAMES // 2
+    return [*lines[:half], f"… {len(lines) - 2 * half} more …", *lines[-half:]]
+
+
+def _causes(error: BaseException, file: str) -> list[str]:
+    lines: list[str] = []
+    cause = _cause(error)
+    while cause is not None and len(lines) < MAX_CAUSES:
+        stack = [(frame, line) for frame, line in walk_tb(cause.__traceback__) if _own(frame)]
+        place = f" ({_line(*stack[-1], file)})" if stack else ""
+        lines.append(f"caused by {type(cause).__qualname__}: {_message(cause)[:500]}{place}")
+        cause = _cause(cause)
+    return lines
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _locals(frame: FrameType, line: int) -> dict[str, str]:
+    """The failing frame's values, those named on the failing line first."""
+    values = {
+        name: value
+        for name, value in frame.f_locals.items()
+        if not name.startswith(("__", ".")) and not isinstance(value, _SKIPPED) and name not in {"_", "ToolError"}
+    }
+    mentioned = _WORD.findall(linecache.getline(frame.f_code.co_filename, line))
+    order = [*(name for name in dict.fromkeys(mentioned) if name in values), *reversed(values)]
+    return {name: _value(values[name]) for name in list(dict.fromkeys(order))[:MAX_LOCALS]}
+
+
+def _value(value: Any) -> str:
+    try:
+        text = _short.repr(value)
+    except Exception as error:  # noqa: BLE001  (a program's __repr__ may do anything)
+        return f"<{type(value).__qualname__} whose repr fails: {type(error).__qualname__}>"
+    return text if len(text) <= MAX_LOCAL else text[: MAX_LOCAL - 1] + "…"
+
+
+def _syntax(error: SyntaxError) -> dict[str, Any]:
+    source = (error.text or "").rstrip("\n")
+    frames = [f"line {error.lineno}: {source}"] if error.lineno else []
+    if frames and error.offset:
+        frames.append(" " * (len(f"line {error.lineno}: ") + error.offset - 1) + "^")
+    return {
+        "type": type(error).__qualname__, "message": str(error.msg), "line": error.lineno, "frames": frames,
+        "locals": {}, "hint": None,
+    }  # fmt: skip
+
+
+def _hint(error: BaseException) -> str | None:
+    text = str(error.args[0]) if error.args else ""
+    if isinstance(error, TypeError) and "'coroutine'" in text:
+        return "In async code a tool call gives a coroutine: write `await tools.server.tool(…)`."
+    if isinstance(error, TypeError) and "in 'await' expression" in text:
+        return "Outside async code a tool call gives its value: leave the `await` away."
+    if isinstance(error, ModuleNotFoundError) and error.name and error.name not in sys.stdlib_module_names:
+        return "Only the standard library, `tools` and `functions` can be imported here."
+    if isinstance(error, ToolError) and error.kind == "unknown_tool":
+        return "`find_tools` lists what there is."
+    return None
+
+
+def clear(error: BaseException | None) -> None:
+    """Lets go of the frames that an exception holds, and so of their (perhaps huge) values."""
+    seen = 0
+    while error is not None and seen < 100:
+        trace: TracebackType | None = error.__traceback__
+        error.__traceback__ = None
+        del trace
+        error, seen = error.__context__, seen + 1

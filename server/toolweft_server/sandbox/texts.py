@@ -1,0 +1,30 @@
+"""Texts from a program, made fit to be shown: what is kept of them and what is escaped.
+
+Nothing that a program prints may move a terminal's cursor, recolour it or forge a line of a log.
+"""
+
+from __future__ import annotations
+
+import re
+
+from toolweft_server.sandbox.limits import KIB, MIB
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean(text: str) -> str:
+    """The text with control characters other than tab and newline written as escapes, directional overrides too."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text.replace("\r\n", "\n"))
+
+
+def size(count: int) -> str:
+    """`262144` -> `256 KiB`: a size as `Limits` documents it."""
+    for unit, name in ((MIB, "MiB"), (KIB, "KiB")):
+        if count >= unit:
+            return f"{count / unit:.3g} {name}"
+    return f"{count} bytes"
+
+
+def seconds(count: float) -> str:
+    """`900.0` -> `15 min`, `0.5` -> `0.5 s`."""
+    return f"{count / 60:g} min" if count >= 120 and count % 60 == 0 else f"{count:g} s"
