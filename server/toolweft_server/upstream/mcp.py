@@ -1,0 +1,347 @@
+"""An MCP server as an upstream, over stdio or streamable HTTP, in the old and the new protocol.
+
+Lazy: the first call or manifest starts it, ten idle minutes stop it, and after a crash it is started again, each time
+later. The parts: `stdio` and `streamable` carry messages, `mended` repairs them, `connection` keeps one connection in
+a task, `results` reads answers, `explain` says what went wrong. What several upstreams do together is in `gateway`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import math
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import mcp_types as types
+from mcp import Client, MCPError
+from mcp.client.session import ClientRequestContext
+from mcp.shared.dispatcher import ProgressFnT
+from pydantic import ValidationError
+
+from toolweft_catalog.call import Call, Result, failed
+from toolweft_catalog.tool import Json
+from toolweft_server.errors import UpstreamError
+from toolweft_server.upstream import results
+from toolweft_server.upstream.base import Manifest
+from toolweft_server.upstream.connection import Connection
+from toolweft_server.upstream.explain import stray
+from toolweft_server.upstream.stdio import StdioEntry
+from toolweft_server.upstream.streamable import HttpEntry
+
+__all__ = ["Elicit", "HttpEntry", "McpUpstream", "Question", "StdioEntry"]
+
+PAGES, TOOLS = 200, 20_000
+"""Bounds of one list of tools: a paginator that never ends must not hang a start."""
+
+LONGEST_PAUSE = 60.0
+"""Seconds between two attempts to start, at most. The first is at once, then 1, 2, 4 …"""
+
+END = 12.0
+"""Seconds to stop a connection: the waits of `stdio` together, and a margin."""
+
+ASKED_FOR_HELP = frozenset({"Elicitation not supported", "Sampling not supported", "List roots not supported"})
+"""What the SDK answers a server that asks for something that we did not offer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an upstream asks of a person in the middle of a call (elicitation)."""
+
+    server: str
+    params: Mapping[str, Json]
+    """As on the wire: `mode`, `message`, and `requestedSchema` or `url`."""
+    call: Call | None
+    """The call that made it ask; `None` when an old server asks while several are in flight."""
+
+
+Elicit = Callable[[Question], Awaitable[Mapping[str, Json]]]
+"""Answers `{"action": "accept" | "decline" | "cancel", "content": {…}}`. Calls' clocks stand still meanwhile."""
+
+_CALL: contextvars.ContextVar[Call | None] = contextvars.ContextVar("toolweft_call", default=None)
+
+
+class McpUpstream:
+    """One MCP server of the person's. See `base.Upstream` for the contract."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        config: StdioEntry | HttpEntry,
+        call_timeout: float = 60.0,
+        start_timeout: float = 30.0,
+        idle: float = 600.0,
+        elicit: Elicit | None = None,
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.on_change: Callable[[], None] | None = None
+        self._timeout, self._start_timeout, self._idle = call_timeout, start_timeout, idle
+        self._ask = elicit
+        self._connection: Connection | None = None
+        self._tasks: dict[asyncio.Task[None], Connection] = {}
+        self._legacy = False
+        self._failures, self._retry_at = 0, -math.inf
+        self._last_failure: UpstreamError | None = None
+        self._in_flight: dict[anyio.CancelScope, Call] = {}
+        self._paused: dict[anyio.CancelScope, float] = {}
+        self._questions = 0
+        self._reading = anyio.Lock()
+        """One list of tools at a time, so that what had to be mended belongs to it."""
+        self._closed = False
+
+    async def manifest(self) -> Manifest:
+        from toolweft_catalog.ingest import mcp as ingest
+
+        async with self._reading:
+            connection = await self._connected()
+            try:
+                with connection.used() as client:
+                    raw, problems = await self._list(client, connection)
+            except TimeoutError:
+                raise UpstreamError(
+                    self.name, "hangs", f"it did not list its tools within {self._timeout:g} s.",
+                    fix="Raise its `timeout` if it is only slow.",
+                ) from None  # fmt: skip
+            except MCPError as error:
+                raise await self._lost(connection) or UpstreamError(
+                    self.name, "protocol", f"it does not list its tools: {connection.evidence.clean(error.message)}."
+                ) from error
+            except ValidationError as error:
+                raise UpstreamError(self.name, "protocol", f"its list of tools cannot be read: {error}.") from error
+            self._failures = 0
+            session = client.session
+            about = session.server_info.description if session.server_info is not None else None
+            instructions = connection.evidence.clean(session.instructions or "") if session.instructions else ""
+            found = ingest.tools({"tools": raw}, server=self.name, server_description=about or instructions)
+            said = [*problems, *connection.evidence.problems, *found.problems]
+            if noise := stray(connection.evidence).strip():
+                said.append(noise)
+            return Manifest(
+                tools=tuple(found.tools),
+                problems=tuple(dict.fromkeys(said)),
+                instructions=session.instructions or "",
+                protocol=session.protocol_version or "",
+            )
+
+    async def __call__(self, call: Call) -> Result:
+        try:
+            json.dumps(dict(call.arguments), allow_nan=False, ensure_ascii=False).encode("utf-8")
+        except (ValueError, TypeError) as error:
+            return failed("arguments", f"JSON cannot carry an argument of {call.tool.id}: {error}", sent=False)
+        for _ in range(2):
+            try:
+                connection = await self._connected()
+                with connection.used() as client:
+                    answer = await self._make(call, client, connection)
+            except UpstreamError as error:
+                return failed("unavailable", str(error), sent=False)
+            if answer is not None:
+                return answer
+        return failed("unavailable", f"{self.name}: it forgot our session twice", sent=False)
+
+    async def aclose(self) -> None:
+        self._closed = True
+        for connection in self._tasks.values():
+            connection.stop()
+        running = list(self._tasks)
+        if running:
+            _, stuck = await asyncio.wait(running, timeout=END)
+            for task in stuck:
+                task.cancel()
+
+    async def _connected(self) -> Connection:
+        """The one connection, started if need be. It starts in its own task, whatever becomes of the caller.
+
+        Raises:
+            UpstreamError: It cannot be had.
+
+        """
+        connection = self._connection
+        if connection is None or connection.over:
+            self._refuse_too_early()
+            connection = self._connection = Connection(
+                self.name,
+                self.config,
+                start_timeout=self._start_timeout,
+                idle=self._idle,
+                legacy=self._legacy,
+                secrets=_secrets(self.config),
+                on_change=self._changed,
+                elicit=self._elicit if self._ask is not None else None,
+                after=connection,
+            )
+            # A context of its own: what the first caller carries does not belong to those who come later.
+            task = asyncio.get_running_loop().create_task(
+                self._keep(connection), name=f"upstream {self.name}", context=contextvars.Context()
+            )
+            self._tasks[task] = connection
+            task.add_done_callback(self._tasks.pop)
+        await connection.ready.wait()
+        if connection.failure is not None:
+            raise connection.failure
+        return connection
+
+    async def _keep(self, connection: Connection) -> None:
+        await connection.run()
+        self._legacy = connection.legacy
+        if connection.failure is not None and not self._closed:
+            self._failures += 1
+            pause = 0.0 if self._failures == 1 else min(2.0 ** (self._failures - 2), LONGEST_PAUSE)
+            self._retry_at = anyio.current_time() + pause
+            self._last_failure = connection.failure
+            # A server that never came up may have choked on the greeting: the next one is of the other kind.
+            if connection.failure.cause in ("hangs", "protocol"):
+                self._legacy = not connection.legacy
+
+    def _refuse_too_early(self) -> None:
+        if self._closed:
+            raise UpstreamError(self.name, "gone", "was stopped with toolweft.")
+        wait = self._retry_at - anyio.current_time()
+        if wait > 0 and (last := self._last_failure) is not None:
+            raise UpstreamError(
+                self.name, last.cause, f"{last.message} It is tried again in {math.ceil(wait)} s.", fix=last.fix
+            )
+
+    async def _list(self, client: Client, connection: Connection) -> tuple[list[dict[str, Any]], list[str]]:
+        """All pages of its tools as plain JSON, and what is wrong with the list as a whole."""
+        connection.evidence.problems.clear()
+        raw: list[dict[str, Any]] = []
+        seen: set[str | None] = set()
+        cursor: str | None = None
+        with anyio.fail_after(self._timeout):
+            while cursor not in seen:
+                seen.add(cursor)
+                try:
+                    page = await client.list_tools(cursor=cursor)
+                except MCPError as error:
+                    if error.code == types.METHOD_NOT_FOUND and cursor is None:
+                        return [], ["It offers no tools: it does not know `tools/list`."]
+                    if cursor is None or connection.over:
+                        raise
+                    said = connection.evidence.clean(error.message)
+                    return raw, [f"Page {len(seen)} of its tools is missing: {said}."]
+                raw += [tool.model_dump(mode="json", by_alias=True, exclude_unset=True) for tool in page.tools]
+                cursor = page.next_cursor
+                if cursor is None:
+                    return raw, []
+                if len(seen) >= PAGES or len(raw) >= TOOLS:
+                    return raw[:TOOLS], [f"Its list of tools does not end: cut after {len(raw[:TOOLS])}."]
+        return raw, [f"Its list of tools repeats itself: cut after {len(raw)}."]
+
+    async def _make(self, call: Call, client: Client, connection: Connection) -> Result | None:
+        """One call on a living connection; `None` when the server forgot the session and did nothing."""
+        limit = call.timeout or self._timeout
+        with self._timed(call, limit) as scope:
+            try:
+                answer = await client.call_tool(call.tool.name, dict(call.arguments), progress_callback=_progress(call))
+            except MCPError as error:
+                return await self._refused(error, connection)
+            except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+                return await self._died(connection)
+            except (ValidationError, RuntimeError, ExceptionGroup) as error:
+                said = connection.evidence.clean(str(error))
+                return failed("tool", f"{self.name} gave an answer that cannot be understood: {said}")
+            self._failures = 0
+            return results.result(answer, call.tool)
+        assert scope.cancelled_caught
+        return failed("timeout", f"{call.tool.id} gave no answer within {limit:g} s and was told to stop")
+
+    async def _refused(self, error: MCPError, connection: Connection) -> Result | None:
+        if error.code == types.CONNECTION_CLOSED and (error.message == "Connection closed" or connection.over):
+            return await self._died(connection)
+        if isinstance(connection.config, HttpEntry):
+            if error.message == "Session terminated":
+                connection.stop()
+                return None
+            status = connection.evidence.http_status
+            if error.message == "Server returned an error response":
+                return failed("unavailable", f"{self.name}: {connection.config.shown} answered with HTTP {status}")
+            if error.code == types.CONNECTION_CLOSED and error.message.startswith("SSE stream"):
+                return failed("unavailable", f"{self.name}: the answer broke off ({error.message})")
+        self._failures = 0
+        if error.message in ASKED_FOR_HELP:
+            return failed("tool", f"{self.name} asked for something in the middle of the call: {error.message}")
+        return failed("tool", connection.evidence.clean(error.message) or f"{self.name} refused with {error.code}")
+
+    async def _died(self, connection: Connection) -> Result:
+        lost = await self._lost(connection)
+        return failed("unavailable", str(lost) if lost is not None else f"{self.name}: it was stopped during the call")
+
+    async def _lost(self, connection: Connection) -> UpstreamError | None:
+        """How the connection ended, for which its process must have been collected."""
+        if connection.over:
+            with anyio.move_on_after(END):
+                await connection.closed.wait()
+        return connection.failure
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
+
+    @contextmanager
+    def _timed(self, call: Call, limit: float) -> Generator[anyio.CancelScope]:
+        token = _CALL.set(call)
+        scope = anyio.CancelScope(deadline=anyio.current_time() + limit)
+        self._in_flight[scope] = call
+        try:
+            with scope:
+                yield scope
+        finally:
+            self._in_flight.pop(scope, None)
+            self._paused.pop(scope, None)
+            _CALL.reset(token)
+
+    @contextmanager
+    def _clocks_stopped(self) -> Generator[None]:
+        """While a person answers, no call of this upstream runs out of time."""
+        self._questions += 1
+        for scope in self._in_flight.keys() - self._paused.keys():
+            self._paused[scope] = scope.deadline - anyio.current_time()
+            scope.deadline = math.inf
+        try:
+            yield
+        finally:
+            self._questions -= 1
+            if not self._questions:
+                for scope, left in self._paused.items():
+                    scope.deadline = anyio.current_time() + left
+                self._paused.clear()
+
+    async def _elicit(
+        self,
+        context: ClientRequestContext,  # noqa: ARG002  (the SDK passes it)
+        params: types.ElicitRequestParams,
+    ) -> types.ElicitResult | types.ErrorData:
+        assert self._ask is not None
+        call = _CALL.get() or (next(iter(self._in_flight.values())) if len(self._in_flight) == 1 else None)
+        asked = params.model_dump(mode="json", by_alias=True, exclude_none=True)
+        try:
+            with self._clocks_stopped():
+                answer = await self._ask(Question(self.name, asked, call))
+            return types.ElicitResult.model_validate(dict(answer))
+        except (ValidationError, ValueError) as error:
+            return types.ErrorData(code=types.INTERNAL_ERROR, message=f"nobody could answer: {error}")
+
+
+def _progress(call: Call) -> ProgressFnT | None:
+    if (tell := call.progress) is None:
+        return None
+
+    async def progress(progress: float, total: float | None, message: str | None) -> None:
+        await tell(progress, total, message)
+
+    return progress
+
+
+def _secrets(config: StdioEntry | HttpEntry) -> tuple[str, ...]:
+    """Values that must not be repeated. Tokens also come as `Bearer …`, and are the word after it."""
+    if isinstance(config, StdioEntry):
+        return tuple(config.env.values())
+    values = list(config.headers.values())
+    return (*values, *(word for value in values for word in value.split()), config.url.partition("?")[2])
