@@ -16,13 +16,13 @@ from typing import Any
 
 import anyio
 import anyio.abc
+from toolweft_catalog.shape import Shape
+
 from toolweft_catalog import bundled, shape
 from toolweft_catalog.call import Caller, Progress, Result
 from toolweft_catalog.catalog import Catalog, Delta
-from toolweft_catalog.shape import Shape
 from toolweft_catalog.tool import Json, Tool, digest
 from toolweft_catalog.wire import Execution, FunctionCard, IndexName, SavedFunction, SessionState
-
 from toolweft_server.bridge import Bridge
 from toolweft_server.config import SERVER_LIMITS, Config, Entry, McpEntry, OpenApiEntry, PythonEntry
 from toolweft_server.errors import IndexFolderError, ToolweftError
@@ -39,7 +39,7 @@ from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.pool import Sessions
 from toolweft_server.scrub import Scrubber
 from toolweft_server.serving import Asker, Reply, Report
-from toolweft_server.store import Store
+from toolweft_server.store.store import Store
 from toolweft_server.tools import execute_code, find_tools
 from toolweft_server.upstream.base import Upstream
 from toolweft_server.upstream.gateway import Gateway
@@ -82,14 +82,13 @@ class App:
         """
         store = await anyio.to_thread.run_sync(partial(Store.open, config.store, scrub=Scrubber(config.secrets)))
         upstreams, entries = upstreams_of(config)
-        gateway = Gateway(upstreams)
+        gateway = Gateway(upstreams, concurrency={n: e.concurrency for n, e in config.servers.items()})
         live = LiveCatalog(store, gateway, SavedIndex(store), library=FunctionStore(store).as_tools, entries=entries)
         try:
             await live.open()
             async with anyio.create_task_group() as tasks:
                 app = cls(config, store, live, tasks)
-                for name, upstream in upstreams.items():
-                    live.watch(name, upstream, tasks)
+                gateway.on_change = partial(live.changed, tasks)
                 tasks.start_soon(app._read_due)
                 try:
                     yield app
@@ -117,7 +116,7 @@ class App:
         def heard(delta: Delta) -> None:
             names = [each.partition(".")[2] for part in delta for each in part if each.startswith("functions.")]
             if names:
-                self._tasks.start_soon(changed, names)
+                self._tasks.start_soon(_tell, changed, names)
 
         self.live.on_change.append(heard)
         seen = await self.live.thread(self.store.changes)
@@ -170,8 +169,8 @@ class App:
         )  # fmt: skip
 
     async def prepare(self, execution: str, request: Request, progress: Progress | None) -> tuple[Bridge, Recorder]:
-        recorder = await self.live.thread(self.ledger.recorder, execution, request.retry_of)
-        caller: Caller = self.config.policy.guard(recorder.wrap(self.live.gateway))
+        recorder = self.ledger.recorder(execution, request.retry_of, owner=request.owner)
+        caller: Caller = self.config.policy.guard(recorder(self.live.gateway))
 
         async def observe(tool: Tool, result: Result) -> None:
             await self.live.thread(self._observed, tool, result, request)
@@ -325,6 +324,10 @@ class SavedIndex:
 
 def index_folder(store: Path) -> Path:
     return store.with_name(store.name + ".index")
+
+
+async def _tell(listener: Callable[[Sequence[str]], Awaitable[None]], names: Sequence[str]) -> None:
+    await listener(names)
 
 
 def _merge_shapes(old: str, new: str) -> str:

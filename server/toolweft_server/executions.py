@@ -17,10 +17,10 @@ from typing import Protocol
 
 import anyio
 import anyio.abc
+
 from toolweft_catalog.call import Blob, Progress, Value
 from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import CallRecord, Error, Execution, OutputFile, SavedFunction, SessionState
-
 from toolweft_server.bridge import Bridge
 from toolweft_server.errors import SandboxError, ToolweftError
 from toolweft_server.sandbox.base import FileOut, Outcome, Program
@@ -61,6 +61,7 @@ class Answer:
 class Recorder(Protocol):
     """One execution's part of the ledger."""
 
+    @property
     def records(self) -> Sequence[CallRecord]: ...
 
 
@@ -149,7 +150,7 @@ class Executions:
             running.progress = None
         if running.answer is None:
             running.detached = True
-            calls = list(running.recorder.records()) if running.recorder else []
+            calls = list(running.recorder.records) if running.recorder else []
             hint = "call execute_code again with retry_of set to this id to wait for it"
             waiting = Execution(id=execution, status="waiting", backend=self._work.backend, calls=calls, stdout=hint)
             return Answer(waiting)
@@ -187,7 +188,7 @@ class Executions:
                 saved = await self._work.learn(execution, request, bridge)
             except ToolweftError as error:
                 notes.append(f"not saved: {error}")
-        return await self._compose(execution, outcome, session, running.recorder.records(), saved, notes)
+        return await self._compose(execution, outcome, session, running.recorder.records, saved, notes)
 
     async def _compose(
         self,

@@ -16,13 +16,13 @@ from typing import Protocol, TypeVar
 
 import anyio
 import anyio.abc
+
 from toolweft_catalog.catalog import Catalog, Delta, card
 from toolweft_catalog.tool import Tool
-
 from toolweft_server.errors import UpstreamError
 from toolweft_server.index.base import Matches, ToolIndex
-from toolweft_server.store import ManifestStatus, Store
-from toolweft_server.upstream.base import Upstream
+from toolweft_server.store.manifests import ManifestStatus
+from toolweft_server.store.store import Store
 from toolweft_server.upstream.gateway import Gateway
 
 logger = logging.getLogger(__name__)
@@ -203,15 +203,11 @@ class LiveCatalog:
             self._kind.save(index.updated((), [tool.id for tool in functions]) if functions else index, stored)
         return Snapshot(catalog, index), delta
 
-    def watch(self, name: str, upstream: Upstream, tasks: anyio.abc.TaskGroup) -> None:
-        """Reads a server's manifest again whenever it says that its tools changed; bursts become one reading."""
-
-        def changed() -> None:
-            if name not in self.reading:
-                self._start_reading([name])
-                tasks.start_soon(self.read, [name])
-
-        upstream.on_change = changed
+    def changed(self, tasks: anyio.abc.TaskGroup, name: str) -> None:
+        """A server says that its tools changed: its manifest is read again. Bursts become one reading."""
+        if name not in self.reading:
+            self._start_reading([name])
+            tasks.start_soon(self.read, [name])
 
 
 def _with(stored: Catalog, functions: Sequence[Tool]) -> Catalog:

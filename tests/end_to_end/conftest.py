@@ -1,6 +1,7 @@
 """A whole toolweft for a test: a configuration of real upstreams, a store, and hosts that connect to it."""
 
 import json
+import os
 import sys
 import textwrap
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mcp import Client, StdioServerParameters
+
 from toolweft_server import config as configuration
 from toolweft_server import serving
 from toolweft_server.runtime import Lazy
@@ -129,8 +131,6 @@ async def in_process(config: Path, **client_options):
 @asynccontextmanager
 async def over_stdio(config: Path, mode: str, **environ):
     """A host that starts `toolweft serve` as a process of its own."""
-    import os
-
     parameters = StdioServerParameters(
         command=sys.executable,
         args=["-m", "toolweft_catalog.cli", "serve", "--config", str(config)],
@@ -138,6 +138,16 @@ async def over_stdio(config: Path, mode: str, **environ):
     )
     async with Client(parameters, mode=mode) as client:
         yield Host(client)
+
+
+@pytest.fixture(name="in_process")
+def in_process_fixture():
+    return in_process
+
+
+@pytest.fixture(name="over_stdio")
+def over_stdio_fixture():
+    return over_stdio
 
 
 @pytest.fixture

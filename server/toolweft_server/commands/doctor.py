@@ -78,7 +78,7 @@ async def _servers(config: Config) -> dict[str, Any]:
 
 def _store(config: Config) -> dict[str, Any]:
     from toolweft_server.errors import StoreError
-    from toolweft_server.store import Store
+    from toolweft_server.store.store import Store
 
     try:
         with Store.open(config.store) as store:

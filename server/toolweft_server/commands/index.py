@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     from toolweft_server import config as configuration
     from toolweft_server.app import SavedIndex, index_folder
     from toolweft_server.errors import ConfigError, ToolweftError
-    from toolweft_server.store import Store
+    from toolweft_server.store.store import Store
 
     try:
         config = configuration.load(args.config)

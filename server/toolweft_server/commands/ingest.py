@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from toolweft_server.app import SavedIndex
     from toolweft_server.errors import ConfigError, ToolweftError
     from toolweft_server.live import INGESTED
-    from toolweft_server.store import Store
+    from toolweft_server.store.store import Store
 
     path = Path(args.file)
     name = args.name or path.name.split(".")[0]

@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from toolweft_server import config as configuration
     from toolweft_server.errors import ConfigError, ToolweftError
-    from toolweft_server.store import Store
+    from toolweft_server.store.store import Store
 
     if args.days < 0:
         print(f"toolweft purge: --days must not be negative, not {args.days:g}", file=sys.stderr)
