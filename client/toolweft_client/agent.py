@@ -1,0 +1,79 @@
+"""The agent: a task in, an `Answer` out, by writing one program against the tools and mending it until it runs.
+
+    discover -> design -> (check) -> implement -> run -> answer -> learn
+                                        ^          |
+                                        +- repair -+   calls that were finished are replayed, not done again
+
+Two model calls when nothing goes wrong (design, implement), one more for each repair. Each stage is a file in
+`stages/`; what they share is `work.Work`; what a run may cost is `budget.Budget`.
+"""
+
+from __future__ import annotations
+
+import time
+
+import anyio
+
+from toolweft_client.budget import Budget
+from toolweft_client.errors import AgentError, ModelError, Reason, SessionError, StoppedError
+from toolweft_client.model.base import ChatModel
+from toolweft_client.session import Session
+from toolweft_client.stages.answer import Answer, answer, failed
+from toolweft_client.stages.design import design
+from toolweft_client.stages.discover import discover
+from toolweft_client.stages.implement import implement
+from toolweft_client.stages.learn import learn
+from toolweft_client.stages.repair import repair
+from toolweft_client.stages.run import run
+from toolweft_client.trace import Trace
+from toolweft_client.work import Work
+
+
+class Agent:
+    """Solves tasks, one after the other, with one model and one server."""
+
+    def __init__(self, model: ChatModel, session: Session, *, budget: Budget = Budget()) -> None:  # noqa: B008
+        self._model, self._session, self._budget = model, session, budget
+
+    async def run(self, task: str, *, trace: Trace | None = None) -> Answer:
+        """The answer; a failed one when the budget, the model, the server or the tools did not allow for more.
+
+        Every step is in the trace before the next begins, so that one interrupted anywhere can be read.
+        """
+        work = Work(task, self._model, self._session, self._budget, trace or Trace())
+        work.trace.add("task.start", task=task, gen_ai__request__model=self._model.name)
+        begun = time.monotonic()
+        result: Answer | None = None
+        try:
+            result = await self._bounded(work)
+            return result
+        finally:
+            work.spent.seconds = round(time.monotonic() - begun, 3)
+            work.trace.end(
+                status=result.status if result else "interrupted", reason=result.reason if result else None,
+                text=result.text if result else "", spent=dict(work.spent.json()),
+            )  # fmt: skip
+
+    async def _bounded(self, work: Work) -> Answer:
+        try:
+            with anyio.move_on_after(self._budget.seconds):
+                return await solve(work)
+            raise StoppedError("budget", f"The budget of {self._budget.seconds:g} seconds is used up.")
+        except (StoppedError, ModelError, SessionError) as error:
+            return failed(work, _reason(error), str(error))
+
+
+async def solve(work: Work) -> Answer:
+    """The loop."""
+    await discover(work)
+    plan = await design(work)
+    attempt = await run(work, await implement(work, plan))
+    while not attempt.ok:
+        attempt = await run(work, await repair(work, attempt))
+    return answer(work, attempt, learn(work, attempt))
+
+
+def _reason(error: AgentError) -> Reason:
+    if isinstance(error, StoppedError):
+        return error.reason
+    return "model" if isinstance(error, ModelError) else "session"

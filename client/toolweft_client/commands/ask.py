@@ -1,0 +1,122 @@
+"""`toolweft ask`: the agent solves one task with your tools."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from toolweft_client.stages.answer import Answer
+
+EXAMPLES = """\
+examples:
+  toolweft ask --model openai:gpt-5 "Which of my repositories has the oldest issue?"
+  toolweft ask --model anthropic:claude-opus-4-5 --json "Convert 12 miles to kilometres"
+  toolweft ask --model openai:qwen3 --base-url http://localhost:11434/v1 "What time is it in Oslo?"
+  toolweft ask --model scripted:replies/ --trace run.jsonl "A task with replies written beforehand"
+  toolweft ask --server http://127.0.0.1:8765/mcp --model openai:gpt-5 "A task on a server that runs already"
+
+Keys: OPENAI_API_KEY, ANTHROPIC_API_KEY, or the system's keyring (service toolweft).
+TOOLWEFT_MODEL is the model when --model is not given.
+Exit codes: 0 answered, 1 failed, 2 wrong usage or configuration, 130 interrupted.
+"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLES
+    parser.add_argument("task", help="what to do, in your words; - reads it from stdin")
+    default = os.environ.get("TOOLWEFT_MODEL")
+    parser.add_argument("--model", default=default, help="openai:NAME, anthropic:NAME or scripted:PATH")
+    parser.add_argument("--base-url", help="an endpoint of your own that speaks the provider's API")
+    parser.add_argument("--config", type=Path, help="configuration of the server that is started")
+    parser.add_argument("--server", help="another MCP server: a URL, or a command in quotes")
+    parser.add_argument("--trace", type=Path, metavar="PATH", help="the trace's file (default: in the state folder)")
+    parser.add_argument("--model-calls", type=_positive, default=8, help="budget of model calls (default: 8)")
+    parser.add_argument("--repairs", type=int, default=3, help="budget of repairs (default: 3)")
+    parser.add_argument(
+        "--tool-calls", type=_positive, default=40, help="no program starts after so many (default: 40)"
+    )
+    parser.add_argument("--seconds", type=float, default=600.0, help="budget of time for the whole task (default: 600)")
+    parser.add_argument("--quiet", action="store_true", help="show no progress on stderr")
+    parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    import anyio
+
+    from toolweft_client.errors import AgentError
+
+    path: list[Path] = []
+    try:
+        answer = anyio.run(_ask, args, path)
+    except AgentError as error:
+        print(f"toolweft ask: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"interrupted; the trace so far: {path[0]}" if path else "interrupted", file=sys.stderr)
+        return 130
+    _show(answer, as_json=args.json)
+    return 0 if answer.status == "answered" else 1
+
+
+async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
+    """`path` receives the trace's path as soon as there is one, for a run that is interrupted."""
+    from toolweft_client.agent import Agent
+    from toolweft_client.budget import Budget
+    from toolweft_client.errors import UsageError
+    from toolweft_client.model.spec import open_model
+    from toolweft_client.progress import display
+    from toolweft_client.session import Session, own_server
+    from toolweft_client.trace import Trace, new_path
+
+    task = sys.stdin.read() if args.task == "-" else args.task
+    if not task.strip():
+        raise UsageError("The task is empty: say what to do.")
+    if not args.model:
+        raise UsageError("No model: give --model openai:NAME, anthropic:NAME or scripted:PATH, or set TOOLWEFT_MODEL.")
+    budget = Budget(
+        model_calls=args.model_calls, repairs=max(0, args.repairs), tool_calls=args.tool_calls, seconds=args.seconds
+    )
+    async with (
+        open_model(args.model, base_url=args.base_url) as model,
+        Session.connect(_target(args.server) or own_server(args.config)) as session,
+    ):
+        with display(quiet=args.quiet) as watch:
+            trace = Trace.to(args.trace or new_path(task), watchers=[watch])
+            path += [trace.path] if trace.path else []
+            return await Agent(model, session, budget=budget).run(task, trace=trace)
+
+
+def _target(server: str | None) -> str | list[str] | None:
+    if not server or server.startswith(("http://", "https://")):
+        return server
+    return shlex.split(server)
+
+
+def _show(answer: Answer, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(answer.json(), ensure_ascii=False, indent=2))
+        return
+    print(answer.text)
+    spent = answer.spent
+    lines = [f"note: {each}" for each in answer.notes]
+    lines += [f"saved: functions.{each.name} (version {each.version}, {each.state})" for each in answer.saved]
+    if spent:
+        lines.append(
+            f"{answer.status}: {spent.model_calls} model calls, {spent.input_tokens} tokens in, "
+            f"{spent.output_tokens} out, {spent.repairs} repairs, {spent.tool_calls} tool calls, {spent.seconds:g} s"
+        )
+    lines += [f"trace: {answer.trace}"] if answer.trace else []
+    print("\n".join(lines), file=sys.stderr)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number

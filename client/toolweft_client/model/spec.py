@@ -1,0 +1,73 @@
+"""`open_model`: from `openai:NAME`, `anthropic:NAME` or `scripted:PATH` to a model. Only this file knows the kinds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from toolweft_client.errors import UsageError
+from toolweft_client.model.base import ChatModel
+
+KINDS = ("openai", "anthropic", "scripted")
+
+
+@asynccontextmanager
+async def open_model(spec: str, *, base_url: str | None = None) -> AsyncIterator[ChatModel]:
+    """The model that `spec` names, closed at the end.
+
+    Keys come from `OPENAI_API_KEY` or `ANTHROPIC_API_KEY`, else from the system's keyring (service `toolweft`, the
+    same name). The endpoint is `base_url`, else `OPENAI_BASE_URL` or `ANTHROPIC_BASE_URL`, else the provider's own.
+
+    Raises:
+        UsageError: A spec of another form, no key, a package that is not installed.
+
+    """
+    kind, colon, name = spec.partition(":")
+    if kind not in KINDS or not colon or not name:
+        raise UsageError(f"{spec!r} is no model: write {', '.join(f'{each}:…' for each in KINDS)}.")
+    if kind == "scripted":
+        from toolweft_client.model import scripted
+
+        yield scripted.load(Path(name))
+        return
+    url = base_url or os.environ.get(f"{kind.upper()}_BASE_URL") or None
+    key = _key(f"{kind.upper()}_API_KEY", needed=url is None)
+    if kind == "openai":
+        from toolweft_client.model.openai import open_openai
+
+        async with open_openai(name, base_url=url, key=key) as chat:
+            yield chat
+    else:
+        from toolweft_client.model.anthropic import open_anthropic
+
+        async with open_anthropic(name, base_url=url, key=key) as messages:
+            yield messages
+
+
+def _key(variable: str, *, needed: bool) -> str | None:
+    """From the environment or the keyring. An endpoint of one's own may do without."""
+    if key := os.environ.get(variable):
+        return key
+    if not needed:
+        return None
+    if key := _from_keyring(variable):
+        return key
+    raise UsageError(
+        f"No key: set {variable}, or store it with `keyring set toolweft {variable}`; "
+        "an endpoint of your own is named by --base-url."
+    )
+
+
+def _from_keyring(variable: str) -> str | None:
+    try:
+        import keyring
+        import keyring.errors
+    except ImportError:
+        return None
+    try:
+        return keyring.get_password("toolweft", variable)
+    except keyring.errors.KeyringError:
+        # A machine without a keyring (a server, a container) is the ordinary case, not a failure.
+        return None

@@ -1,0 +1,69 @@
+"""The live display of a run on stderr: one line a step, a spinner when a terminal watches. A `Watcher` of traces."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from toolweft_client.trace import Step, Watcher
+
+DOING = {
+    "discover": "searching tools", "design": "designing", "implement": "writing the program",
+    "run": "running", "repair": "repairing", "answer": "composing the answer", "learn": "looking at what was saved",
+}  # fmt: skip
+
+
+@contextmanager
+def display(*, quiet: bool = False) -> Iterator[Watcher]:
+    """A watcher that shows steps: rich on a terminal, plain lines elsewhere, nothing when `quiet`."""
+    if quiet:
+        yield lambda _step: None
+    elif not sys.stderr.isatty():
+        yield lambda step: _plain(step, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
+    else:
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(stderr=True)
+        with console.status("starting") as status:
+
+            def watch(step: Step) -> None:
+                if step.event == "stage":
+                    status.update(Text(DOING.get(step.stage, step.stage)))
+                # `Text` and not markup: a tool may be called [red] and an error may quote anything.
+                _plain(step, lambda line: console.print(Text(line, style="red" if " error" in line else "")))
+
+            yield watch
+
+
+def _plain(step: Step, write: Callable[[str], object]) -> None:
+    if line := describe(step):
+        write(f"{step.stage:<9} {line}")
+
+
+def describe(step: Step) -> str:
+    """A step in one line; empty for those that say nothing on their own."""
+    data = step.data
+    if step.event == "find":
+        tools = data.get("tools")
+        names = [str(each) for each in tools] if isinstance(tools, list) else []
+        return f"{_short(data.get('query'))}: {', '.join(names[:4]) or 'nothing'}{' …' if len(names) > 4 else ''}"
+    if step.event == "llm":
+        tokens = [data.get(f"gen_ai.usage.{each}_tokens") for each in ("input", "output")]
+        return f"{data.get('gen_ai.request.model')}: {tokens[0]} tokens in, {tokens[1]} out"
+    if step.event == "check" and not data.get("ok"):
+        problems = data.get("problems")
+        return "; ".join(str(each) for each in problems) if isinstance(problems, list) else ""
+    if step.event == "run":
+        calls, error = data.get("calls"), data.get("error")
+        told = f": {error.get('type')}: {_short(error.get('message'))}" if isinstance(error, dict) else ""
+        return f"{data.get('status')}, {len(calls) if isinstance(calls, list) else 0} calls{told}"
+    if step.event == "library" and isinstance(saved := data.get("saved"), list) and saved:
+        return "saved " + ", ".join(f"functions.{each['name']}" for each in saved if isinstance(each, dict))
+    return ""
+
+
+def _short(text: object) -> str:
+    line = " ".join(str(text).split())
+    return line if len(line) <= 100 else line[:99] + "…"

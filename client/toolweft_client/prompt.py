@@ -1,0 +1,52 @@
+"""Prompts: files under `prompts/`, filled in by a renderer that knows one thing, `{{name}}`, and is strict about it.
+
+Rendered text is canonical: the same values give the same bytes, with no clock, id or path in it, so that a
+recorded reply can be found again by what the model saw. What comes from tools or servers goes through `data`.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+
+from toolweft_client.errors import PromptError
+
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
+_CLOSING = re.compile(r"<(?=/?data\b)", re.IGNORECASE)
+
+
+def source(name: str) -> str:
+    """The text of `prompts/NAME.md`, placeholders and all."""
+    try:
+        return resources.files(__package__).joinpath("prompts", f"{name}.md").read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise PromptError(f"There is no prompt file prompts/{name}.md in the installed package.") from error
+
+
+def render(name: str, **values: str) -> str:
+    """The prompt with every placeholder filled in. Values are inserted as they are and not looked into again.
+
+    Raises:
+        PromptError: A placeholder without a value, or a value without a placeholder.
+
+    """
+    text = source(name)
+    wanted = set(_PLACE.findall(text))
+    if wanted != set(values):
+        missing, unused = sorted(wanted - set(values)), sorted(set(values) - wanted)
+        raise PromptError(f"prompts/{name}.md: no value for {missing}, no placeholder for {unused}.")
+    return _PLACE.sub(lambda place: values[place[1]], text).strip() + "\n"
+
+
+def data(kind: str, text: str, *, limit: int = 4_000) -> str:
+    """Text of foreign origin, fenced and labelled, so that it reads as material and cannot close its own fence."""
+    safe = _CLOSING.sub("&lt;", cut(text, limit))
+    return f'<data from="{kind}">\n{safe}\n</data>'
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters and a note of what is gone: the beginning and the end say the most."""
+    if len(text) <= limit:
+        return text
+    head, tail = limit * 2 // 3, limit // 3
+    return f"{text[:head]}\n… {len(text) - head - tail} characters left out …\n{text[-tail:]}"

@@ -1,0 +1,247 @@
+"""`Session`: typed verbs over `mcp.Client`. What comes back is validated here and trusted from here on.
+
+Any MCP server that offers `find_tools` and `execute_code` will do, ours by default: over stdio, HTTP or in-process.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeAlias, TypeVar
+
+import anyio
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp_types import CallToolResult, TextContent
+from pydantic import BaseModel, ValidationError
+
+from toolweft_catalog.wire import Execution, FoundTools, FunctionCard
+from toolweft_client.errors import SessionError
+
+Target: TypeAlias = Any
+"""An http(s) URL, a command as a list, or what `mcp.Client` takes: a server object, a transport, stdio parameters."""
+
+NEEDED = ("find_tools", "execute_code")
+REQUEST_SECONDS = 300.0
+"""For one answer. The server says `waiting` long before; this ends a request to one that says nothing at all."""
+LONGEST_PAUSE = 2.0
+"""Seconds between two re-attachments, at most: a server that answers `waiting` at once is not asked in a tight loop."""
+
+_M = TypeVar("_M", bound=BaseModel)
+_COUNT = re.compile(r"^\d+ of \d+ match(es)? among \d+ tools:$")
+
+
+def own_server(config: Path | None = None) -> list[str]:
+    """The command that starts this installation's own server over stdio."""
+    return [sys.executable, "-m", "toolweft_catalog.cli", "serve", *(["--config", str(config)] if config else [])]
+
+
+class Session:
+    """Made by `Session.connect`; ends with its block."""
+
+    def __init__(self, client: Client, *, errlog: IO[bytes] | None = None) -> None:
+        """`errlog` holds what the server wrote to stderr; its end is quoted when the server goes away."""
+        self._client, self._errlog = client, errlog
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, target: Target, *, seconds: float = 60.0) -> AsyncIterator[Session]:
+        """Connects, and makes sure that the server has the two tools.
+
+        Raises:
+            SessionError: It does not start, cannot be reached within `seconds`, or offers other tools.
+
+        """
+        with tempfile.TemporaryFile() as errlog, _unwrapped():
+            # The SDK's own scopes must end inside this one: so it outlives the connecting, and its deadline is lifted.
+            with anyio.move_on_after(seconds) as scope:
+                async with AsyncExitStack() as stack:
+                    with _boundary(target, errlog):
+                        client = await stack.enter_async_context(_client(target, errlog))
+                        offered = await _tool_names(client)
+                    scope.deadline = math.inf
+                    _demand(target, offered)
+                    yield cls(client, errlog=errlog)
+            if scope.cancelled_caught:
+                raise SessionError(
+                    f"{_named(target)} did not answer within {seconds:g} seconds.\n{_tail(errlog)}".rstrip()
+                )
+
+    async def find_tools(
+        self, query: str, *, limit: int = 5, server: str | None = None, meta: Mapping[str, str] | None = None
+    ) -> FoundTools:
+        """Tools for a request, best first.
+
+        Raises:
+            SessionError: The server is gone, or its answer is no `FoundTools`.
+
+        """
+        asked = {"query": query, "limit": limit} | ({"server": server} if server else {})
+        return _structured(FoundTools, "find_tools", await self._call("find_tools", asked, meta))
+
+    async def stub(self, tool: str, *, meta: Mapping[str, str] | None = None) -> str:
+        """The whole stub of one tool: schema, documentation, observed result; without the counts around it."""
+        got = await self._call("find_tools", {"query": tool, "limit": 1, "detail": "full"}, meta)
+        _structured(FoundTools, "find_tools", got)
+        lines = [line for line in _text(got).split("\n") if not _COUNT.match(line) and not line.startswith("Also: ")]
+        return "\n".join(lines).strip("\n")
+
+    async def execute_code(
+        self,
+        code: str,
+        *,
+        session: str | None = None,
+        retry_of: str | None = None,
+        seconds: float | None = None,
+        meta: Mapping[str, str] | None = None,
+    ) -> Execution:
+        """Runs a program to its end: while the server says `waiting`, it is asked again.
+
+        `seconds` is the program's own time; waiting for tools does not count.
+
+        Raises:
+            SessionError: The server is gone, refused the request, or its answer is no `Execution`.
+
+        """
+        given = {"session": session, "timeout": seconds, "retry_of": retry_of}
+        asked: dict[str, Any] = {"code": code} | {key: value for key, value in given.items() if value is not None}
+        pause = 0.01
+        while True:
+            ran = _structured(Execution, "execute_code", await self._call("execute_code", asked, meta))
+            if ran.status != "waiting":
+                return ran
+            asked["retry_of"] = ran.id
+            await anyio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def function(self, name: str, *, version: int | None = None) -> FunctionCard:
+        """A saved function as its resource shows it."""
+        uri = f"toolweft://reusable_functions/{name}" + (f"@{version}" if version else "")
+        try:
+            return FunctionCard.model_validate_json(await self.resource(uri))
+        except ValidationError as error:
+            raise SessionError(f"{uri} is no function card: {_first(error)}") from error
+
+    async def resource(self, uri: str) -> str:
+        """The text of a resource: a function, an execution's whole output."""
+        with _boundary(uri, self._errlog):
+            got = await self._client.read_resource(uri)
+        return "\n".join(text for each in got.contents if (text := getattr(each, "text", None)) is not None)
+
+    async def _call(self, name: str, arguments: dict[str, Any], meta: Mapping[str, str] | None) -> CallToolResult:
+        notes: Any = {f"dev.toolweft/{key}": value for key, value in meta.items()} if meta else None
+        with _boundary(name, self._errlog):
+            return await self._client.call_tool(name, arguments, meta=notes)
+
+
+def _client(target: Target, errlog: IO[bytes]) -> Client:
+    if isinstance(target, str):
+        if not target.startswith(("http://", "https://")):
+            raise SessionError(f"{target!r} is no URL; write a command as a list: ['toolweft', 'serve'].")
+        return Client(target, read_timeout_seconds=REQUEST_SECONDS)
+    if isinstance(target, Sequence):
+        if not target:
+            raise SessionError("The command of the server is an empty list.")
+        # Our own server expands ${VAR} in its configuration and keeps its children's environments apart itself.
+        target = StdioServerParameters(command=target[0], args=list(target[1:]), env=dict(os.environ))
+    if isinstance(target, StdioServerParameters):
+        # Its stderr is kept for the error message: it would tear the live display to pieces.
+        target = stdio_client(target, errlog=errlog)  # type: ignore[arg-type]
+    return Client(target, read_timeout_seconds=REQUEST_SECONDS)
+
+
+def _demand(target: Target, offered: set[str]) -> None:
+    if missing := [name for name in NEEDED if name not in offered]:
+        raise SessionError(
+            f"{_named(target)} offers {', '.join(sorted(offered)[:8]) or 'no tools'} but not {' and '.join(missing)}. "
+            "Connect to `toolweft serve`, or to a server with these two tools."
+        )
+
+
+async def _tool_names(client: Client) -> set[str]:
+    names: set[str] = set()
+    cursor: str | None = None
+    for _ in range(100):
+        page = await client.list_tools(cursor=cursor)
+        names.update(tool.name for tool in page.tools)
+        cursor = page.next_cursor
+        if not cursor or names.issuperset(NEEDED):
+            break
+    return names
+
+
+@contextmanager
+def _boundary(what: Target, errlog: IO[bytes] | None = None) -> Iterator[None]:
+    """Whatever the SDK, the transport or the process raises becomes one `SessionError` with its cause in words."""
+    try:
+        yield
+    except SessionError:
+        raise
+    except (Exception, BaseExceptionGroup) as error:
+        cause = _innermost(error)
+        if not isinstance(cause, Exception):
+            raise
+        told = " ".join(str(cause).split())[:300] or "no further word"
+        tail = _tail(errlog)
+        raise SessionError(f"{_named(what)}: {type(cause).__name__}: {told}" + (f"\n{tail}" if tail else "")) from error
+
+
+@contextmanager
+def _unwrapped() -> Iterator[None]:
+    """The SDK's task groups wrap what the caller's own block raises; a single exception comes out as it went in."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        leaf: BaseException = group
+        while isinstance(leaf, BaseExceptionGroup) and len(leaf.exceptions) == 1:
+            leaf = leaf.exceptions[0]
+        if isinstance(leaf, BaseExceptionGroup):
+            raise
+        raise leaf from leaf.__cause__
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _tail(errlog: IO[bytes] | None) -> str:
+    if errlog is None:
+        return ""
+    size = errlog.seek(0, os.SEEK_END)
+    errlog.seek(max(0, size - 2_000))
+    return "\n".join(errlog.read().decode("utf-8", "replace").strip().split("\n")[-8:])
+
+
+def _named(target: Target) -> str:
+    if isinstance(target, str):
+        return target
+    if isinstance(target, Sequence):
+        return " ".join(map(str, target))
+    return str(getattr(target, "name", None) or type(target).__name__)
+
+
+def _text(result: CallToolResult) -> str:
+    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+def _structured(model: type[_M], tool: str, result: CallToolResult) -> _M:
+    """A failed program is structured content, too; `isError` without any is a refusal of the request itself."""
+    if result.structured_content is None:
+        raise SessionError(f"{tool} answered without structured content: {_text(result)[:400]!r}")
+    try:
+        return model.model_validate(result.structured_content)
+    except ValidationError as error:
+        raise SessionError(f"{tool} answered something else than {model.__name__}: {_first(error)}") from error
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'whole'}: {first['msg']}"

@@ -1,0 +1,84 @@
+"""Answer: the value of the program as text. Composed here, without a model: the program was asked to return it so."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from toolweft_catalog.tool import Json
+from toolweft_catalog.wire import CallRecord, Execution, SavedFunction
+from toolweft_client.budget import Spent
+from toolweft_client.errors import Reason
+from toolweft_client.work import Attempt, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a run came to. Without a program that ended well, `status` is failed and `value` stays None."""
+
+    task: str
+    status: Literal["answered", "failed"]
+    text: str
+    """The answer, or why there is none and what was already done."""
+    value: Json = None
+    reason: Reason | None = None
+    program: str = ""
+    """The last program."""
+    execution: str | None = None
+    calls: tuple[CallRecord, ...] = ()
+    saved: tuple[SavedFunction, ...] = ()
+    notes: tuple[str, ...] = ()
+    spent: Spent | None = None
+    trace: str | None = None
+
+    def json(self) -> dict[str, Json]:
+        return {
+            "task": self.task, "status": self.status, "text": self.text, "value": self.value, "reason": self.reason,
+            "program": self.program, "execution": self.execution,
+            "calls": [each.model_dump(mode="json") for each in self.calls],
+            "saved": [each.model_dump(mode="json") for each in self.saved],
+            "notes": list(self.notes), "spent": dict(self.spent.json()) if self.spent else None, "trace": self.trace,
+        }  # fmt: skip
+
+
+def answer(work: Work, attempt: Attempt, saved: tuple[SavedFunction, ...]) -> Answer:
+    ran = attempt.execution
+    assert ran is not None
+    work.trace.enter("answer")
+    notes = list(work.notes)
+    if ran.truncated:
+        notes.append(f"the output was cut; the whole of it is {ran.output_uri}")
+    if work.trace.broken:
+        notes.append(f"the trace is incomplete: {work.trace.broken}")
+    return Answer(
+        work.task, "answered", text_of(ran), value=ran.value, program=attempt.program, execution=ran.id,
+        calls=tuple(ran.calls), saved=saved, notes=tuple(notes), spent=work.spent, trace=_path(work),
+    )  # fmt: skip
+
+
+def failed(work: Work, reason: Reason, message: str) -> Answer:
+    """Never an invented answer: why it stopped, and what the programs had already done by then."""
+    ran = work.last_execution
+    calls = tuple(ran.calls) if ran else ()
+    done = [call for call in calls if call.status == "ok" and call.effect != "read"]
+    text = work.trace.redacted(message)
+    if done:
+        text += f"\nAlready done: {', '.join(f'{call.tool} {call.sample}'.strip() for call in done[:10])}."
+    return Answer(
+        work.task, "failed", text, reason=reason, program=work.attempts[-1].program if work.attempts else "",
+        execution=ran.id if ran else None, calls=calls, notes=tuple(work.notes), spent=work.spent, trace=_path(work),
+    )  # fmt: skip
+
+
+def text_of(ran: Execution) -> str:
+    """A string as it is, other values as JSON, what was printed when there is no value."""
+    if isinstance(ran.value, str):
+        return ran.value
+    if ran.value is None:
+        return ran.stdout.strip() or f"Done; the program returned nothing. It made {len(ran.calls)} tool calls."
+    return json.dumps(ran.value, ensure_ascii=False, indent=2 if isinstance(ran.value, (dict, list)) else None)
+
+
+def _path(work: Work) -> str | None:
+    return str(work.trace.path) if work.trace.path else None
