@@ -14,7 +14,6 @@ from typing import Literal, Protocol
 from toolweft_catalog.call import Result, Value
 from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import Error
-
 from toolweft_server.sandbox.limits import Limits
 
 

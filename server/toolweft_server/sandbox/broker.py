@@ -15,9 +15,9 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
+
 from toolweft_catalog.call import Failure, Result
 from toolweft_catalog.wire import Error
-
 from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox import frames
 from toolweft_server.sandbox.base import FileOut, Host, Outcome, OutcomeStatus, Program

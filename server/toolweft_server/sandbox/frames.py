@@ -25,7 +25,6 @@ from typing import Any, Literal, TypeAlias, get_args
 from toolweft_catalog.call import Blob, Value
 from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import Error
-
 from toolweft_server.sandbox.texts import clean
 
 HEADER = struct.Struct(">I")

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from toolweft_catalog.wire import Error, SessionState
-
 from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox.base import Host, Outcome, Program, Sandbox, Session
 from toolweft_server.sandbox.limits import Limits

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 import anyio
+
 from toolweft_catalog.call import Result, failed
 from toolweft_catalog.tool import Json
-
 from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox.base import Finding, Outcome, Program, Sandbox, SavedSource
 from toolweft_server.sandbox.limits import MIB, Limits

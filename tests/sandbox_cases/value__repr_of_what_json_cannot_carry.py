@@ -1,0 +1,3 @@
+import datetime
+
+{datetime.date(2024, 1, 1)}

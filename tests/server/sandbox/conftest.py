@@ -1,0 +1,107 @@
+"""A backend, a host whose tools a test can see, and the shortest way to run a program."""
+
+import anyio
+import pytest
+
+from toolweft_catalog.call import Blob, Result, failed
+from toolweft_server.sandbox.backends.local import LocalProcess
+from toolweft_server.sandbox.base import Program, SavedSource
+from toolweft_server.sandbox.limits import Limits
+
+
+class ToolHost:
+    """Tools `box.*`: `echo` gives back its arguments, `gate` answers when `open` is set, `meet` when `crowd` are in."""
+
+    def __init__(self):
+        self.calls = []
+        self.open = anyio.Event()
+        self.arrived = anyio.Event()
+        self.crowd = 5
+        self.inside = 0
+        self.most = 0
+        self.functions = {}
+
+    async def call(self, tool, args, kwargs):
+        self.calls.append((tool, list(args), dict(kwargs)))
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        self.arrived.set()
+        try:
+            return await self._answer(tool, args, kwargs)
+        finally:
+            self.inside -= 1
+
+    async def _answer(self, tool, args, kwargs):
+        match tool:
+            case "box.echo":
+                return Result([*args, dict(kwargs)])
+            case "box.value":
+                return Result(args[0])
+            case "box.gate":
+                await self.open.wait()
+                return Result("opened")
+            case "box.meet":
+                if self.inside >= self.crowd:
+                    self.open.set()
+                await self.open.wait()
+                return Result(args[0] if args else None)
+            case "box.picture":
+                return Result({"name": "p", "parts": [Blob("image/png", b"\x89PNG"), "text"]})
+            case "box.refuse":
+                return failed("refused", "policy says no")
+            case "box.big":
+                return Result("x" * args[0])
+            case "box.defect":
+                raise LookupError("a secret of ours")
+        return failed("unknown_tool", f"There is no tool {tool!r}. Nearest: box.echo.", sent=False)
+
+    async def describe(self, tool):
+        return f"{tool}(text: str) -> str\n\nSays it back." if tool == "box.echo" else None
+
+    async def function(self, name, version):
+        sources = self.functions.get(name)
+        if not sources:
+            return f"There is no saved function {name!r}."
+        number = version or len(sources)
+        return SavedSource(name, number, sources[number - 1])
+
+    async def save(self, name):
+        return {"name": name, "state": "candidate"}
+
+
+@pytest.fixture
+def host():
+    return ToolHost()
+
+
+@pytest.fixture
+def backend(tmp_path):
+    return LocalProcess(folder=tmp_path)
+
+
+@pytest.fixture
+async def open_session(backend):
+    """Opens sessions, the limits given by keyword, and closes them after the test."""
+    opened = []
+
+    async def open_one(**limits):
+        opened.append(await backend.open(Limits(**limits)))
+        return opened[-1]
+
+    yield open_one
+    for session in opened:
+        await session.aclose()
+
+
+@pytest.fixture
+async def run(open_session, host):
+    """Runs programs in one session with default limits; returns the outcome."""
+    session = None
+
+    async def run_one(code, *, servers=("box",)):
+        nonlocal session
+        session = session or await open_session()
+        with anyio.fail_after(60):
+            return await session.run(Program("ex_1", code, servers), host)
+
+    return run_one
