@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.abc
-from toolweft_catalog.shape import Shape
 
 from toolweft_catalog import bundled, shape
 from toolweft_catalog.call import Caller, Progress, Result
 from toolweft_catalog.catalog import Catalog, Delta
+from toolweft_catalog.shape import Shape
 from toolweft_catalog.tool import Json, Tool, digest
-from toolweft_catalog.wire import Execution, FunctionCard, IndexName, SavedFunction, SessionState
+from toolweft_catalog.wire import CallRecord, Execution, FunctionCard, IndexName, SavedFunction, SessionState
 from toolweft_server.bridge import Bridge
 from toolweft_server.config import SERVER_LIMITS, Config, Entry, McpEntry, OpenApiEntry, PythonEntry
 from toolweft_server.errors import IndexFolderError, ToolweftError
@@ -30,6 +31,7 @@ from toolweft_server.executions import Executions, Request
 from toolweft_server.index.base import Matches, ToolIndex
 from toolweft_server.index.lexical import LexicalIndex, fingerprint
 from toolweft_server.ledger import Ledger, Recorder
+from toolweft_server.library.extract import extract
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.live import LiveCatalog
 from toolweft_server.resources import Content
@@ -49,6 +51,8 @@ from toolweft_server.upstream.python import PythonUpstream
 
 logger = logging.getLogger(__name__)
 
+CELLS = 20
+"""Programs of a session that a saved function may draw from."""
 POLL = 0.5
 """Seconds between looks for other processes' changes; one look costs microseconds while there are none."""
 BUNDLED_DIGEST = "bundled"
@@ -70,6 +74,8 @@ class App:
         self.ledger = Ledger(store)
         self.executions = Executions(self, tasks, patience=self.limits["answer"])
         self._scrubber = store.scrub
+        self._cells: dict[tuple[str, str], list[str]] = {}
+        """Clean programs of each named session: a function may need what an earlier one defined."""
         self._tasks = tasks
 
     @classmethod
@@ -88,7 +94,8 @@ class App:
             await live.open()
             async with anyio.create_task_group() as tasks:
                 app = cls(config, store, live, tasks)
-                gateway.on_change = partial(live.changed, tasks)
+                for name, upstream in upstreams.items():
+                    upstream.on_change = partial(live.changed, tasks, name)
                 tasks.start_soon(app._read_due)
                 try:
                     yield app
@@ -225,11 +232,44 @@ class App:
 
     # ---- the library, and what can be read ---------------------------------------------------------------------
 
-    async def learn(self, execution: str, request: Request, bridge: Bridge) -> list[SavedFunction]:
-        raise NotImplementedError
+    async def learn(
+        self, execution: str, request: Request, bridge: Bridge, calls: Sequence[CallRecord]
+    ) -> tuple[list[SavedFunction], list[str]]:
+        """Offers a clean run's functions to the library: what was saved, and a sentence on each that was not."""
+        earlier = self._cells.setdefault((request.owner, request.session), []) if request.session else []
+        extraction = extract(request.code, servers=self.servers(), earlier=earlier, save=bridge.wanted)
+        if request.session:
+            earlier.append(request.code)
+            del earlier[:-CELLS]
+        made = {call.tool for call in calls if call.status == "ok"}
+        fetched = {name for name, _ in bridge.used}
+        worked = [
+            each
+            for each in extraction.functions
+            if each.name in bridge.wanted or made.intersection(each.tools) or fetched.intersection(each.functions)
+        ]
+        tools = await self.live.tools(sorted({tool for each in worked for tool in each.tools}))
+        provenance: dict[str, Json] = {
+            "execution": execution, "owner": request.owner, "host": request.connection.partition(":")[2],
+            "date": datetime.now(UTC).date().isoformat(), "task": request.task,
+        }  # fmt: skip
+        admission = await self.live.thread(
+            partial(self.library.admit, worked, tools={tool.id: tool for tool in tools}, provenance=provenance)
+        )
+        if admission.saved:
+            await self.live.reload()
+        refused = (*extraction.rejected, *admission.rejected)
+        return list(admission.saved), [f"{each.name} was not saved: {each.reason}" for each in refused]
+
+    async def used(self, functions: Iterable[tuple[str, int]], outcome: Outcome) -> None:
+        """Counts uses. A failure counts against a function only when it was running as the program failed."""
+        frames = " ".join(outcome.error.frames) if outcome.error else ""
+        for name, version in functions:
+            await self.live.thread(self.library.used, name, version, f" {name}" not in frames)
 
     async def functions(self) -> Sequence[FunctionCard]:
-        return await self.live.thread(self.library.cards)
+        offered = await self.live.thread(self.library.cards)
+        return [card for card in offered if card.state in ("active", "verified")]
 
     async def function_names(self) -> Sequence[str]:
         return [card.name for card in await self.functions()]

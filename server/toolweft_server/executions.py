@@ -11,7 +11,7 @@ import base64
 import json
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -83,7 +83,11 @@ class Work(Protocol):
 
     async def run(self, program: Program, bridge: Bridge, request: Request) -> tuple[Outcome, SessionState | None]: ...
 
-    async def learn(self, execution: str, request: Request, bridge: Bridge) -> list[SavedFunction]: ...
+    async def learn(
+        self, execution: str, request: Request, bridge: Bridge, calls: Sequence[CallRecord]
+    ) -> tuple[list[SavedFunction], list[str]]: ...
+
+    async def used(self, functions: Iterable[tuple[str, int]], outcome: Outcome) -> None: ...
 
     async def ended(self, execution: Execution, whole: Mapping[str, str], files: Mapping[str, FileOut]) -> None: ...
 
@@ -183,11 +187,12 @@ class Executions:
             return answer
         saved: list[SavedFunction] = []
         notes: list[str] = []
-        if outcome.status == "ok":
-            try:
-                saved = await self._work.learn(execution, request, bridge)
-            except ToolweftError as error:
-                notes.append(f"not saved: {error}")
+        try:
+            await self._work.used(bridge.used, outcome)
+            if outcome.status == "ok":
+                saved, notes = await self._work.learn(execution, request, bridge, running.recorder.records)
+        except ToolweftError as error:
+            notes = [f"nothing was saved: {error}"]
         return await self._compose(execution, outcome, session, running.recorder.records, saved, notes)
 
     async def _compose(

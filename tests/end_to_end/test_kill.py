@@ -1,0 +1,140 @@
+"""`kill -9` at random points: nothing saved is lost or half written, nothing is left running, the next call works."""
+
+import ast
+import ctypes
+import os
+import random
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import pytest
+
+UPSTREAM = '''
+"""An MCP server for tests, small and real."""
+
+from mcp.server import MCPServer
+
+server = MCPServer("echo")
+
+
+@server.tool()
+def echo(text: str) -> str:
+    """Answer the same text."""
+    return text
+
+
+server.run("stdio")
+'''
+
+PROGRAM = '''
+def kept_{n}(text: str = "hello") -> str:
+    """Echo number {n}, with some text to make a torn write visible: {padding}"""
+    return tools.echo.echo(text=text) + "{n}"
+
+kept_{n}()
+'''
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and adopts orphans, which only Linux offers"),
+    pytest.mark.timeout(3600),
+]
+
+
+def adopt_orphans() -> None:
+    """Whatever loses its parent becomes a child of this process, where it can be seen."""
+    PR_SET_CHILD_SUBREAPER = 36  # noqa: N806 - the kernel's name
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Living processes below `pid`, with their command lines. Zombies are dead."""
+    found: dict[int, str] = {}
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            for child in (thread / "children").read_text(encoding="ascii").split():
+                with suppress(OSError):
+                    state = Path(f"/proc/{child}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+                    command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    if state != "Z":
+                        found[int(child)] = command
+                    found |= descendants(int(child))
+    return found
+
+
+def pids(below: int, word: str) -> list[int]:
+    return [pid for pid, command in descendants(below).items() if word in command]
+
+
+def kill(victims: list[int]) -> bool:
+    for pid in victims:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return bool(victims)
+
+
+async def gone(before: set[int]) -> None:
+    """Waits until no process is left but those from before."""
+    with anyio.fail_after(20):
+        while left := {pid: c for pid, c in descendants(os.getpid()).items() if pid not in before}:
+            await anyio.sleep(0.02)
+    assert left == {}
+
+
+@pytest.mark.soak
+async def test_kill_9_at_random_points_loses_nothing_and_leaves_nothing(tmp_path, write_config, over_stdio, soak_runs):
+    adopt_orphans()
+    script = tmp_path / "echo_server.py"
+    script.write_text(UPSTREAM, encoding="utf-8")
+    config = write_config(mcpServers={"echo": {"command": sys.executable, "args": [str(script)]}}, python={})
+    before = set(descendants(os.getpid()))
+    dice = random.Random(20260728)
+    promised: dict[str, str] = {}
+    run = 0
+    while run < soak_runs:
+        killed_server = False
+        with suppress(Exception):  # a killed server ends its client in one of many ways; what counts is checked below
+            async with over_stdio(config, dice.choice(["2026-07-28", "legacy"])) as host:
+                server = pids(os.getpid(), "toolweft_catalog.cli")[-1]
+                await check(host, promised)
+                while run < soak_runs and not killed_server:
+                    run += 1
+                    victim = dice.choice(["upstream", "child", "server"])
+                    word = {"upstream": script.name, "child": "runner.py", "server": "toolweft_catalog.cli"}[victim]
+                    delay = dice.random() * dice.choice([0.01, 0.1, 0.6])
+
+                    async def strike(word=word, delay=delay, server=server):
+                        await anyio.sleep(delay)
+                        kill([server] if word == "toolweft_catalog.cli" else pids(server, word))
+
+                    killed_server = victim == "server"
+                    with anyio.fail_after(60):
+                        async with anyio.create_task_group() as tasks:
+                            tasks.start_soon(strike)
+                            code = PROGRAM.format(n=run, padding="x" * dice.randrange(4000))
+                            ran = await host.execute(code)
+                            promised |= {each["name"]: ran["status"] for each in ran["saved"]}
+                    if not killed_server:
+                        await check(host, promised)
+        await gone(before)
+    async with over_stdio(config, "2026-07-28") as host:
+        await check(host, promised)
+    await gone(before)
+    assert promised
+
+
+async def check(host, promised) -> None:
+    """The next call works, and every function that was promised is there, whole."""
+    with anyio.fail_after(60):
+        while (ran := await host.execute("tools.echo.echo(text='again')"))["status"] != "ok":
+            assert "unknown" not in ran["text"]
+            await anyio.sleep(0.05)
+        assert ran["value"] == "again"
+        listed = {each["name"] for each in (await host.read("toolweft://reusable_functions"))["functions"]}
+        assert promised.keys() <= listed
+        for name in listed:
+            card = await host.read(f"toolweft://reusable_functions/{name}")
+            ast.parse(card["source"])
+            assert card["source"].rstrip().endswith(f'"{name.removeprefix("kept_")}"')

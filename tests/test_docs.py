@@ -1,0 +1,79 @@
+"""The documents are true: commands exist, links lead somewhere, snippets run."""
+
+import ast
+import contextlib
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from toolweft_catalog import cli
+from toolweft_server import config
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def snippets(language):
+    for page in PAGES:
+        for number, (found, flags, text) in enumerate(FENCE.findall(page.read_text(encoding="utf-8"))):
+            if found == language:
+                yield pytest.param(text, flags.strip(), id=f"{page.name}-{number}")
+
+
+def help_of(name: str) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), pytest.raises(SystemExit) as ended:
+        cli.main([name, "--help"])
+    assert ended.value.code == 0
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", cli.SUMMARIES)
+def test_every_command_is_documented_and_its_help_has_examples(name):
+    assert f"`toolweft {name}" in (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    assert "examples:" in help_of(name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_the_pages_name_exist(page):
+    for name in re.findall(
+        r"`(benchmarks/\w+\.py|tests/[\w/]+\.py|examples/\w+\.py)`", page.read_text(encoding="utf-8")
+    ):
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize(("text", "flags"), snippets("json"))
+def test_json_snippets_are_json(text, flags):
+    json.loads(text)
+
+
+def test_the_configuration_page_shows_a_configuration_that_works():
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    shown = next(text for language, _, text in FENCE.findall(page) if language == "json")
+    environ = {"GITHUB_TOKEN": "g" * 12, "REMOTE_TOKEN": "r" * 12, "PET_TOKEN": "p" * 12}
+    loaded = config.parse(json.loads(shown), path=None, environ=environ)
+    assert loaded.problems == ()
+    assert set(loaded.servers) == {"github", "remote", "petstore", "mine"}
+
+
+@pytest.mark.parametrize(("text", "flags"), snippets("python"))
+def test_python_snippets_are_python(text, flags):
+    compile(text, "snippet", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+@pytest.mark.parametrize(("text", "flags"), [p for p in snippets("python") if "run" in p.values[1].split()])
+def test_python_snippets_marked_run_do_run(text, flags, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(text, "snippet", "exec"), {"__name__": "__main__"})
