@@ -20,6 +20,7 @@ import anyio
 import mcp_types as types
 from mcp import Client, MCPError
 from mcp.client.session import ClientRequestContext
+from mcp.client.stdio import DEFAULT_INHERITED_ENV_VARS
 from mcp.shared.dispatcher import ProgressFnT
 from pydantic import ValidationError
 
@@ -94,6 +95,11 @@ class McpUpstream:
         self._reading = anyio.Lock()
         """One list of tools at a time, so that what had to be mended belongs to it."""
         self._closed = False
+
+    @property
+    def running(self) -> bool:
+        """Whether it is started, starting or on its way out."""
+        return bool(self._tasks)
 
     async def manifest(self) -> Manifest:
         from toolweft_catalog.ingest import mcp as ingest
@@ -342,6 +348,6 @@ def _progress(call: Call) -> ProgressFnT | None:
 def _secrets(config: StdioEntry | HttpEntry) -> tuple[str, ...]:
     """Values that must not be repeated. Tokens also come as `Bearer …`, and are the word after it."""
     if isinstance(config, StdioEntry):
-        return tuple(config.env.values())
+        return tuple(value for key, value in config.env.items() if key not in DEFAULT_INHERITED_ENV_VARS)
     values = list(config.headers.values())
     return (*values, *(word for value in values for word in value.split()), config.url.partition("?")[2])
