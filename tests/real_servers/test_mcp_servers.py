@@ -49,13 +49,23 @@ async def test_the_git_server_reads_a_repository(upstream, tmp_path):
     assert "the first one" in str(result.value)
 
 
-EVERYTHING = "everything", StdioEntry("npx", ["-y", "@modelcontextprotocol/server-everything"])
+EVERYTHING = "@modelcontextprotocol/server-everything"
 
 
-@pytest.mark.skipif(shutil.which("npx") is None, reason="needs node: npx is not on the PATH")
-@pytest.mark.skipif("not config.getoption('--npm')", reason="installs from npm: run with --npm")
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("upstream", [EVERYTHING], indirect=True)
-async def test_the_everything_server_of_npm_answers(upstream):
+@pytest.fixture
+def installed_by_npx():
+    """Fetches the server once; what the network or node's version forbids is a reason to skip, not to fail."""
+    if shutil.which("npx") is None:
+        pytest.skip("needs node: npx is not on the PATH")
+    fetched = subprocess.run(
+        ["npx", "-y", EVERYTHING], stdin=subprocess.DEVNULL, capture_output=True, timeout=150, check=False
+    )
+    if fetched.returncode != 0:
+        pytest.skip(f"npx cannot fetch the server: {fetched.stderr.decode(errors='replace')[-300:]}")
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("upstream", [("everything", StdioEntry("npx", ["-y", EVERYTHING]))], indirect=True)
+async def test_the_everything_server_of_npm_answers(installed_by_npx, upstream):
     tools = await tools_of(upstream)
     assert (await upstream(Call(tools["echo"], {"message": "hi"}))).value == "Echo: hi"
