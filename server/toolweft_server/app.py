@@ -96,7 +96,9 @@ class App:
                 app = cls(config, store, live, tasks)
                 for name, upstream in upstreams.items():
                     upstream.on_change = partial(live.changed, tasks, name)
-                tasks.start_soon(app._read_due)
+                if due := await live.thread(live.due):
+                    live.begin(due)
+                    tasks.start_soon(app._read, due)
                 try:
                     yield app
                 finally:
@@ -108,11 +110,9 @@ class App:
                 await gateway.aclose()
             store.close()
 
-    async def _read_due(self) -> None:
+    async def _read(self, due: Sequence[str]) -> None:
         try:
-            due = await self.live.thread(self.live.due)
-            if due:
-                await self.live.read(due)
+            await self.live.read(due)
         except ToolweftError as error:
             # What is known already still serves; whoever asks the store next hears of it.
             logger.warning("the tools of the configured servers could not be read: %s", error)
@@ -176,6 +176,7 @@ class App:
         )  # fmt: skip
 
     async def prepare(self, execution: str, request: Request, progress: Progress | None) -> tuple[Bridge, Recorder]:
+        await self.live.settled(self.limits["manifest_wait"])
         recorder = self.ledger.recorder(execution, request.retry_of, owner=request.owner)
         caller: Caller = self.config.policy.guard(recorder(self.live.gateway))
 

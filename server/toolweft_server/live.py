@@ -143,7 +143,7 @@ class LiveCatalog:
 
     async def read(self, names: Sequence[str]) -> None:
         """Reads the manifests of these servers and takes over what changed. A broken one costs itself alone."""
-        self._start_reading(names)
+        self.begin(names)
         try:
             async for name, answer in self.gateway.manifests(names):
                 try:
@@ -169,7 +169,8 @@ class LiveCatalog:
         finally:
             self._stop_reading(names)
 
-    def _start_reading(self, names: Iterable[str]) -> None:
+    def begin(self, names: Iterable[str]) -> None:
+        """Notes that these are about to be read, so that whoever asks now waits for them."""
         self.reading.update(names)
         if self.reading and self._quiet.is_set():
             self._quiet = anyio.Event()
@@ -206,7 +207,7 @@ class LiveCatalog:
     def changed(self, tasks: anyio.abc.TaskGroup, name: str) -> None:
         """A server says that its tools changed: its manifest is read again. Bursts become one reading."""
         if name not in self.reading:
-            self._start_reading([name])
+            self.begin([name])
             tasks.start_soon(self.read, [name])
 
 
