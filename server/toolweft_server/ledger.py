@@ -16,10 +16,10 @@ from typing import Protocol
 
 import anyio
 import anyio.to_thread
+
 from toolweft_catalog.call import Blob, Call, Caller, Failure, Result, Value, failed
 from toolweft_catalog.tool import digest
 from toolweft_catalog.wire import CallRecord
-
 from toolweft_server.errors import StoreError
 from toolweft_server.scrub import Scrubber
 from toolweft_server.store.calls import DONE, Key, Past, Rows

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Table, and_, exc, insert, select
-from toolweft_catalog.call import Blob, Result, Value
 
+from toolweft_catalog.call import Blob, Result, Value
 from toolweft_server.errors import StoreError
 from toolweft_server.scrub import Scrubber
 from toolweft_server.store.database import Database
@@ -72,7 +72,7 @@ class Calls:
             raise StoreError("a call was noted twice: an execution id is in use by two recorders.") from error
 
     def of(self, execution_id: str) -> list[Mapping[str, Any]]:
-        """What is written of an execution, results apart: one mapping for each call; no end known: `status` is `None`."""
+        """What is written of an execution, without results: a mapping for each call; `status` is `None` without end."""
         ends = (column for column in call_end.c if column.name not in {"execution", "seq", "result"})
         both = call_start.outerjoin(call_end, _same_call())
         query = select(*call_start.c, *ends).select_from(both).where(call_start.c.execution == execution_id)

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
 from toolweft_catalog import names
 from toolweft_catalog.catalog import Card, Catalog, Delta
 from toolweft_catalog.tool import Annotations, Tool, digest
-
 from toolweft_server.store import sources
 from toolweft_server.store.database import Database
 from toolweft_server.store.schema import prefix, source, tool, tool_text

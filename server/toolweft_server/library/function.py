@@ -1,0 +1,173 @@
+"""`Function`: a saved piece of code, and the life it leads. Pure: reading programs is `extract`'s, keeping `store`'s.
+
+What a function *is* (source, types, tools) never changes within a version. What *became* of it (state, uses, failures)
+is the fold of its events: `fold` is the only place where an event gets a meaning.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import keyword
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
+from typing import Any, Literal
+
+from toolweft_catalog.names import RESERVED
+from toolweft_catalog.tool import EMPTY_SCHEMA, Annotations, Effect, Json, Schema, Tool, digest
+from toolweft_catalog.wire import FunctionState
+
+SERVER = "functions"
+"""The server name under which saved functions are tools."""
+
+NAME = 56
+"""Longest name: what the Agent-Skills format allows (64), less room for `_2`."""
+
+EventKind = Literal["admitted", "again", "used", "failed", "state", "removed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One version of a saved function."""
+
+    name: str
+    version: int
+    state: FunctionState
+    source: str
+    """Self-contained: imports, constants and helpers come with it; only tools and saved functions are outside."""
+    digest: str
+    """Over the normalised syntax tree, its own name left out: layout and comments make no difference."""
+    signature: str
+    """`(title: str, *, limit: int = 10) -> list[str]`"""
+    parameters: Schema = field(default_factory=lambda: EMPTY_SCHEMA)
+    output: Schema | None = None
+    description: str = ""
+    is_async: bool = False
+    effect: Effect = "unknown"
+    """`read` only if every tool it uses says so."""
+    tools: Mapping[str, str] = field(default_factory=dict)
+    """Ids of the tools it uses, each with its digest when the function was saved."""
+    functions: Mapping[str, int] = field(default_factory=dict)
+    """Saved functions it uses, each with the version it was saved against."""
+    shapes: Mapping[str, Json] = field(default_factory=dict)
+    """Observed types: `arguments` and `result`, when known."""
+    provenance: Mapping[str, Json] = field(default_factory=dict)
+    """Where it comes from: execution, owner, host, date, task."""
+    uses: int = 0
+    failures: int = 0
+
+    @property
+    def kind(self) -> tuple[str, frozenset[str]]:
+        """What another version of the same function shares with it: signature and tools."""
+        return self.signature, frozenset(self.tools)
+
+    def as_tool(self) -> Tool:
+        """The function as a tool. Its source is in the binding by digest, so that a new version is a changed tool."""
+        return Tool(
+            id=f"{SERVER}.{self.name}", name=self.name, server=SERVER, description=self.description,
+            parameters=self.parameters, output=self.output, origin="library",
+            annotations=Annotations(read_only={"read": True, "write": False}.get(self.effect)),
+            server_description="saved functions", binding={"version": self.version, "source": self.digest},
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a function."""
+
+    kind: EventKind
+    version: int
+    at: float
+    detail: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one version stands."""
+
+    state: FunctionState = "candidate"
+    uses: int = 0
+    failures: int = 0
+    again: int = 0
+    """How often the same code was saved again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What became of a function: the fold of its events."""
+
+    versions: Mapping[int, Standing] = field(default_factory=dict)
+    """Of the versions that still exist."""
+    newest: int = 0
+    """The highest version number ever given; none is given twice, even after a removal."""
+
+    def to_json(self) -> dict[str, Json]:
+        return {"newest": self.newest, "versions": {str(n): asdict(each) for n, each in self.versions.items()}}
+
+    @classmethod
+    def from_json(cls, held: Mapping[str, Any]) -> Life:
+        return cls({int(n): Standing(**each) for n, each in held["versions"].items()}, held["newest"])
+
+
+def fold(events: Iterable[Event], start: Life | None = None) -> Life:
+    """The life that events lead to, from `start` on: folding in two parts gives the same as in one."""
+    return reduce(_step, events, start or Life())
+
+
+def _step(life: Life, event: Event) -> Life:
+    if event.kind == "removed":
+        return Life({}, life.newest)
+    if event.kind == "admitted":
+        fresh = Standing(state=_state(event, "candidate"))
+        return Life({**life.versions, event.version: fresh}, max(life.newest, event.version))
+    held = life.versions.get(event.version)
+    if held is None:
+        return life
+    if event.kind == "again":
+        held = replace(held, again=held.again + 1)
+    elif event.kind == "state":
+        held = replace(held, state=_state(event, held.state))
+    else:
+        held = replace(held, uses=held.uses + 1, failures=held.failures + (event.kind == "failed"))
+    return replace(life, versions={**life.versions, event.version: held})
+
+
+def _state(event: Event, otherwise: FunctionState) -> FunctionState:
+    state = event.detail.get("state", otherwise)
+    return state if state in STATES else otherwise  # type: ignore[return-value]
+
+
+STATES: frozenset[str] = frozenset({"candidate", "verified", "active", "stale", "quarantined", "retired"})
+
+
+def bad_name(name: str) -> str | None:
+    """Why a function may not have this name; `None` if it may."""
+    if not (name.isascii() and name.isidentifier()):
+        return f"{name!r} is not a plain Python name"
+    if keyword.iskeyword(name) or name in RESERVED or name in vars(builtins):
+        return f"{name!r} means something in Python or to toolweft already"
+    if name.startswith("_") or name == "main":
+        return f"{name!r} says that the function is private to its program"
+    return f"{name!r} is longer than {NAME} characters" if len(name) > NAME else None
+
+
+def normalised(source: str, name: str) -> str:
+    """Digest of what the code does: the syntax tree without positions, comments and the function's own name.
+
+    Raises:
+        SyntaxError, ValueError: It is not Python.
+
+    """
+    return digest(ast.dump(renamed(ast.parse(source), name, "<itself>"), annotate_fields=False))
+
+
+def renamed(tree: ast.Module, old: str, new: str) -> ast.Module:
+    """The tree with its top-level function `old`, and every mention of it, called `new`. Changes `tree`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id == old:
+            node.id = new
+    for top in tree.body:
+        if isinstance(top, ast.FunctionDef | ast.AsyncFunctionDef) and top.name == old:
+            top.name = new
+    return tree

@@ -1,0 +1,364 @@
+"""`FunctionStore`: the saved functions of a store, shared by every process that has it open.
+
+Each change is one transaction that adds the events and the version they speak of, so a crash leaves all of it or
+nothing. Two writers at once cannot both give a number: the later one starts over with what the first one left.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, delete, exc, insert, select, update
+
+from toolweft_catalog.tool import Json, Tool
+from toolweft_catalog.wire import FunctionCard, FunctionState, SavedFunction
+from toolweft_server.errors import LibraryError, StoreError
+from toolweft_server.library.admit import Placement, Used, draft, is_family, place
+from toolweft_server.library.extract import Extracted, Rejected
+from toolweft_server.library.function import Event, Function, Life, Standing, fold
+from toolweft_server.library.share import Shared
+from toolweft_server.store import schema
+from toolweft_server.store.store import Store
+
+TOPIC = "functions"
+
+OFFERED: frozenset[FunctionState] = frozenset({"active"})
+"""States in which a function may be called."""
+
+TRIES = 50
+"""Other writers that may come in between before a change gives up."""
+
+_LOUD = frozenset({"admitted", "again", "state", "removed"})
+"""Events shown in a history; uses are only counted."""
+
+T = TypeVar("T")
+
+
+class Admission(NamedTuple):
+    """What became of some functions: all that were saved were saved together."""
+
+    saved: tuple[SavedFunction, ...]
+    rejected: tuple[Rejected, ...]
+
+
+class FunctionStore:
+    """Sync and thread-safe.
+
+    Raises:
+        StoreError: From every method; see `store.store.Store`.
+
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._database, self._scrub = store.database, store.scrub
+
+    # ---- changes ----------------------------------------------------------------------------------------------
+
+    def admit(
+        self,
+        found: Iterable[Extracted],
+        *,
+        tools: Mapping[str, Tool],
+        provenance: Mapping[str, Json] | None = None,
+        shapes: Mapping[str, Mapping[str, Json]] | None = None,
+        state: FunctionState = "active",
+    ) -> Admission:
+        """Saves functions together; one that is refused does not stop the others.
+
+        `tools` holds those of the catalogue that they name, `shapes` what was seen of each function by its name.
+        """
+        known = {each: Used(tool.digest, tool.annotations.effect) for each, tool in tools.items()}
+        origin = self._origin(provenance or {})
+
+        def drafted(db: Connection, each: Extracted) -> Function:
+            return draft(
+                each, tools=known, functions=_pins(db, each.functions), scrub=self._scrub, state=state,
+                provenance=origin, shapes=(shapes or {}).get(each.name),
+            )  # fmt: skip
+
+        return self._admit_all({each.name: partial(drafted, each=each) for each in found})
+
+    def import_(self, shared: Iterable[Shared], *, trust: bool = False) -> Admission:
+        """Takes over functions that `share.read` has checked: active if a person trusts them, else candidates.
+
+        Their tools need not be here; one that uses a function which is neither here nor among them is refused.
+        """
+
+        def drafted(db: Connection, each: Shared) -> Function:
+            return draft(
+                each.found, tools={name: Used(held, "unknown") for name, held in each.facts.tools.items()},
+                functions=_pins(db, each.found.functions, offered=False), scrub=self._scrub,
+                state="active" if trust else "candidate",
+                provenance=self._origin({**each.facts.provenance, "imported": time.time()}),
+            )  # fmt: skip
+
+        by_name = {each.found.name: each for each in shared}
+        return self._admit_all({name: partial(drafted, each=by_name[name]) for name in _in_order(by_name)})
+
+    def _admit_all(self, drafts: Mapping[str, Callable[[Connection], Function]]) -> Admission:
+        def work(db: Connection) -> Admission:
+            saved: list[SavedFunction] = []
+            rejected: list[Rejected] = []
+            for name, drafted in drafts.items():
+                try:
+                    saved.append(_admit(db, drafted(db)))
+                except LibraryError as error:
+                    rejected.append(Rejected(name, str(error)))
+            return Admission(tuple(saved), tuple(rejected))
+
+        return self._change(work) if drafts else Admission((), ())
+
+    def _origin(self, provenance: Mapping[str, Json]) -> dict[str, Json]:
+        return {str(key): self._scrub.json(value) for key, value in provenance.items()}
+
+    def used(self, name: str, version: int, ok: bool) -> None:
+        """Counts a use. One that was removed meanwhile is not counted."""
+
+        def work(db: Connection) -> None:
+            if (life := _lives(db, name).get(name)) is not None and version in life[1].versions:
+                _append(db, name, life, Event("used" if ok else "failed", version, time.time()))
+
+        self._change(work, quiet=True)
+
+    def mark(self, name: str, version: int, state: FunctionState, why: str = "") -> None:
+        """Changes the state of one version.
+
+        Raises:
+            LibraryError: There is no such version.
+
+        """
+
+        def work(db: Connection) -> None:
+            life = _lives(db, name).get(name)
+            if life is None or version not in life[1].versions:
+                raise LibraryError(f"there is no version {version} of a saved function {name!r}")
+            _append(db, name, life, Event("state", version, time.time(), {"state": state, "why": why}))
+
+        self._change(work)
+
+    def remove(self, name: str) -> tuple[str, ...]:
+        """Deletes a function with all its versions; the names of those that use it and will fail.
+
+        Its number goes on if the name comes back, so that no pinned version ever means other code.
+
+        Raises:
+            LibraryError: There is none of that name.
+
+        """
+
+        def work(db: Connection) -> tuple[str, ...]:
+            life = _lives(db, name).get(name)
+            if life is None or not life[1].versions:
+                raise LibraryError(_unknown(db, name))
+            _append(db, name, life, Event("removed", life[1].newest, time.time()))
+            db.execute(delete(schema.function_version).where(schema.function_version.c.name == name))
+            return tuple(sorted(each.name for each in _newest(db) if name in each.functions))
+
+        return self._change(work)
+
+    # ---- questions --------------------------------------------------------------------------------------------
+
+    def get(self, name: str, version: int | None = None) -> Function | None:
+        """The function that a program may call: this version, or the newest one offered."""
+        found = self.versions(name)
+        offered = [each for each in found if each.state in OFFERED and version in (None, each.version)]
+        return offered[-1] if offered else None
+
+    def versions(self, name: str) -> list[Function]:
+        """Every version of a function in any state, oldest first."""
+        with self._database.read() as db:
+            return _functions(db, [name]).get(name, [])
+
+    def list(self) -> Sequence[Function]:
+        """Every function by name: the version that is offered, else the newest one, whatever its state."""
+        with self._database.read() as db:
+            return _newest(db)
+
+    def offered(self) -> Sequence[Function]:
+        """The functions that programs may call, by name."""
+        return [each for each in self.list() if each.state in OFFERED]
+
+    def as_tools(self) -> Sequence[Tool]:
+        """The offered functions as tools."""
+        return [each.as_tool() for each in self.offered()]
+
+    def cards(self) -> Sequence[FunctionCard]:
+        """Every function as its resource shows it, without history."""
+        return [_card(each, []) for each in self.list()]
+
+    def card(self, name: str, version: int | None = None) -> FunctionCard | None:
+        """One function, in any state, with its history."""
+        found = [each for each in self.versions(name) if version in (None, each.version)]
+        found = [each for each in found if each.state in OFFERED] or found
+        return _card(found[-1], self.history(name)) if found else None
+
+    def history(self, name: str) -> Sequence[dict[str, Any]]:
+        """What happened to a function, oldest first, uses left out. A removed one still has its history."""
+        event = schema.function_event
+        with self._database.read() as db:
+            query = select(event).where(event.c.name == name, event.c.kind.in_(_LOUD)).order_by(event.c.seq)
+            return [
+                {"kind": row.kind, "version": row.version, "at": row.at, **json.loads(row.detail)}
+                for row in db.execute(query)
+            ]
+
+    def life(self, name: str) -> Life:
+        """The fold of all events of a function, read from the log itself."""
+        event = schema.function_event
+        with self._database.read() as db:
+            rows = db.execute(select(event).where(event.c.name == name).order_by(event.c.seq)).all()
+        return fold(Event(row.kind, row.version, row.at, json.loads(row.detail)) for row in rows)
+
+    def _change(self, work: Callable[[Connection], T], *, quiet: bool = False) -> T:
+        """Runs `work` in a transaction, again when another writer took a number in between."""
+        for _ in range(TRIES):
+            try:
+                with self._database.write(*(() if quiet else (TOPIC,))) as db:
+                    return work(db)
+            except exc.IntegrityError:
+                continue
+        raise StoreError("the library is being written by others without a pause. Nothing was changed; retry.")
+
+
+_Held = tuple[int, Life]
+"""The number of the latest event, and what all of them lead to."""
+
+
+def _in_order(shared: Mapping[str, Shared]) -> list[str]:
+    """What others stand on comes first; in a circle the order does not help, and its members are refused."""
+    needs = {name: set(each.found.functions) & shared.keys() for name, each in shared.items()}
+    try:
+        return list(TopologicalSorter(needs).static_order())
+    except CycleError:
+        return list(shared)
+
+
+def _admit(db: Connection, new: Function) -> SavedFunction:
+    lives = _lives(db, new.name, family=True)
+    held = _functions(db, lives)
+    order = sorted(lives, key=lambda name: (len(name), name))
+    function, what = place(new, {n: held.get(n, []) for n in order}, {n: lives[n][1].newest for n in order})
+    _record(db, Placement(function, what), lives.get(function.name), new.state)
+    # Trusted, or proven by a clean run: what only waited for that is offered now.
+    state = new.state if function.state == "candidate" else function.state
+    return SavedFunction(name=function.name, version=function.version, state=state)
+
+
+def _record(db: Connection, placed: Placement, held: _Held | None, state: FunctionState) -> None:
+    function, what = placed
+    if what == "again":
+        after = _append(db, function.name, held, Event("again", function.version, time.time(), {}))
+        if function.state == "candidate" != state:
+            _append(db, function.name, after, Event("state", function.version, time.time(), {"state": state}))
+        return
+    body = {k: v for k, v in asdict(function).items() if k not in {"name", "version", "state", "uses", "failures"}}
+    db.execute(
+        insert(schema.function_version).values(
+            name=function.name,
+            version=function.version,
+            digest=function.digest,
+            body=json.dumps(body, ensure_ascii=True),
+        )
+    )
+    detail: dict[str, Json] = {"state": function.state, "digest": function.digest}
+    if "execution" in function.provenance:
+        detail["execution"] = function.provenance["execution"]
+    _append(db, function.name, held, Event("admitted", function.version, time.time(), detail))
+
+
+def _append(db: Connection, name: str, held: _Held | None, event: Event) -> _Held:
+    """Adds an event and the fold up to it. Taking a number twice violates a constraint."""
+    seq, life = held or (0, Life())
+    detail = json.dumps(dict(event.detail), ensure_ascii=True)
+    db.execute(
+        insert(schema.function_event).values(
+            name=name, seq=seq + 1, kind=event.kind, version=event.version, at=event.at, detail=detail
+        )
+    )
+    life = fold([event], life)
+    standing = json.dumps(life.to_json())
+    if held is None:
+        db.execute(insert(schema.function).values(name=name, seq=seq + 1, standing=standing))
+    else:
+        head = schema.function
+        db.execute(update(head).where(head.c.name == name).values(seq=seq + 1, standing=standing))
+    return seq + 1, life
+
+
+def _lives(db: Connection, name: str | None = None, *, family: bool = False) -> dict[str, _Held]:
+    """Functions by name: one, all of its family, or all there are; removed ones too."""
+    head = schema.function
+    query = select(head).order_by(head.c.name)
+    if name is not None:
+        query = query.where(head.c.name.startswith(name, autoescape=True) if family else head.c.name == name)
+    return {
+        row.name: (row.seq, Life.from_json(json.loads(row.standing)))
+        for row in db.execute(query)
+        if not family or is_family(row.name, name or "")
+    }
+
+
+def _functions(db: Connection, names: Iterable[str]) -> dict[str, list[Function]]:
+    """All versions of some functions, oldest first."""
+    wanted = list(names)
+    lives = {n: held for each in wanted for n, held in _lives(db, each).items()}
+    kept = schema.function_version
+    query = select(kept).where(kept.c.name.in_(wanted)).order_by(kept.c.name, kept.c.version)
+    found: dict[str, list[Function]] = {}
+    for row in db.execute(query):
+        standing = lives[row.name][1].versions[row.version]
+        found.setdefault(row.name, []).append(_function(row.name, row.version, row.body, standing))
+    return found
+
+
+def _newest(db: Connection) -> list[Function]:
+    kept = schema.function_version
+    chosen = {name: _chosen(life.versions) for name, (_, life) in _lives(db).items() if life.versions}
+    rows = db.execute(select(kept).order_by(kept.c.name)).all()
+    return [
+        _function(row.name, row.version, row.body, chosen[row.name][1])
+        for row in rows
+        if row.version == chosen[row.name][0]
+    ]
+
+
+def _chosen(versions: Mapping[int, Standing]) -> tuple[int, Standing]:
+    offered = [each for each in versions.items() if each[1].state in OFFERED]
+    return max(offered or versions.items(), key=lambda each: each[0])
+
+
+def _pins(db: Connection, names: Iterable[str], *, offered: bool = True) -> dict[str, int]:
+    """The version that each of these functions is pinned to now: the newest one, or the newest one offered."""
+    found = _functions(db, names)
+    fit = {name: [e.version for e in held if e.state in OFFERED or not offered] for name, held in found.items()}
+    return {name: held[-1] for name, held in fit.items() if held}
+
+
+def _function(name: str, version: int, body: str, standing: Standing) -> Function:
+    held = json.loads(body)
+    return Function(
+        name=name, version=version, state=standing.state, uses=standing.uses, failures=standing.failures, **held
+    )
+
+
+def _unknown(db: Connection, name: str) -> str:
+    names = [each.name for each in _newest(db)]
+    return f"there is no saved function {name!r}; there are: {', '.join(names[:10]) or 'none yet'}"
+
+
+def _card(function: Function, history: Sequence[dict[str, Any]]) -> FunctionCard:
+    keyword = "async def" if function.is_async else "def"
+    doc = f'    """{function.description.splitlines()[0]}"""' if function.description else "    ..."
+    return FunctionCard(
+        name=function.name, version=function.version, state=function.state, signature=function.signature,
+        description=function.description, source=function.source,
+        stub=f"{keyword} {function.name}{function.signature}:\n{doc}", tools=dict(function.tools),
+        functions=dict(function.functions), uses=function.uses, failures=function.failures,
+        provenance=dict(function.provenance), history=list(history),
+    )  # fmt: skip
