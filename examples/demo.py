@@ -167,7 +167,7 @@ async def first_host(config: Path, repo: Path) -> None:
 
 def compare_prompts(config: Path, tools: Sequence[Any]) -> None:
     from toolweft_server.config import load
-    from toolweft_server.store import Store
+    from toolweft_server.store.store import Store
 
     with Store.open(load(config).store) as store:
         all_tools = list(store.manifests.each())
