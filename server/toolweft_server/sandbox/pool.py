@@ -94,7 +94,7 @@ class Sessions:
             return Ran(await self._run_once(program, host), None)
         return await self._run_named(program, host, (owner, session))
 
-    async def reset(self, owner: str, session: str) -> None:
+    def reset(self, owner: str, session: str) -> None:
         """Ends a session; the next run of that name starts empty. Unknown names are nothing to do."""
         self._drop((owner, session), "it was reset on request")
 

@@ -1,0 +1,128 @@
+"""Frames: whatever bytes come, a typed message or a `ViolationError`; what is sent arrives unchanged."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toolweft_catalog.call import Blob
+from toolweft_server.sandbox import frames
+from toolweft_server.sandbox.frames import ViolationError
+from toolweft_server.sandbox.texts import clean, seconds, size
+
+leaves = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+blobs = st.builds(Blob, st.sampled_from(["image/png", "application/x+y"]), st.binary(max_size=20))
+values = st.recursive(
+    leaves | texts | blobs,
+    lambda each: st.lists(each, max_size=4) | st.dictionaries(texts, each, max_size=4),
+    max_leaves=12,
+)
+
+
+def examples(function):
+    return settings(derandomize=True, deadline=None, max_examples=150)(function)
+
+
+def done(value, b=()):
+    frame = {"kind": "done", "id": "r", "status": "ok", "error": None, "repr": None, "limits": [], "value": value}
+    return frames.encode({**frame, "b": b})[4:]
+
+
+def parsed(body):
+    return frames.parse(body, arguments=1000)
+
+
+@examples
+@given(values)
+def test_value_with_blobs_arrives_as_it_was(value):
+    assert parsed(done(*frames.split(value))).value == value
+
+
+@examples
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_violation_or_a_message(body):
+    with pytest.raises(ViolationError):
+        parsed(body)
+
+
+KINDS = st.sampled_from(["hello", "call", "describe", "function", "save", "file", "done", "run", "result", ""])
+KEYS = st.sampled_from(["c", "f", "a", "k", "id", "status", "error", "value", "b", "repr", "limits", "name", "version",
+                        "data", "guarded", "x"])  # fmt: skip
+ANY = st.recursive(
+    leaves | texts | st.floats(), lambda each: st.lists(each) | st.dictionaries(texts, each), max_leaves=6
+)
+
+
+@examples
+@given(KINDS, st.dictionaries(KEYS, ANY, max_size=8))
+def test_any_object_is_a_violation_or_a_message_of_exact_types(kind, frame):
+    body = json.dumps({**frame, "kind": kind}).encode()
+    try:
+        message = parsed(body)
+    except ViolationError:
+        return
+    assert type(message).__name__.removesuffix("Request").removesuffix("Part").lower() == kind
+
+
+@examples
+@given(st.lists(st.binary(max_size=60), max_size=6), st.lists(st.integers(1, 40), min_size=1, max_size=40))
+def test_frames_come_out_as_they_went_in_however_they_were_cut(bodies, cuts):
+    stream = b"".join(frames.HEADER.pack(len(body)) + body for body in bodies)
+    buffer, found = frames.Buffer(cap=60), []
+    while stream:
+        cut = cuts[len(found) % len(cuts)]
+        buffer.feed(stream[:cut])
+        stream = stream[cut:]
+        while (body := buffer.next()) is not None:
+            found.append(body)
+    assert found == bodies
+    assert len(buffer) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "b"),
+    [
+        ({"a": None}, [[["b"], "a/b", ""]]),
+        ({"a": 1}, [[["a"], "a/b", ""]]),
+        ([None], [[[-1], "a/b", ""]]),
+        ([None], [[[True], "a/b", ""]]),
+        ([None], [[["0"], "a/b", ""]]),
+        ([None], [[[0], "no mime", ""]]),
+        ([None], [[[0], "a/b", "%"]]),
+        ([None], [[[0], "a/b"]]),
+        ([None], [[[0], "a/b", ""], [[0], "a/b", ""]]),
+        (None, {}),
+        (None, [[[0] * 200, "a/b", ""]]),
+    ],
+)
+def test_blob_that_does_not_fit_its_value_is_a_violation(value, b):
+    with pytest.raises(ViolationError):
+        parsed(done(value, b))
+
+
+def test_blob_as_the_whole_value():
+    assert parsed(done(None, [[[], "a/b", base64.b64encode(b"x").decode()]])).value == Blob("a/b", b"x")
+
+
+def test_request_above_the_cap_for_arguments_is_a_violation():
+    frame = {"kind": "call", "c": 1, "f": "a.b", "a": ["x" * 100_000], "k": {}}
+    with pytest.raises(ViolationError, match="above the cap of 1000"):
+        parsed(frames.encode(frame)[4:])
+
+
+def test_escaped_lone_surrogate_does_not_get_through():
+    assert parsed(b'{"kind":"save","c":1,"name":"a\\ud800b"}').name == "a?b"
+    assert parsed(b'{"kind":"save","c":1,"name":"\\ud83d\\ude00"}').name == "\U0001f600"
+
+
+def test_names_cannot_steer_a_terminal():
+    assert parsed(frames.encode({"kind": "save", "c": 1, "name": "a\x1b[2J\u202e"})[4:]).name == "a\\x1b[2J\\x202e"
+    assert clean("a\r\nb\tc\r") == "a\nb\tc\\x0d"
+
+
+def test_sizes_and_times_read_as_they_are_documented():
+    assert [size(n) for n in (12, 262144, 4 << 20)] == ["12 bytes", "256 KiB", "4 MiB"]
+    assert [seconds(n) for n in (0.5, 30, 900, 100)] == ["0.5 s", "30 s", "15 min", "100 s"]
