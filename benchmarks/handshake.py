@@ -78,7 +78,9 @@ def prepare(folder: Path, tools: int) -> Path:
         source = datasets.folder() / "toolbench" / "tools.jsonl.gz"
         command = [sys.executable, "-m", "toolweft_catalog.cli", "ingest", str(source)]
         subprocess.run(
-            [*command, "--format", "toolbench", "--config", str(path)], check=True, stdout=subprocess.DEVNULL
+            [*command, "--format", "toolbench", "--name", "toolbench", "--config", str(path)],
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
     return path
 

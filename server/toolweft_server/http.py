@@ -51,6 +51,21 @@ def address(text: str) -> Address:
     return Address(host.strip("[]") or "127.0.0.1", int(port))
 
 
+def listen(where: Address) -> tuple[socket.socket, Address]:
+    """A listening socket, and its address with the port that was given for port 0.
+
+    Raises:
+        ConfigError: The address is taken, or is not this machine's.
+
+    """
+    try:
+        family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+        listener = socket.create_server((where.host, where.port), family=family)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {where.host}:{where.port}: {error.strerror or error}") from error
+    return listener, Address(where.host, listener.getsockname()[1])
+
+
 def token(variable: str | None, where: Address) -> str | None:
     """The token that callers must send, from the environment.
 

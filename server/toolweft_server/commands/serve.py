@@ -98,16 +98,14 @@ def _over_http(args: argparse.Namespace, config: Config) -> int:
     from toolweft_server import http, serving
     from toolweft_server.runtime import Lazy
 
-    where = http.address(args.http)
-    secret = http.token(args.token_env, where)
+    wanted = http.address(args.http)
+    secret = http.token(args.token_env, wanted)
+    listener, where = http.listen(wanted)
     server = serving.build(Lazy(config), servers=names(config), owner=http.owner(secret))
     application = http.app(server, where, secret=secret, hosts=args.allow_host)
-    print(f"toolweft: serving {where.url}", file=sys.stderr)
-    settings = uvicorn.Config(
-        application, host=where.host, port=where.port, log_level="info" if args.verbose else "warning", lifespan="on",
-        timeout_graceful_shutdown=5,
-    )  # fmt: skip
-    uvicorn.Server(settings).run()
+    print(f"toolweft: serving {where.url}", file=sys.stderr, flush=True)
+    level = "info" if args.verbose else "warning"
+    uvicorn.Server(uvicorn.Config(application, log_level=level, timeout_graceful_shutdown=5)).run(sockets=[listener])
     return 0
 
 
