@@ -71,9 +71,9 @@ class Trace:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                raise TraceError(f"{path} exists; a trace is never written over. Name another file.")
             sink = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
-        except FileExistsError as error:
-            raise TraceError(f"{path} exists; a trace is never written over. Name another file.") from error
         except OSError as error:
             raise TraceError(
                 f"The trace {path} cannot be written: {error.strerror}. Name another with --trace."
@@ -104,6 +104,10 @@ class Trace:
         """The last step; closes the file."""
         self._stage, self._stage_seq = "", 0
         self.add("task.end", **data)
+        self.close()
+
+    def close(self) -> None:
+        """Gives the file back. Idempotent; what was written stays readable without it."""
         if self._sink is not None:
             self._sink.close()
             self._sink = None

@@ -22,7 +22,7 @@ class Problem:
     """What the check found wrong, without a model and without running anything."""
 
     kind: str
-    """unknown_tool, unknown_argument, missing_argument, syntax or import."""
+    """unknown_tool, unknown_argument, missing_argument or syntax."""
     line: int
     message: str
     name: str = ""

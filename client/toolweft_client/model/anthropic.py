@@ -47,10 +47,10 @@ class AnthropicModel:
             )
         except anthropic.AnthropicError as error:
             raise ModelError(complaint(self.name, str(self._client.base_url), error, self._client.api_key)) from error
-        if not isinstance(got, anthropic.types.Message):
+        if getattr(got, "content", None) is None:
             raise ModelError(f"{self.name}: the endpoint answered no message; is {self._client.base_url} right?")
         return Reply(
-            text="".join(block.text for block in got.content or () if block.type == "text"),
+            text="".join(block.text for block in got.content if block.type == "text"),
             usage=Usage(got.usage.input_tokens, got.usage.output_tokens) if got.usage else Usage(),
             stop_reason=_STOPS.get(got.stop_reason, "other"),
             model=got.model or self._model,

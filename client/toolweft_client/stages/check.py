@@ -1,32 +1,22 @@
 """Check: a program's tool calls against the tools that exist. The AST is read; nothing runs and no model is asked.
 
-Only names known when the program is written are seen: `getattr(tools, name)` and calls through a variable pass.
+How tools are told from variables is in `toolweft_client.calls`.
 """
 
 from __future__ import annotations
 
 import ast
-import builtins
 import difflib
-import sys
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from toolweft_catalog.wire import FoundTool
+from toolweft_client.calls import Use, uses
 from toolweft_client.reply import syntax_error
 from toolweft_client.work import Problem, Work
 
 MOST_LOOKUPS = 4
-_VERBS = frozenset({"functions.save", "functions.version"})
-"""Of the sandbox itself, beside the saved functions."""
-
-
-class Use(NamedTuple):
-    """A place where the program names a tool; `call` is None where it is only passed on."""
-
-    tool: str
-    line: int
-    call: ast.Call | None
 
 
 class Parameters(NamedTuple):
@@ -41,12 +31,12 @@ async def check(work: Work, source: str) -> tuple[Problem, ...]:
     if complaint := syntax_error(source):
         problems: tuple[Problem, ...] = (Problem("syntax", 0, f"not valid Python, {complaint}"),)
     else:
-        problems = find_problems(source, work.tools)
+        problems = find_problems(source, work.tools, work.stubs)
         unknown = list(dict.fromkeys(each.name for each in problems if each.kind == "unknown_tool"))
         for name in unknown[:MOST_LOOKUPS]:
             await _look_up(work, name)
         if unknown:
-            problems = find_problems(source, work.tools)
+            problems = find_problems(source, work.tools, work.stubs)
     work.trace.add("check", ok=not problems, problems=[each.message for each in problems])
     return problems
 
@@ -58,83 +48,18 @@ async def _look_up(work: Work, name: str) -> None:
     work.tools.update((tool.id, tool) for tool in found.tools if tool.id not in work.tools)
 
 
-def find_problems(source: str, tools: Mapping[str, FoundTool]) -> tuple[Problem, ...]:
-    """Unknown tools and arguments, missing required arguments. `source` parses."""
+def find_problems(
+    source: str, tools: Mapping[str, FoundTool], stubs: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Problem, ...]:
+    """Unknown tools and arguments, missing required arguments. `source` parses; `stubs` know all arguments."""
     problems: list[Problem] = []
     for use in uses(ast.parse(source)):
         if use.tool not in tools:
             problems.append(_unknown(use, tools))
         elif use.call is not None:
-            problems += _arguments(use.tool, use.call, parameters(tools[use.tool].call))
+            known = of_stub(stubs.get(use.tool, ""), use.tool) or of_line(tools[use.tool].call)
+            problems += _arguments(use.tool, use.call, known)
     return tuple(dict.fromkeys(problems))
-
-
-def called(source: str, tools: Mapping[str, FoundTool]) -> tuple[str, ...]:
-    """Ids of the known tools that the program names, in order of first use."""
-    found = (use.tool for use in sorted(uses(ast.parse(source)), key=lambda use: use.line))
-    return tuple(dict.fromkeys(tool for tool in found if tool in tools))
-
-
-def uses(tree: ast.Module) -> Iterator[Use]:
-    """Every place where the program names a tool, known or not: an attribute of a name that it nowhere binds."""
-    aliases, bound = _aliases(tree), _bound(tree)
-    calls = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    inner: set[int] = set()
-    for node in ast.walk(tree):
-        if not isinstance(node, (ast.Attribute, ast.Name)) or id(node) in inner:
-            continue
-        if not (parts := _dotted(node)):
-            continue
-        inner.update(id(each) for each in ast.walk(node))
-        if parts[0] in aliases:
-            parts = (*aliases[parts[0]], *parts[1:])
-        elif parts[0] in bound or hasattr(builtins, parts[0]) or parts[0] in sys.stdlib_module_names:
-            # A tool server of such a name is reached as `tools.NAME` only. A module used without its import is the
-            # traceback's to report.
-            continue
-        qualified = parts[0] == "tools"
-        tool = parts[1:] if qualified else parts
-        if len(tool) >= 2 and ".".join(tool[:2]) not in _VERBS:
-            call = calls.get(id(node)) if len(tool) == 2 else None
-            yield Use(".".join(tool[:2]), node.lineno, call)
-
-
-def _dotted(node: ast.expr) -> tuple[str, ...]:
-    """`a.b.c` as its parts; empty when it does not start at a name."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return (node.id, *reversed(parts)) if isinstance(node, ast.Name) else ()
-
-
-def _aliases(tree: ast.Module) -> dict[str, tuple[str, ...]]:
-    """What `from tools.github import create_issue as new` and its kin bind."""
-    found: dict[str, tuple[str, ...]] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {each.asname or each.name: (*node.module.split("."), each.name) for each in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {each.asname: tuple(each.name.split(".")) for each in node.names if each.asname}
-            found |= {root: (root,) for each in node.names if (root := each.name.split(".")[0]) and not each.asname}
-    return {name: parts for name, parts in found.items() if parts[0] in ("tools", "functions")}
-
-
-def _bound(tree: ast.Module) -> set[str]:
-    """Every name the program gives a meaning to, anywhere: scopes do not matter for telling tools from variables."""
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            names.add(node.id)
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
-            names.add(node.name or "_")
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            names.update((each.asname or each.name).split(".")[0] for each in node.names)
-    return names
 
 
 def _unknown(use: Use, tools: Mapping[str, FoundTool]) -> Problem:
@@ -156,17 +81,35 @@ def nearest(name: str, tools: Mapping[str, FoundTool]) -> list[str]:
     return sorted(tools, key=lambda tool: (-likeness(tool), tool))[:3]
 
 
-def parameters(call: str) -> Parameters | None:
-    """What a found tool's `call` line says about its arguments; `None` when it cannot be read."""
-    _, paren, rest = call.partition("(")
+def of_line(call: str) -> Parameters | None:
+    """What a found tool's `call` line says about its arguments; `None` when it cannot be read.
+
+    In such a line `= …` is a default that is not shown, and a `…` of its own stands for arguments left out.
+    """
+    rest = call.partition("(")[2]
     inside = rest.rpartition(") -> ")[0] or rest.rstrip().removesuffix(")")
-    whole = "…" not in inside
+    shown = inside.replace("= …", "= ...")
+    whole = not shown.endswith("…")
     try:
-        function = ast.parse(f"def f({inside.split('…', 1)[0]}): ..." if paren else "").body[0]
-    except (SyntaxError, IndexError, ValueError):
+        nodes = ast.parse(f"def f({shown.removesuffix('…')}): ...").body if ")" in rest else []
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    assert isinstance(function, ast.FunctionDef)
-    given = function.args
+    if len(nodes) != 1 or not isinstance(nodes[0], ast.FunctionDef):
+        return None
+    return _of(nodes[0].args, whole=whole)
+
+
+def of_stub(stub: str, tool: str) -> Parameters | None:
+    """The same from a full stub, where nothing is left out."""
+    try:
+        nodes = ast.parse(stub).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    wanted = [each for each in nodes if isinstance(each, ast.FunctionDef)]
+    return _of(wanted[-1].args) if wanted and wanted[-1].name == tool.rsplit(".", maxsplit=1)[-1] else None
+
+
+def _of(given: ast.arguments, *, whole: bool = True) -> Parameters:
     positional = [each.arg for each in (*given.posonlyargs, *given.args)]
     keyword = [each.arg for each in given.kwonlyargs]
     optional = positional[len(positional) - len(given.defaults) :]
@@ -180,7 +123,7 @@ def _arguments(tool: str, call: ast.Call, known: Parameters | None) -> Iterator[
         return
     given = {each.arg for each in call.keywords if each.arg}
     for name in sorted(given - set(known.names)) if known.complete else ():
-        near = difflib.get_close_matches(name, known.names, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name, known.names, n=1)
         hint = f"nearest: {near[0]}; " if near else ""
         message = f"{tool} has no argument {name!r}; {hint}it takes: {', '.join(known.names) or 'none'}"
         yield Problem("unknown_argument", call.lineno, message, tool)

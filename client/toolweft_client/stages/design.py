@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from toolweft_client import prompt
+from toolweft_client.calls import called
 from toolweft_client.errors import StoppedError
-from toolweft_client.stages.check import called, check
+from toolweft_client.stages.check import check
 from toolweft_client.work import Design, Work
 
 _MISSING = re.compile(r"^\s*#\s*missing:\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from toolweft_catalog.wire import Execution
 from toolweft_client import prompt
+from toolweft_client.calls import called
 from toolweft_client.errors import StoppedError
 from toolweft_client.reply import syntax_error
-from toolweft_client.stages.check import called
 from toolweft_client.stages.implement import stubs
 from toolweft_client.work import Attempt, Work, same_program
 

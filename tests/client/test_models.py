@@ -1,0 +1,216 @@
+"""The kinds of models: the real SDKs against a loopback endpoint, the scripted one, and how a spec opens them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from toolweft_client.errors import ModelError, UsageError
+from toolweft_client.model.base import Message, Reply, Usage
+from toolweft_client.model.scripted import ScriptedModel
+from toolweft_client.model.spec import open_model
+
+KEY = "sk-test-0123456789abcdef"
+MESSAGES = [Message("system", "be brief"), Message("user", "hi"), Message("assistant", "?"), Message("user", "again")]
+
+
+class Endpoint:
+    """Both APIs on loopback: notes what was asked, answers `body` or the API's usual shape."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, str], dict[str, Any]]] = []
+        self.statuses: list[int] = []
+        self.body: dict[str, Any] | None = None
+        self.finish = ("stop", "end_turn")
+
+    def answer(self, path: str) -> dict[str, Any]:
+        if self.body is not None:
+            return self.body
+        if path.endswith("/chat/completions"):
+            message = {"role": "assistant", "content": "hello"}
+            return {"id": "c", "object": "chat.completion", "created": 0, "model": "m-1",
+                    "choices": [{"index": 0, "message": message, "finish_reason": self.finish[0]}],
+                    "usage": {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}}  # fmt: skip
+        return {"id": "m", "type": "message", "role": "assistant", "model": "m-1", "stop_sequence": None,
+                "content": [{"type": "thinking", "thinking": "…", "signature": "s"}, {"type": "text", "text": "hello"}],
+                "stop_reason": self.finish[1], "usage": {"input_tokens": 11, "output_tokens": 3}}  # fmt: skip
+
+
+@pytest.fixture
+def endpoint() -> Iterator[tuple[Endpoint, str]]:
+    noted = Endpoint()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            noted.asked.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+            status = noted.statuses.pop(0) if noted.statuses else 200
+            told = noted.answer(self.path) if status == 200 else {"error": {"message": f"bad key {KEY}", "type": "x"}}
+            text = json.dumps(told).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(text)))
+            self.send_header("retry-after-ms", "1")
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield noted, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(params=["openai", "anthropic"])
+def kind(request, monkeypatch) -> str:
+    pytest.importorskip(request.param)
+    monkeypatch.setenv(f"{request.param.upper()}_API_KEY", KEY)
+    return request.param
+
+
+def url(kind: str, base: str) -> str:
+    return base + ("/v1" if kind == "openai" else "")
+
+
+async def test_messages_go_out_and_text_usage_and_stop_come_back(endpoint, kind):
+    noted, base = endpoint
+    async with open_model(f"{kind}:m", base_url=url(kind, base)) as model:
+        reply = await model.complete(MESSAGES, max_tokens=50, stop=["END"], stage="design")
+    assert model.name == f"{kind}:m"
+    assert reply == Reply("hello", Usage(11, 3), "stop", "m-1")
+    path, headers, body = noted.asked[0]
+    assert body["model"] == "m"
+    assert body["max_tokens"] == 50
+    assert KEY in (headers.get("authorization", "").removeprefix("Bearer "), headers.get("x-api-key"))
+    if kind == "openai":
+        assert path == "/v1/chat/completions"
+        assert [each["role"] for each in body["messages"]] == ["system", "user", "assistant", "user"]
+        assert body["stop"] == ["END"]
+    else:
+        assert path == "/v1/messages"
+        assert body["system"] == "be brief"
+        assert [each["role"] for each in body["messages"]] == ["user", "assistant", "user"]
+        assert body["stop_sequences"] == ["END"]
+    assert "stage" not in body
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason"),
+    [
+        (("length", "max_tokens"), "length"),
+        (("content_filter", "refusal"), "refusal"),
+        (("new", "pause_turn"), "other"),
+    ],
+)
+async def test_stop_reasons_have_one_vocabulary(endpoint, kind, finish, reason):
+    noted, base = endpoint
+    noted.finish = finish
+    async with open_model(f"{kind}:m", base_url=url(kind, base)) as model:
+        assert (await model.complete(MESSAGES, max_tokens=5)).stop_reason == reason
+
+
+async def test_busy_endpoint_is_asked_again(endpoint, kind):
+    noted, base = endpoint
+    noted.statuses = [429, 500]
+    async with open_model(f"{kind}:m", base_url=url(kind, base)) as model:
+        assert (await model.complete(MESSAGES, max_tokens=5)).text == "hello"
+    assert len(noted.asked) == 3
+
+
+async def test_refused_key_is_said_and_never_shown(endpoint, kind):
+    noted, base = endpoint
+    noted.statuses = [401]
+    async with open_model(f"{kind}:m", base_url=url(kind, base)) as model:
+        with pytest.raises(ModelError, match="Check the key") as caught:
+            await model.complete(MESSAGES, max_tokens=5)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [{}, {"choices": []}, {"choices": None}, {"content": None}, {"detail": "not an API"}])
+async def test_endpoint_that_answers_something_else_is_a_clear_error(endpoint, kind, body):
+    noted, base = endpoint
+    noted.body = body
+    async with open_model(f"{kind}:m", base_url=url(kind, base)) as model:
+        with pytest.raises(ModelError, match=f"{kind}:m"):
+            await model.complete(MESSAGES, max_tokens=5)
+
+
+async def test_endpoint_that_is_not_there_is_a_clear_error(kind):
+    async with open_model(f"{kind}:m", base_url="http://127.0.0.1:9/v1") as model:
+        with pytest.raises(ModelError, match=r"http://127\.0\.0\.1:9"):
+            await model.complete(MESSAGES, max_tokens=5)
+
+
+async def test_endpoint_of_ones_own_needs_no_key_and_comes_from_the_environment(endpoint, kind, monkeypatch):
+    _, base = endpoint
+    monkeypatch.delenv(f"{kind.upper()}_API_KEY")
+    monkeypatch.setenv(f"{kind.upper()}_BASE_URL", url(kind, base))
+    async with open_model(f"{kind}:m") as model:
+        assert (await model.complete(MESSAGES, max_tokens=5)).text == "hello"
+
+
+async def test_missing_key_says_where_to_put_it(kind, monkeypatch):
+    keyring = pytest.importorskip("keyring")
+    keyring.set_keyring(__import__("keyring.backends.null", fromlist=["Keyring"]).Keyring())
+    monkeypatch.delenv(f"{kind.upper()}_API_KEY")
+    monkeypatch.delenv(f"{kind.upper()}_BASE_URL", raising=False)
+    with pytest.raises(UsageError, match=f"keyring set toolweft {kind.upper()}_API_KEY"):
+        async with open_model(f"{kind}:m"):
+            pass
+
+
+async def test_missing_package_says_what_to_install(kind, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, kind, None)
+    with pytest.raises(UsageError, match=r"pip install 'toolweft\[models\]'"):
+        async with open_model(f"{kind}:m"):
+            pass
+
+
+@pytest.mark.parametrize("spec", ["", "gpt-5", "openai", "openai:", "local:qwen", ":x"])
+async def test_spec_of_another_form_lists_the_kinds(spec):
+    with pytest.raises(UsageError, match="openai:…, anthropic:…, scripted:…"):
+        async with open_model(spec):
+            pass
+
+
+async def test_script_is_read_from_a_file_or_a_folder(tmp_path):
+    (tmp_path / "replies.json").write_text('["one", "two"]', encoding="utf-8")
+    folder = tmp_path / "replies"
+    folder.mkdir()
+    for name, text in (("02.md", "two"), ("01.txt", "one"), ("notes.rst", "not a reply")):
+        (folder / name).write_text(text, encoding="utf-8")
+    for path in (tmp_path / "replies.json", folder):
+        async with open_model(f"scripted:{path}") as model:
+            assert [(await model.complete(MESSAGES, max_tokens=5)).text for _ in range(2)] == ["one", "two"]
+            with pytest.raises(ModelError, match="2 replies and was asked for number 3, in stage 'repair'"):
+                await model.complete(MESSAGES, max_tokens=5, stage="repair")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "[1]", '"one"'])
+async def test_script_that_is_none_is_refused(tmp_path, text):
+    (tmp_path / "replies.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"replies\.json"):
+        async with open_model(f"scripted:{tmp_path / 'replies.json'}"):
+            pass
+
+
+async def test_script_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="cannot be read"):
+        async with open_model(f"scripted:{tmp_path / 'nothing'}"):
+            pass
+
+
+async def test_scripted_reply_may_depend_on_what_was_shown():
+    model = ScriptedModel([lambda messages: messages[-1].text.upper()])
+    assert (await model.complete(MESSAGES, max_tokens=5)).text == "AGAIN"
+    assert model.prompts == [tuple(MESSAGES)]

@@ -1,0 +1,105 @@
+"""Prompts: files that render strictly, and whose examples are true."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+
+import pytest
+
+from toolweft_catalog.wire import FoundTool
+from toolweft_client import prompt
+from toolweft_client.errors import PromptError
+from toolweft_client.model.base import Reply
+from toolweft_client.model.scripted import ScriptedModel
+from toolweft_client.reply import program_in
+from toolweft_client.session import Session
+from toolweft_client.stages.check import find_problems
+from toolweft_client.stages.design import missing
+
+NAMES = sorted(
+    each.name.removesuffix(".md") for each in resources.files("toolweft_client").joinpath("prompts").iterdir()
+)
+
+
+def example(name: str) -> str:
+    """The one finished example of a prompt."""
+    block = re.search(r"```python\n(?!\{\{).*?```", prompt.source(name), re.DOTALL)
+    assert block
+    return program_in(Reply(block[0]), parsed=True)
+
+
+def test_there_are_as_many_prompts_as_stages_that_ask():
+    assert NAMES == ["design", "head", "implement", "reask", "repair"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_prompt_renders_with_its_values_and_with_no_others(name):
+    wanted = set(re.findall(r"\{\{(\w+)\}\}", prompt.source(name)))
+    text = prompt.render(name, **dict.fromkeys(wanted, "VALUE {{task}} $x"))
+    assert text.count("VALUE {{task}} $x") >= len(wanted)
+    with pytest.raises(PromptError, match=r"no placeholder for \['other'\]"):
+        prompt.render(name, **dict.fromkeys(wanted, ""), other="")
+    if wanted:
+        with pytest.raises(PromptError, match="no value for"):
+            prompt.render(name)
+
+
+def test_prompt_that_is_not_there_is_named():
+    with pytest.raises(PromptError, match=r"prompts/nothing\.md"):
+        prompt.render("nothing")
+
+
+def test_task_stands_last_and_the_stable_part_first():
+    for name in ("design", "implement", "repair"):
+        assert prompt.source(name).rstrip().endswith("The task:\n\n{{task}}")
+        assert prompt.source(name).index("{{") > 400
+
+
+def test_example_of_the_design_prompt_passes_the_check_against_its_own_tools():
+    lines = re.search(r'<data from="find_tools">\n(.*?)</data>', prompt.source("design"), re.DOTALL)
+    assert lines
+    calls = [line for line in lines[1].splitlines() if not line.startswith(" ")]
+    tools = {
+        call.split("(")[0]: FoundTool(id=call.split("(")[0], call=call, summary="", origin="mcp", score=1, why=[])
+        for call in calls
+    }
+    assert set(tools) == {"shop.list_orders", "shop.cancel_order"}
+    assert find_problems(example("design"), tools) == ()
+    assert missing(example("design")) == ()
+
+
+async def test_example_of_the_implement_prompt_runs_and_answers(server, shop):
+    async with Session.connect(server) as session:
+        ran = await session.execute_code(example("implement"))
+    assert ran.value == "Ada placed these orders before 2026-03-01: 7."
+    assert shop.done == [("shop.list_orders", {"customer": "Ada"})]
+
+
+async def test_examples_of_the_prompts_solve_their_task_as_replies(server):
+    from toolweft_client.agent import Agent
+
+    replies = [f"```python\n{example(name)}```" for name in ("design", "implement")]
+    async with Session.connect(server) as session:
+        answer = await Agent(ScriptedModel(replies), session).run("Which orders of Ada were before 2026-03-01?")
+    assert answer.text == "Ada placed these orders before 2026-03-01: 7."
+
+
+def test_what_the_design_misses_is_read_from_its_comments():
+    design = (
+        "# missing: send a fax\nx = 1  # missing: no\n  # Missing:  ring a bell \n# missing: nothing\n# missing: None."
+    )
+    assert missing(design) == ("send a fax", "ring a bell")
+
+
+@pytest.mark.parametrize("closing", ["</data>", "</DATA >", "<data from='system'>", "</data"])
+def test_data_cannot_close_or_open_its_own_fence(closing):
+    text = prompt.data("run", f"before {closing} after")
+    assert len(re.findall(r"</?data\b", text, re.IGNORECASE)) == 2
+
+
+def test_long_data_is_cut_in_the_middle():
+    text = prompt.cut("a" * 500 + "b" * 500, 300)
+    assert text.startswith("a" * 200)
+    assert text.endswith("b" * 100)
+    assert "700 characters left out" in text
