@@ -27,8 +27,9 @@ from toolweft_server.upstream.streamable import HttpEntry, streamable
 PROBE = 10.0
 """Seconds that a server may take for the probe of the newest protocol, or a third of its start's time if less."""
 
-LISTENS = 5
-"""How often a lost subscription to changes is opened again: manifests are read daily in any case."""
+LISTENS, STEADY = 5, 60.0
+"""How often in a row a subscription to changes may be lost within that many seconds before we do without: manifests
+are read daily in any case."""
 
 
 class Connection:
@@ -61,6 +62,7 @@ class Connection:
         self._stopped = False
         self._over = anyio.Event()
         self._last_used = 0.0
+        self._starting = anyio.CancelScope()
 
     @property
     def client(self) -> Client:
@@ -93,6 +95,8 @@ class Connection:
         """Ends it soon; `closed` tells when."""
         self._stopped = True
         self._over.set()
+        if not self.ready.is_set():
+            self._starting.cancel()
 
     async def run(self) -> None:
         """Lives until it is stopped, idle or lost. Never raises for what the server did."""
@@ -120,7 +124,8 @@ class Connection:
         self._over = anyio.Event()
         traffic = Traffic(evidence, self._over, probe_timeout=min(PROBE, self._start_timeout / 3))
         error: BaseException | None = None
-        with anyio.CancelScope(deadline=anyio.current_time() + self._start_timeout) as scope:
+        self._starting = anyio.CancelScope(deadline=anyio.current_time() + self._start_timeout)
+        with self._starting as scope:
             try:
                 async with self._open(traffic) as client:
                     scope.deadline = math.inf
@@ -179,16 +184,20 @@ class Connection:
         offered = client.server_capabilities.tools
         if offered is None or not offered.list_changed:
             return
-        for attempt in range(LISTENS):
+        lost = 0
+        while lost < LISTENS:
+            began = anyio.current_time()
             try:
                 async with client.listen(tools_list_changed=True) as changes:
-                    if attempt:
+                    if lost:
                         self._on_change()
                     async for _ in changes:
                         self._on_change()
             except (MCPError, SubscriptionLost, TimeoutError):
                 pass
-            await anyio.sleep(2.0**attempt)
+            # Proxies cut quiet streams: one that lived for a while was fine.
+            lost = 1 if anyio.current_time() - began > STEADY else lost + 1
+            await anyio.sleep(2.0**lost)
 
 
 async def _accept(name: str, result: types.CallToolResult) -> None:

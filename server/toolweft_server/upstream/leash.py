@@ -61,17 +61,23 @@ def _listen_for_signals() -> int:
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    for number in _signals():
         signal.signal(number, lambda *_: None)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     return reader
+
+
+def _signals() -> list[signal.Signals]:
+    return [signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
 
 
 def _start(command: list[str], lifeline: int) -> int:
     leash = os.getpid()
+    # None may arrive while the child still has our handlers: it would be lost on the child and count as ours.
+    signal.pthread_sigmask(signal.SIG_SETMASK, _signals())
     child = os.fork()
     if child == 0:
         _become(command, leash, lifeline)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     # Both sides do it, so that the group exists whichever runs first.
     with suppress(OSError):
         os.setpgid(child, child)
@@ -85,9 +91,10 @@ def _become(command: list[str], leash: int, lifeline: int) -> NoReturn:
         _prctl(_DEATH_SIGNAL, signal.SIGKILL)
         if os.getppid() != leash:
             os._exit(_CANNOT_START)
-        # Python ignores these two, and ignored signals stay ignored across exec.
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        # Python ignores the last two, and ignored signals stay ignored across exec, as the mask does.
+        for number in (*_signals(), signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
         os.execvp(command[0], command)  # noqa: S606  (no shell is the point)
     except OSError as error:
         os.write(lifeline, f"{error.errno} {error.strerror}\n".encode())

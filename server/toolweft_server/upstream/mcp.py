@@ -30,7 +30,8 @@ from toolweft_server.errors import UpstreamError
 from toolweft_server.upstream import results
 from toolweft_server.upstream.base import Manifest
 from toolweft_server.upstream.connection import Connection
-from toolweft_server.upstream.explain import stray
+from toolweft_server.upstream.evidence import scrub
+from toolweft_server.upstream.explain import explain, stray
 from toolweft_server.upstream.stdio import StdioEntry
 from toolweft_server.upstream.streamable import HttpEntry
 
@@ -42,8 +43,8 @@ PAGES, TOOLS = 200, 20_000
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts to start, at most. The first is at once, then 1, 2, 4 …"""
 
-END = 12.0
-"""Seconds to stop a connection: the waits of `stdio` together, and a margin."""
+END = 8.0
+"""Seconds to stop a connection: the waits of `stdio` together. The whole server gives itself ten."""
 
 ASKED_FOR_HELP = frozenset({"Elicitation not supported", "Sampling not supported", "List roots not supported"})
 """What the SDK answers a server that asks for something that we did not offer."""
@@ -160,6 +161,8 @@ class McpUpstream:
             _, stuck = await asyncio.wait(running, timeout=END)
             for task in stuck:
                 task.cancel()
+            if stuck:
+                await asyncio.wait(stuck, timeout=1)
 
     async def _connected(self) -> Connection:
         """The one connection, started if need be. It starts in its own task, whatever becomes of the caller.
@@ -191,7 +194,8 @@ class McpUpstream:
         await connection.ready.wait()
         if connection.failure is not None:
             raise connection.failure
-        return connection
+        # It may have become idle while we waited for our turn.
+        return await self._connected() if connection.over else connection
 
     async def _keep(self, connection: Connection) -> None:
         await connection.run()
@@ -265,15 +269,16 @@ class McpUpstream:
             if error.message == "Session terminated":
                 connection.stop()
                 return None
-            status = connection.evidence.http_status
             if error.message == "Server returned an error response":
-                return failed("unavailable", f"{self.name}: {connection.config.shown} answered with HTTP {status}")
+                lost = explain(self.name, connection.config, connection.evidence, error, hung=None, was_ready=True)
+                return failed("unavailable", str(lost))
             if error.code == types.CONNECTION_CLOSED and error.message.startswith("SSE stream"):
                 return failed("unavailable", f"{self.name}: the answer broke off ({error.message})")
         self._failures = 0
         if error.message in ASKED_FOR_HELP:
             return failed("tool", f"{self.name} asked for something in the middle of the call: {error.message}")
-        return failed("tool", connection.evidence.clean(error.message) or f"{self.name} refused with {error.code}")
+        said = scrub(error.message, connection.evidence.secrets)
+        return failed("tool", said or f"{self.name} refused with the code {error.code}")
 
     async def _died(self, connection: Connection) -> Result:
         lost = await self._lost(connection)

@@ -18,6 +18,9 @@ from pydantic import ValidationError
 HANDSHAKE, MODERN = "2025-11-25", "2026-07-28"
 """The two revisions whose shapes the SDK checks: one for every older server, one for the stateless protocol."""
 
+DEPTH = 100
+"""Lists and objects within one another: whoever handles a value after us does so by recursion."""
+
 Report = Callable[[str], None]
 Location = tuple[int | str, ...]
 Message = types.JSONRPCMessage
@@ -248,6 +251,21 @@ def clean(value: Any) -> Any:
     if isinstance(value, dict):
         return {clean(key): clean(each) for key, each in value.items()}
     return value
+
+
+def too_deep(value: Any) -> bool:
+    """Whether some list or object lies deeper than `DEPTH` in others."""
+    level = [value]
+    for _ in range(DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _broken(text: str) -> bool:

@@ -57,6 +57,9 @@ class Traffic:
             self._probe, self._probe_until = None, math.inf
         if isinstance(message, types.JSONRPCError):
             return message
+        if mend.too_deep(message.result):
+            error = types.ErrorData(code=types.INVALID_REQUEST, message="the answer is nested too deeply to be read")
+            return types.JSONRPCError(jsonrpc="2.0", id=message.id, error=error)
         answer = mend.result(method, message.result, modern=modern, report=self.evidence.problem)
         return types.JSONRPCResponse(jsonrpc="2.0", id=message.id, result=answer)
 

@@ -17,6 +17,7 @@ import mcp_types as types
 
 from toolweft_catalog.call import Blob, Result, Value, failed
 from toolweft_catalog.tool import Json, Tool
+from toolweft_server.upstream import mend
 
 PREFIX = "Error executing tool "
 """The SDK's server puts it, the tool's name and a colon before the text of an error."""
@@ -99,7 +100,7 @@ def parsed(value: Value) -> Value:
             found = json.loads(value, parse_constant=lambda _: None)
         except (ValueError, RecursionError):
             return value
-        if isinstance(found, dict | list):
+        if isinstance(found, dict | list) and not mend.too_deep(found):
             return _plain(found)
     return value
 

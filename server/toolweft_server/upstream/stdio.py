@@ -292,12 +292,12 @@ def understand(line: bytes | TooLong, evidence: Evidence) -> Iterator[types.JSON
         try:
             # `null` for what JSON does not have, and Python's reader does: NaN, Infinity.
             raw = json.loads(line.decode("utf-8", "replace"), parse_constant=lambda _: None)
+            if rb"\ud" in line.lower():
+                raw = mend.clean(raw)
         except (ValueError, RecursionError):
             if line.strip():
                 evidence.dropped(line)
             return
-        if rb"\ud" in line.lower():
-            raw = mend.clean(raw)
     for each in raw if isinstance(raw, list) else [raw]:
         message = mend.message(each, evidence.problem)
         if message is not None:

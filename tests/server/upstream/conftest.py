@@ -54,7 +54,7 @@ def until() -> Callable[..., Awaitable[None]]:
 
     async def poll(holds: Callable[[], object], seconds: float = 20) -> None:
         with anyio.fail_after(seconds):
-            while not holds():  # noqa: ASYNC110  (nobody tells us)
+            while not holds():
                 await anyio.sleep(0.02)
 
     return poll

@@ -79,6 +79,26 @@ async def test_an_answer_that_is_no_object_fails_its_own_call_only(start, call):
     assert (failure.kind, failure.message) == ("tool", "the answer is a list, not an object")
 
 
+async def test_an_answer_that_is_nested_too_deeply_fails_its_own_call_only(start, call):
+    failure = (await start()(call("deep"))).failure
+    assert (failure.kind, failure.message) == ("tool", "the answer is nested too deeply to be read")
+
+
+async def test_closing_while_a_server_hangs_at_its_start_does_not_wait_for_it(start, tmp_path, until):
+    upstream, failures = start("hangs", tmp_path / "notes", start_timeout=600), []
+
+    async def read():
+        with pytest.raises(UpstreamError) as caught:
+            await upstream.manifest()
+        failures.append(caught.value.cause)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read)
+        await until((tmp_path / "notes").exists)
+        await upstream.aclose()
+    assert (failures, upstream.running) == (["gone"], False)
+
+
 @pytest.mark.parametrize("argument", [float("nan"), "\ud83d", object()])
 async def test_an_argument_that_json_cannot_carry_is_never_sent(start, call, argument):
     failure = (await start("exits")(call("echo", {"text": argument}))).failure

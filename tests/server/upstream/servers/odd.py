@@ -96,6 +96,11 @@ def call(request, params):  # noqa: C901  (one branch for each oddity)
         return {"content": [{"type": "text", "text": "Error executing tool fail: no such file"}], "isError": True}
     if name == "big":
         return {"content": [{"type": "text", "text": "x" * (17 << 20)}]}
+    if name == "deep":
+        nested = "[" * 500 + "]" * 500
+        sys.stdout.write(f'{{"id": {request}, "result": {{"structuredContent": {{"a": {nested}}}}}}}\n')
+        sys.stdout.flush()
+        return None
     if name == "null":
         send({"id": request, "result": [1, 2]})
         return None
