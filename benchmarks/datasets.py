@@ -6,9 +6,10 @@ The folder is `TOOLWEFT_DATA`, or `shared/data` beside the checkout. Nothing her
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -64,14 +65,18 @@ def load(name: str, split: Split) -> Dataset:
     return Dataset(name, [_tool(row, ids[row["id"]], row["server"] or name) for row in rows], group, requests)
 
 
-def catalogue(name: str, limit: int | None = None) -> list[Tool]:
-    """The tools alone, the first `limit` of them."""
-    rows = list(_rows(folder() / name / "tools.jsonl.gz"))[:limit]
-    ids = _ids(name, rows)
-    return [_tool(row, ids[row["id"]], row["server"] or name) for row in rows]
+def stream(name: str, limit: int | None = None) -> Iterator[Tool]:
+    """The first `limit` tools alone, read one at a time."""
+    path = folder() / name / "tools.jsonl.gz"
+    ids = _ids(name, _rows(path))
+    yield from (_tool(row, ids[row["id"]], row["server"] or name) for row in itertools.islice(_rows(path), limit))
 
 
-def _ids(name: str, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+def requests(name: str, split: Split) -> list[str]:
+    return [row["query"] for row in _rows(folder() / name / "queries.jsonl.gz") if row["split"] == split]
+
+
+def _ids(name: str, rows: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Row id -> tool id. A few rows share server and name; the row id keeps them apart."""
     seen: set[tuple[str, str]] = set()
     pairs: dict[str, tuple[str, str]] = {}

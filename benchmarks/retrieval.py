@@ -1,6 +1,6 @@
 """Retrieval quality of the lexical index against plain BM25, on requests whose right tools are known.
 
-    python benchmarks/retrieval.py [--split dev|test] [--sets weft_queries,metatool] [--json FILE]
+    python -m benchmarks.retrieval [--split dev|test] [--sets weft_queries,metatool] [--json FILE]
 
 N@k counts every right tool in the ideal ranking, so a tool that is missed costs. R@5 is the share of right tools among
 the first five, COMP@10 the share of requests all of whose right tools are among the first ten. A tool of the same name
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import re
 import sys
 from collections import Counter
@@ -20,9 +19,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import datasets
 import numpy as np
-from datasets import Dataset, Request
+from benchmarks import datasets, machine
+from benchmarks.datasets import Dataset, Request
+
 from toolweft_catalog.tool import Tool
 from toolweft_server.index import text
 from toolweft_server.index.lexical import LexicalIndex
@@ -135,7 +135,7 @@ def main() -> None:
     arguments.add_argument("--sets", default=",".join(datasets.SETS), help="comma-separated")
     arguments.add_argument("--json", type=Path, help="write the rows there too")
     given = arguments.parse_args()
-    print(f"{platform.platform()}, Python {platform.python_version()}, numpy {np.__version__}, split {given.split}")
+    print(f"split {given.split}; {machine.line()}")
     line = "{set:14} {tools:>7} {requests:>9}  {system:11} {n1:>6} {n5:>6} {r5:>6} {comp10:>8}"
     print(line.format(set="set", tools="tools", requests="requests", system="system", **dict(_HEADS)))
     rows: list[dict[str, object]] = []

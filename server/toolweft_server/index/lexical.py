@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,11 +19,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
 from toolweft_catalog.catalog import Card
 from toolweft_catalog.names import identifier
 from toolweft_catalog.tool import Tool
 from toolweft_catalog.wire import IndexName, Why
-
 from toolweft_server.index import folder as folders
 from toolweft_server.index import segments, text
 from toolweft_server.index.base import Hit, Matches
@@ -37,26 +38,31 @@ MOST_SEGMENTS = 8
 MOST_DEAD = 0.25
 """Share of dead tools from which an update rewrites everything: they cost memory and time."""
 
-NEAREST = 5
-_NEAREST_LEAST = 0.2
+NEAREST, NEAREST_LEAST = 5, 0.2
+"""How many names are offered when nothing matches, and how similar they are at least."""
+
+COMMON_WORD = 2
+"""Tools beyond those of that name that may use `createIssue` or `md5`, before it is a word and no name."""
+
+_NOTHING = 1e-9
+_SEVERAL_PARTS = re.compile(r"[^_]_+[^_]|[a-z][A-Z]")
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """The dials of the formula. Tuned once on the `dev` requests of six public sets together; see `docs/index.md`."""
 
-    weights: tuple[float, ...] = (3.0, 1.5, 1.0, 0.5, 0.25, 0.5)
+    weights: tuple[float, ...] = (2.0, 1.5, 1.0, 1.0, 0.5, 0.35)
     """How much one use of a term counts, for each of `text.Fields`."""
-    lengths: tuple[float, ...] = (0.6, 0.6, 0.6, 0.6, 0.6, 0.6)
+    lengths: tuple[float, ...] = (0.7, 0.7, 0.7, 0.4, 0.4, 0.7)
     """BM25's b for each field: 0 ignores how long a field is, 1 divides by it."""
     saturation: float = 1.2
     """BM25's k1."""
     stop_weight: float = 0.1
-    repeat: float = 0.0
-    """How much a term that the request repeats gains."""
-    coverage: float = 0.0
-    """Exponent of the share of the request's weight that a tool covers: favours many terms over one rare term."""
-    floor: float = 0.2
+    """What is left of the weight of a term that is a stop word."""
+    repeat: float = 0.5
+    """How much a term that the request repeats gains: a factor of 1 + repeat · ln(times)."""
+    floor: float = 0.3
     """A tool matches when its score is at least this share of the best one's."""
 
 
@@ -144,46 +150,42 @@ class LexicalIndex:
 
     def search(self, query: str, limit: int, *, server: str | None = None) -> Matches:
         request = read(query)
-        scores = self._scores(request)
-        named = self._named(request.names)
+        scores, named = self._scores(request), self._named(request.names)
         if server is not None:
-            scores, named = self._of_server(server, scores, named)
+            masks = self._masks(server)
+            scores = [np.where(mask, score, np.float32(0)) for mask, score in zip(masks, scores, strict=True)]
+            named = {place: exact for place, exact in named.items() if masks[place.part][place.doc]}
         best = max((float(each.max()) for each in scores if len(each)), default=0.0)
-        found = [np.flatnonzero(each >= max(best * self._ranking.floor, 1e-9)) for each in scores]
-        total = sum(map(len, found)) + sum(scores[p][d] < max(best * self._ranking.floor, 1e-9) for p, d in named)
+        floor = max(best * self._ranking.floor, _NOTHING)
+        found = [np.flatnonzero(each >= floor) for each in scores]
+        total = sum(map(len, found)) + sum(scores[part][doc] < floor for part, doc in named)
         if not total:
             return Matches([], 0, self._nearest(request, server))
         return Matches(self._best(limit, scores, found, named, best), int(total), [])
 
     def _scores(self, request: Request) -> list[Array]:
-        """The weight of every tool under the request, a part at a time."""
-        ranking = self._ranking
+        """The weight of every tool under the request, a part at a time. Stop words alone match nothing."""
+        scores = [np.zeros(len(part.segment), np.float32) for part in self._parts]
+        if text.STOP_WORDS.issuperset(request.terms):
+            return scores
         keys = np.array([text.key(term) for term in request.terms], np.uint64)
         positions = [part.segment.positions(keys) for part in self._parts]
-        scores = [np.zeros(len(part.segment), np.float32) for part in self._parts]
-        covers = [np.zeros(len(part.segment), np.float32) for part in self._parts]
-        whole = 0.0
-        meant = any(term not in text.STOP_WORDS for term in request.terms)
         for n, (term, times) in enumerate(request.terms.items()):
-            users = sum(int(part.uses[at[n]]) for part, at in zip(self._parts, positions, strict=True) if at[n] >= 0)
-            weight = math.log1p((len(self) - users + 0.5) / (users + 0.5))
-            weight *= ranking.stop_weight if term in text.STOP_WORDS else 1.0 + ranking.repeat * math.log(times)
-            whole += weight
-            if not meant or not weight:
-                continue
-            for part, at, score, cover in zip(self._parts, positions, scores, covers, strict=True):
-                if at[n] >= 0:
-                    span = slice(int(part.segment.starts[at[n]]), int(part.segment.starts[at[n] + 1]))
-                    docs = part.segment.docs[span]
-                    score[docs] += np.float32(weight) * part.impacts[span]
-                    if ranking.coverage:
-                        cover[docs] += np.float32(weight)
-        if ranking.coverage:
-            scores = [
-                s * (c / np.float32(whole or 1.0)) ** np.float32(ranking.coverage)
-                for s, c in zip(scores, covers, strict=True)
-            ]
+            places = [int(at[n]) for at in positions]
+            users = sum(int(part.uses[at]) for part, at in zip(self._parts, places, strict=True) if at >= 0)
+            weight = np.float32(self._weight(term, times, users))
+            for part, at, score in zip(self._parts, places, scores, strict=True):
+                if at >= 0:
+                    span = slice(int(part.segment.starts[at]), int(part.segment.starts[at + 1]))
+                    score[part.segment.docs[span]] += weight * part.impacts[span]
         return scores
+
+    def _weight(self, term: str, times: int, users: int) -> float:
+        """How much a term of the request counts, given how many tools use it."""
+        rare = math.log1p((len(self) - users + 0.5) / (users + 0.5))
+        if term in text.STOP_WORDS:
+            return rare * self._ranking.stop_weight
+        return rare * (1.0 + self._ranking.repeat * math.log(times))
 
     def _named(self, names: Sequence[Name]) -> dict[_Place, bool]:
         """The tools that the request names: True when exactly, False when one edit away."""
@@ -202,24 +204,25 @@ class LexicalIndex:
             for p, part in enumerate(self._parts):
                 table = part.segment.names
                 found += [_Place(p, doc) for doc in (table.near(key) if near else table.exact(key)) if part.live[doc]]
-            found = [place for place in found if name.certain or self._several_parts(place)]
-            if found:
+            if found and (name.certain or self._meant(name, found)):
                 return found
         return []
 
-    def _several_parts(self, place: _Place) -> bool:
-        own = self._id(place).rpartition(".")[2].strip("_")
-        return "_" in own or len(text.split(own)) > 1
+    def _meant(self, name: Name, found: Sequence[_Place]) -> bool:
+        """Whether what may be a name is one: no word that other tools use too, and no `e-mail` for `email`."""
+        if name.word is None:
+            return any(_SEVERAL_PARTS.search(self._id(place).partition(".")[2]) for place in found)
+        keys = np.array([text.key(name.word)], np.uint64)
+        places = [(part, int(part.segment.positions(keys)[0])) for part in self._parts]
+        return sum(int(part.uses[at]) for part, at in places if at >= 0) <= len(found) + COMMON_WORD
 
-    def _of_server(
-        self, server: str, scores: list[Array], named: dict[_Place, bool]
-    ) -> tuple[list[Array], dict[_Place, bool]]:
+    def _masks(self, server: str) -> list[Array]:
+        """Which tools of each part are live and of one server."""
         numbers = [part.segment.server_number(identifier(server)) for part in self._parts]
-        masks = [part.segment.servers == (-1 if n is None else n) for part, n in zip(self._parts, numbers, strict=True)]
-        return (
-            [np.where(mask, score, np.float32(0)) for mask, score in zip(masks, scores, strict=True)],
-            {place: exact for place, exact in named.items() if masks[place.part][place.doc]},
-        )
+        return [
+            np.zeros_like(part.live) if number is None else part.live & (part.segment.servers == number)
+            for part, number in zip(self._parts, numbers, strict=True)
+        ]
 
     def _best(
         self, limit: int, scores: list[Array], found: list[Array], named: dict[_Place, bool], best: float
@@ -242,16 +245,14 @@ class LexicalIndex:
         return hits[:limit]
 
     def _nearest(self, request: Request, server: str | None) -> list[str]:
-        prefix = "" if server is None else identifier(server) + "."
-        count = NEAREST if server is None else 200
+        masks = [part.live for part in self._parts] if server is None else self._masks(server)
         close = [
             (-similarity, self._id(_Place(p, doc)))
-            for p, part in enumerate(self._parts)
-            for similarity, doc in part.segment.names.closest(request.whole, count)
-            if part.live[doc] and similarity >= _NEAREST_LEAST
+            for p, (part, mask) in enumerate(zip(self._parts, masks, strict=True))
+            for similarity, doc in part.segment.names.closest(request.whole, NEAREST, mask)
+            if similarity >= NEAREST_LEAST
         ]
-        ordered = dict.fromkeys(tool for _, tool in sorted(close) if tool.startswith(prefix))
-        return list(ordered)[:NEAREST]
+        return list(dict.fromkeys(tool for _, tool in sorted(close)))[:NEAREST]
 
     def _id(self, place: _Place) -> str:
         return self._parts[place.part].segment.ids.at(place.doc)
@@ -269,6 +270,8 @@ def _fingerprint(pairs: Iterable[tuple[str, str]]) -> str:
 
 def _top(score: Array, docs: Array, count: int) -> list[int]:
     """The `count` best of `docs`, best first; equals in the order of their ids."""
+    if count <= 0:
+        return []
     if count < len(docs):
         least = np.partition(score[docs], -count)[-count]
         docs = docs[score[docs] >= least]
@@ -307,17 +310,25 @@ def _weighed(held: Sequence[tuple[Segment, Array]], ranking: Ranking) -> list[_P
     average = np.maximum(total / max(size, 1), 1e-9) * np.ones(segments.FIELDS)
     parts = []
     for segment, live in held:
-        terms = np.repeat(np.arange(len(segment.vocabulary)), segments.sizes(segment.starts))
-        uses = np.bincount(terms[live[segment.docs]], minlength=len(segment.vocabulary)).astype(np.uint32)
+        uses = _uses(segment, live)
         parts.append(_Part(segment, live, uses, _impacts(segment, live, average, ranking)))
     return parts
+
+
+def _uses(segment: Segment, live: Array) -> Array:
+    """How many live tools have each term."""
+    if live.all():
+        return segments.sizes(segment.starts).astype(np.uint32)
+    terms = np.repeat(np.arange(len(segment.vocabulary)), segments.sizes(segment.starts))
+    return np.bincount(terms[live[segment.docs]], minlength=len(segment.vocabulary)).astype(np.uint32)
 
 
 def _impacts(segment: Segment, live: Array, average: Array, ranking: Ranking) -> Array:
     """BM25F: weighted counts, each divided by how long its field is, added up, then saturated."""
     impacts = np.zeros(len(segment.docs), np.float32)
     for field, (weight, b) in enumerate(zip(ranking.weights, ranking.lengths, strict=True)):
-        scale = np.where(live, weight / (1 - b + b * segment.lengths[field] / average[field]), 0).astype(np.float32)
+        longer = np.maximum(segment.lengths[field], 1) / average[field]
+        scale = np.where(live, weight / (1 - b + b * longer), 0).astype(np.float32)
         used = np.flatnonzero(segment.counts[field])
         impacts[used] += segment.counts[field][used] * scale[segment.docs[used]]
     return impacts / (np.float32(ranking.saturation) + impacts)

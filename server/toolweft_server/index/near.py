@@ -92,21 +92,27 @@ class NameTable(NamedTuple):
             found += (rows + int(self.first[length])).tolist()
         return self._owners(found)
 
-    def closest(self, key: bytes, count: int) -> list[tuple[float, int]]:
-        """Up to `count` (similarity, tool), best first, by the pieces of three letters that both names share."""
+    def closest(self, key: bytes, count: int, wanted: Array) -> list[tuple[float, int]]:
+        """(similarity, tool) of the names among the `wanted` tools that share most pieces of three letters with `key`.
+
+        About `count` of them, unordered: all that are as similar as the last one count too.
+        """
         grams = np.unique(_grams(np.frombuffer(b"^" + key[:LONGEST] + b"$", np.uint8)))
-        lengths = np.repeat(np.arange(LONGEST + 1), self._counts())
-        if not len(lengths) or not len(grams):
+        if not len(grams) or not wanted.any():
             return []
-        shared = np.zeros(len(lengths), np.float32)
-        for length in range(1, LONGEST + 1):
-            matrix = self._matrix(length)
-            if len(matrix):
-                framed = np.pad(matrix, ((0, 0), (1, 1)), constant_values=((0, 0), (ord("^"), ord("$"))))
-                shared[int(self.first[length]) :][: len(matrix)] = np.isin(_grams(framed), grams).sum(axis=1)
-        similarity = shared / np.sqrt(len(grams) * np.maximum(lengths, 1), dtype=np.float32)
-        best = np.argsort(-similarity, kind="stable")[:count]
-        return [(float(similarity[n]), owner) for n in best for owner in self._owners([int(n)]) if similarity[n] > 0]
+        shared = [self._shared(length, grams) for length in range(1, LONGEST + 1)]
+        lengths = np.repeat(np.arange(LONGEST + 1), self._counts())
+        similarity = np.concatenate(shared) / np.sqrt(len(grams) * lengths)
+        similarity[~np.logical_or.reduceat(wanted[self.owners], self.starts[:-1].astype(np.int64))] = 0
+        least = np.partition(similarity, -count)[-count] if count < len(similarity) else 0
+        best = np.flatnonzero((similarity >= least) & (similarity > 0)).tolist()
+        return [(float(similarity[n]), owner) for n in best for owner in self._owners([n]) if wanted[owner]]
+
+    def _shared(self, length: int, grams: Array) -> Array:
+        """How many of `grams` each name of one length has."""
+        framed = np.pad(self._matrix(length), ((0, 0), (1, 1)), constant_values=((0, 0), (ord("^"), ord("$"))))
+        shared: Array = np.isin(_grams(framed), grams).sum(axis=1)
+        return shared
 
     def _matrix(self, length: int) -> Array:
         """Every name of one length, a row each."""
@@ -144,7 +150,8 @@ def _one_edit(matrix: Array, key: Array) -> Array:
 
 def _agreeing(equal: Array) -> Array:
     """How many leading columns of each row are all true."""
-    return np.where(equal.all(axis=1), equal.shape[1], np.argmin(equal, axis=1))
+    leading: Array = np.where(equal.all(axis=1), equal.shape[1], np.argmin(equal, axis=1))
+    return leading
 
 
 def _grams(characters: Array) -> Array:

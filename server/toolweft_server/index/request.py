@@ -1,8 +1,9 @@
 """What a person or a model typed -> terms to look for, and words that may be meant as the name of a tool.
 
-A word means a tool when it looks like an identifier (`create_issue`, `github.create_issue`, `createIssue`,
-`create-issue`, `base64`, anything in backquotes) or when it is all that was typed. An ordinary word of a sentence
-never does, although a tool may be called `search` or `list`: those are found by their words like all others.
+A word means a tool when it is written as a name (`create_issue`, `github.create_issue`, `search(`, anything in
+backquotes) or when it is all that was typed. `createIssue`, `create-issue` and `base64` may be names or may not
+(`YouTube`, `e-mail`, `md5`): `lexical` decides by what the catalogue says. An ordinary word of a sentence never is
+one, although a tool may be called `search` or `list`: those are found by their words like all others.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ MOST_NAMES = 16
 """Distinct terms and identifiers of one request that are looked up: bounds the cost of a pasted file."""
 
 _LONGEST_PHRASE = 8
-_CUT = re.compile(r"[\s,;!?\"'()\[\]{}<>=|\\]+")
+_PIECE = re.compile(r"(?P<bare>[^\s,;!?\"'()\[\]{}<>=|\\]+)(?P<call>\((?!s\)))?")
 _EDGE = ".:-/_*#@$&%~^+`"
 _JOINED = re.compile(r"[^\W_][_.:/-]+[^\W_]|[a-z][A-Z]|[^\W\d_]\d|\d[^\W\d_]")
 _PREFIXES = ("tools.", "functions.", "mcp__", "mcp.")
@@ -32,8 +33,10 @@ class Name:
 
     keys: tuple[bytes, ...]
     certain: bool
-    """Written as a name is: with `_`, in backquotes, or alone. Otherwise only a name of several parts counts, so
-    that `GitHub`, `e-mail` and `v2.1` are not taken for tools `github`, `email` and `v21`."""
+    """Written as a name is: with `_`, in backquotes, as a call, or alone."""
+    word: str | None = None
+    """The term it is, when it is one run of letters and digits (`createIssue`, `md5`, `YouTube`): common terms are
+    words of the trade and no names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,13 @@ def read(query: str) -> Request:
     names: dict[tuple[bytes, ...], Name] = {}
     if 0 < len(raw) <= _LONGEST_PHRASE:
         _keep(names, Name(_spellings(query.strip(), phrase=True), certain=True))
-    for piece in _CUT.split(query):
+    for piece in _PIECE.finditer(query):
         if len(names) >= MOST_NAMES:
             break
-        bare = piece.strip(_EDGE)
-        quoted = piece.startswith("`") and piece.endswith("`")
-        if bare and (quoted or _JOINED.search(bare)):
-            _keep(names, Name(_spellings(bare), certain=quoted or "_" in bare))
+        bare = piece["bare"].strip(_EDGE)
+        certain = "_" in bare or bool(piece["call"]) or piece["bare"][:1] == piece["bare"][-1:] == "`"
+        if bare and (certain or _JOINED.search(bare)):
+            _keep(names, Name(_spellings(bare), certain, text.stem(bare.lower()) if bare.isalnum() else None))
     return Request(dict(counted), tuple(names.values()), fold(query))
 
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from toolweft_catalog.tool import Tool
 
+from toolweft_catalog.tool import Tool
 from toolweft_server.index import text
 from toolweft_server.index.near import NameTable, name_keys
 
@@ -140,37 +140,36 @@ def merge(parts: Sequence[tuple[Segment, Array]]) -> Segment:
         digests=np.array([parts[n][0].digests[doc] for n, doc in picked], np.uint8).reshape(-1, 16),
         lengths=np.array([parts[n][0].lengths[:, doc] for n, doc in picked], np.uint32).reshape(-1, FIELDS).T,
         vocabulary=vocabulary,
-        postings=_Postings(*(np.concatenate(each, axis=-1) for each in zip(*postings, strict=True))),
+        postings=_joined(postings),
         names=names,
     )
 
 
 def _renumbered(segment: Segment, numbers: Array, vocabulary: Array) -> _Postings:
-    place = np.searchsorted(vocabulary, segment.vocabulary)
+    place = np.searchsorted(vocabulary, segment.vocabulary).astype(np.uint32)
     terms = np.repeat(place, sizes(segment.starts))
-    docs = numbers[segment.docs]
-    kept = docs >= 0
-    return _Postings(terms[kept], docs[kept], segment.counts[:, kept])
+    return _moved(_Postings(terms, segment.docs, segment.counts), terms, numbers)
 
 
 class _Counter:
-    """Tools on their way into a segment. Flat arrays of small numbers: fifty thousand tools are a few million."""
+    """Tools on their way into a segment, as flat arrays of small numbers, compacted every few thousand tools."""
+
+    _BATCH = 2000
 
     def __init__(self) -> None:
         self._number: dict[str, int] = {}
-        self._digests: dict[str, str] = {}
-        self._names: list[list[bytes]] = []
+        self._digests: list[bytes] = []
+        self._names: list[bytes] = []
         self._lengths = array("I")
-        self._terms = array("I")
-        self._counts = array("B")
-        self._runs = array("I")
         self._keys: dict[int, int] = {}
         self._words: dict[str, tuple[int, ...]] = {}
+        self._postings: list[_Postings] = []
+        self._clear()
 
     def add(self, tool: Tool) -> None:
         self._number[tool.id] = len(self._names)
-        self._digests[tool.id] = tool.digest
-        self._names.append(name_keys(tool.id, tool.name))
+        self._digests.append(bytes.fromhex(tool.digest))
+        self._names.append(b"\0".join(name_keys(tool.id, tool.name)))
         for field in text.fields(tool):
             found = [term for word in text.words(field) for term in (self._words.get(word) or self._learn(word))]
             counted = Counter(found)
@@ -178,45 +177,59 @@ class _Counter:
             self._counts.extend(min(255, n) for n in counted.values())
             self._runs.append(len(counted))
             self._lengths.append(len(found))
+        if len(self._names) % self._BATCH == 0:
+            self._compact()
 
     def _learn(self, word: str) -> tuple[int, ...]:
         keys = (text.key(term) for term in text.split(word))
         self._words[word] = numbers = tuple(self._keys.setdefault(key, len(self._keys)) for key in keys)
         return numbers
 
+    def _clear(self) -> None:
+        self._terms, self._counts, self._runs = array("I"), array("B"), array("I")
+
+    def _compact(self) -> None:
+        """Brings the counts of the fields of one tool and one term side by side."""
+        runs = np.array(self._runs, np.int64)
+        first, tools = len(self._names) - len(runs) // FIELDS, len(runs) // FIELDS
+        run = np.repeat(np.arange(len(runs)), runs)
+        pair, at = np.unique(np.array(self._terms, np.int64) * max(tools, 1) + run // FIELDS, return_inverse=True)
+        counts = np.zeros((FIELDS, len(pair)), np.uint8)
+        counts[run % FIELDS, at] = np.array(self._counts, np.uint8)
+        terms, docs = np.divmod(pair, max(tools, 1))
+        self._postings.append(_Postings(terms.astype(np.uint32), (docs + first).astype(np.uint32), counts))
+        self._clear()
+
     def segment(self) -> Segment:
-        ids = sorted(self._number)
+        self._compact()
         self._words.clear()
-        number = np.full(len(self._names), -1, np.int64)
+        ids = sorted(self._number)
         picked = np.array([self._number[each] for each in ids], np.int64)
+        number = np.full(len(self._names), -1, np.int64)
         number[picked] = np.arange(len(ids))
-        names = [(key, new) for new, each in enumerate(ids) for key in self._names[self._number[each]]]
-        self._names.clear()
-        digests = bytes.fromhex("".join(self._digests[each] for each in ids))
         keys = np.fromiter(self._keys, np.uint64, len(self._keys))
-        self._keys.clear()
         order = np.argsort(keys)
+        place = np.argsort(order).astype(np.uint32)
+        counted, self._postings = self._postings, []
         return _assemble(
             ids=ids,
-            digests=np.frombuffer(digests, np.uint8).reshape(-1, 16),
-            lengths=np.frombuffer(self._lengths, np.uint32).reshape(-1, FIELDS)[picked].T,
+            digests=np.frombuffer(b"".join(self._digests), np.uint8).reshape(-1, 16)[picked],
+            lengths=np.array(self._lengths, np.uint32).reshape(-1, FIELDS)[picked].T,
             vocabulary=keys[order],
-            postings=self._postings(number, np.argsort(order)),
-            names=names,
+            postings=_joined([_moved(each, place[each.terms], number) for each in counted]),
+            names=[(key, new) for new, n in enumerate(picked) for key in self._names[n].split(b"\0") if key],
         )
 
-    def _postings(self, number: Array, place: Array) -> _Postings:
-        """Brings the counts of the fields of one tool and one term side by side."""
-        if not self._terms:
-            return _Postings(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((FIELDS, 0), np.uint8))
-        run = np.repeat(np.arange(len(self._runs), dtype=np.uint32), np.frombuffer(self._runs, np.uint32))
-        docs, field = number[run // FIELDS], (run % FIELDS).astype(np.uint8)
-        pair = place[np.frombuffer(self._terms, np.uint32)] * len(number) + docs
-        kept = docs >= 0
-        pair, at = np.unique(pair[kept], return_inverse=True)
-        counts = np.zeros((FIELDS, len(pair)), np.uint8)
-        counts[field[kept], at] = np.frombuffer(self._counts, np.uint8)[kept]
-        return _Postings(pair // len(number), pair % len(number), counts)
+
+def _moved(postings: _Postings, terms: Array, numbers: Array) -> _Postings:
+    """Under other numbers of terms and tools; a tool of number -1 is left out."""
+    docs = numbers[postings.docs]
+    kept = docs >= 0
+    return _Postings(terms[kept], docs[kept].astype(np.uint32), postings.counts[:, kept])
+
+
+def _joined(parts: Sequence[_Postings]) -> _Postings:
+    return _Postings(*(np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)))
 
 
 def _assemble(
@@ -229,7 +242,7 @@ def _assemble(
     names: Sequence[tuple[bytes, int]],
 ) -> Segment:
     order = np.lexsort((postings.docs, postings.terms))
-    uses = np.bincount(postings.terms, minlength=len(vocabulary))
+    uses = np.bincount(postings.terms, minlength=len(vocabulary)).astype(np.int64)
     used = uses > 0
     id_strings = Strings.of(ids)
     prefixes = [each.split(".", 1)[0] for each in ids]

@@ -43,9 +43,6 @@ yours yourself want need needs wanted like help able know tell give provide usin
 looking interested curious planning wondering assist d m o
 """
 
-STOP_WORDS = frozenset(_STOP_WORDS.split())
-"""Words that say how one asks and not what for. They still count, a little (`lexical.Ranking.stop_weight`)."""
-
 
 def ascii_or_folded(text: str) -> str:
     """`text` without accents and width variants; ASCII text is returned as it is, which is nearly all text."""
@@ -84,6 +81,24 @@ def stem(word: str) -> str:
     elif word.endswith("ed") and len(word) > 5:
         word = _undoubled(word[:-2])
     return word[:-1] if word[-1] == "e" and len(word) > 4 else word
+
+
+def _singular(word: str) -> str:
+    if word[-1] != "s" or word[-2] in "sui":
+        return word
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    if word.endswith(("xes", "ches", "shes", "sses", "zzes")):
+        return word[:-2]
+    return word[:-1]
+
+
+def _undoubled(word: str) -> str:
+    return word[:-1] if word[-1] == word[-2] and word[-1] not in "lsz" else word
+
+
+STOP_WORDS = frozenset(stem(word) for word in _STOP_WORDS.split())
+"""Stems of words that say how one asks and not what for. They count a little (`lexical.Ranking.stop_weight`)."""
 
 
 def key(term: str) -> int:
@@ -128,20 +143,6 @@ def _split_unspaced(word: str) -> Iterator[str]:
 
 def _spaced(word: str) -> Iterable[str]:
     return (stem(word.casefold()),) if word else ()
-
-
-def _singular(word: str) -> str:
-    if word[-1] != "s" or word[-2] in "sui":
-        return word
-    if word.endswith("ies"):
-        return word[:-3] + "y"
-    if word.endswith(("xes", "ches", "shes", "sses", "zzes")):
-        return word[:-2]
-    return word[:-1]
-
-
-def _undoubled(word: str) -> str:
-    return word[:-1] if word[-1] == word[-2] and word[-1] not in "lsz" else word
 
 
 def _parameters(schema: Schema, depth: int) -> Iterator[tuple[str, str]]:
