@@ -7,6 +7,7 @@ importing the database, the index and every kind of upstream.
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from toolweft_server.errors import ToolweftError
 
 if TYPE_CHECKING:
     from toolweft_server.app import App
+
+logger = logging.getLogger(__name__)
 
 
 class Lazy:
@@ -71,10 +74,14 @@ class Lazy:
                     self._settled.set()
                     await app.follow(self._changed)
             except ToolweftError as error:
-                self._failure = error
-                self._settle_failed()
+                self._close(error)
+            except Exception as error:
+                # A defect of ours must not end the connection: every request is told, and the next one tries again.
+                logger.exception("the server could not be opened, or broke off")
+                self._close(ToolweftError(f"toolweft itself failed ({type(error).__name__}); its log says why"))
 
-    def _settle_failed(self) -> None:
+    def _close(self, failure: ToolweftError) -> None:
+        self._app, self._failure = None, failure
         settled, self._settled, self._wanted = self._settled, anyio.Event(), anyio.Event()
         settled.set()
 

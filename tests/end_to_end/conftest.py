@@ -1,5 +1,6 @@
 """A whole toolweft for a test: a configuration of real upstreams, a store, and hosts that connect to it."""
 
+import asyncio
 import json
 import os
 import sys
@@ -31,7 +32,7 @@ def read_notes() -> list[str]:
     return NOTES.read_text(encoding="utf-8").splitlines() if NOTES.exists() else []
 
 
-@tool(destructive=False)
+@tool(read_only=False, destructive=False)
 def write_note(text: str, urgent: bool = False) -> int:
     """Write a note; answers how many there are.
 
@@ -46,7 +47,7 @@ def write_note(text: str, urgent: bool = False) -> int:
     return len(read_notes())
 
 
-@tool(destructive=True)
+@tool(read_only=False, destructive=True)
 def burn_notes() -> None:
     """Destroy all notes."""
     NOTES.unlink()
@@ -152,5 +153,17 @@ def over_stdio_fixture():
 
 @pytest.fixture
 async def host(write_config):
-    async with in_process(write_config()) as connected:
-        yield connected
+    """A connected host. A task of its own enters and leaves the connection, because pytest does so in two."""
+    connected: asyncio.Future[Host] = asyncio.get_running_loop().create_future()
+    leave = asyncio.Event()
+
+    async def keep():
+        async with in_process(write_config()) as opened:
+            connected.set_result(opened)
+            await leave.wait()
+
+    keeping = asyncio.create_task(keep())
+    await asyncio.wait([keeping, connected], return_when=asyncio.FIRST_COMPLETED)
+    yield connected.result() if connected.done() else await keeping
+    leave.set()
+    await keeping

@@ -1,5 +1,6 @@
 """`toolweft serve --http`: both protocol eras, and the checks that keep strangers out."""
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -15,8 +16,6 @@ ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "appl
 @contextmanager
 def serving(config, *options, **environ):
     """A serving process; yields its address once it says that it serves."""
-    import os
-
     command = [sys.executable, "-m", "toolweft_catalog.cli", "serve", "--config", str(config), "--http", "0", *options]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, encoding="utf-8", env={**os.environ, **environ}

@@ -67,7 +67,7 @@ async def test_a_failing_tool_raises_its_own_words_where_the_program_called_it(h
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("tools.desk.write_note('x')", "desk.write_note"),
+        ("tools.desk.write_nte('x')", "desk.write_note"),
         ("tools.dsek.write_note('x')", "desk"),
         ("desk.write_note(txt='x')", "text"),
         ("desk.write_note()", "text"),
