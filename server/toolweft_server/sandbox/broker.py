@@ -45,6 +45,8 @@ class ChildSession:
 
     def __init__(self, process: Process, limits: Limits) -> None:
         self.process, self.limits = process, limits
+        self.told = asdict(limits)
+        """The limits as the child is told them."""
         self._buffer = frames.Buffer(cap=limits.frame)
         self._writing = anyio.Lock()  # frames of concurrent replies do not mix
         self._busy = False
@@ -203,7 +205,7 @@ class _Run:
             raise ViolationError("it spoke between two runs")
         program = self._program
         run = {"kind": "run", "id": program.id, "code": program.code, "servers": list(program.servers)}
-        await self._session.send(frames.encode({**run, "limits": asdict(self._limits)}))
+        await self._session.send(frames.encode({**run, "limits": self._session.told}))
         while (message := await self._session.receive()) is not None:
             if isinstance(message, Done):
                 if message.id != self._program.id:

@@ -26,7 +26,7 @@ class Clock:
         self._wall, self._total, self._cpu = wall, total, cpu
         self._processor = processor
         self._processor_before: float | None = processor()
-        self._begin = self._since = time.monotonic()
+        self._begin = self._since = self._looked = time.monotonic()
         self._used = 0.0
         self._waiting = 0
         self._end: float | None = None
@@ -58,11 +58,16 @@ class Clock:
         if time.monotonic() - self._begin >= self._total:
             text = f"total={seconds(self._total)}"
             return Over("total", text, f"the program took longer than {seconds(self._total)}, waiting included")
-        now = self._processor() if self._processor_before is not None else None
-        if now is not None and now - (self._processor_before or 0.0) >= self._cpu:
+        if self._processor_used() >= self._cpu:
             text = f"cpu={seconds(self._cpu)}"
             return Over("cpu", text, f"the program used more than {seconds(self._cpu)} of processor time")
         return None
+
+    def _processor_used(self) -> float:
+        if self._processor_before is None or time.monotonic() - self._looked < LOOK / 2:
+            return 0.0
+        self._looked = time.monotonic()
+        return (self._processor() or 0.0) - self._processor_before
 
     def next_look(self) -> float:
         """Seconds until `over` can change its answer, and never long."""

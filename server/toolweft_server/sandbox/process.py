@@ -79,10 +79,11 @@ class Process:
         if not sys.platform.startswith("linux"):
             return None
         try:
-            text = Path(f"/proc/{self.popen.pid}/stat").read_text(encoding="ascii", errors="replace")
+            with open(f"/proc/{self.popen.pid}/stat", "rb", buffering=0) as file:
+                text = file.read(4096)
         except OSError:
             return None
-        fields = text.rpartition(")")[2].split()
+        fields = text.rpartition(b")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     async def aclose(self) -> int:

@@ -70,6 +70,18 @@ class ToolHost:
 
 
 @pytest.fixture
+def until():
+    """Waits, at most ten seconds, for something outside this process, which sends no event."""
+
+    async def wait(ready):
+        with anyio.fail_after(10):
+            while not ready():
+                await anyio.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
 def host():
     return ToolHost()
 

@@ -2,8 +2,8 @@
 
 import os
 import signal
-import subprocess
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
@@ -51,28 +51,24 @@ LIVES = {
 
 
 @pytest.mark.parametrize("life", LIVES)
-async def test_child_dies_with_a_killed_server(life, tmp_path):
+async def test_child_dies_with_a_killed_server(life, tmp_path, until):
     server = await anyio.open_process(
         [sys.executable, "-c", SERVER, str(tmp_path), LIVES[life]], stdin=None, stderr=None
     )
     try:
         with anyio.fail_after(30):
             pid = int(await server.stdout.receive())
-            if life == "frozen":
-                while _state(pid) != "T":
-                    await anyio.sleep(0.01)
+        if life == "frozen":
+            await until(lambda: _state(pid) == "T")
     finally:
         server.kill()
         await server.aclose()
-    with anyio.fail_after(10):
-        while _state(pid) not in {"", "Z"}:
-            await anyio.sleep(0.01)
+    await until(lambda: _state(pid) in {"", "Z"})
 
 
 async def test_work_directories_of_dead_servers_are_swept(tmp_path, host):
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    (tmp_path / f"toolweft-run-{dead.pid}-x").mkdir()
+    dead = (await anyio.run_process([sys.executable, "-c", "import os; print(os.getpid())"])).stdout.decode().strip()
+    (tmp_path / f"toolweft-run-{dead}-x").mkdir()
     (tmp_path / f"toolweft-run-{os.getpid()}-mine").mkdir()
     (tmp_path / "toolweft-run-other").mkdir()
     session = await LocalProcess(folder=tmp_path).open(Limits())
@@ -95,12 +91,10 @@ async def test_missing_work_folder_is_an_error_that_names_it(tmp_path):
         await LocalProcess(folder=tmp_path / "nowhere").open(Limits())
 
 
-async def test_ended_session_refuses_to_run(open_session, host):
+async def test_ended_session_refuses_to_run(open_session, host, until):
     session = await open_session()
     os.kill(session.process.popen.pid, signal.SIGKILL)
-    with anyio.fail_after(10):
-        while session.alive:
-            await anyio.sleep(0.01)
+    await until(lambda: not session.alive)
     with pytest.raises(SandboxError, match="has ended"):
         await session.run(Program("x", "1"), host)
 
@@ -112,11 +106,15 @@ async def test_many_children_leave_no_process_descriptor_or_file(backend, host, 
         await session.aclose()
 
     await once()
-    before = os.listdir("/proc/self/fd")
+    before = _descriptors()
     for _ in range(soak_runs):
         await once()
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert _descriptors() == before
     assert list(tmp_path.iterdir()) == []
+
+
+def _descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def _state(pid):

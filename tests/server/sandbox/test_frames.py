@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -23,7 +24,8 @@ values = st.recursive(
 
 
 def examples(function):
-    return settings(derandomize=True, deadline=None, max_examples=150)(function)
+    count = int(os.environ.get("FUZZ_EXAMPLES", "200"))
+    return settings(derandomize=True, deadline=None, max_examples=count)(function)
 
 
 def done(value, b=()):

@@ -193,7 +193,10 @@ async def test_flood_of_calls_waits_in_the_child(open_session, host):
 
 async def test_calls_above_the_limit_are_refused_and_twice_as_many_end_the_program(open_session, host):
     session = await open_session(calls=3)
-    code = "ok = 0\nfor n in range({}):\n    try: ok += bool(box.echo(n))\n    except ToolError as e: last = e.kind\n[ok, last]"
+    code = (
+        "ok = 0\nfor n in range({}):\n    try: ok += bool(box.echo(n))\n"
+        "    except ToolError as e: last = e.kind\n[ok, last]"
+    )
     outcome = await session.run(Program("a", code.format(5), ("box",)), host)
     assert (outcome.value, outcome.limits) == ([3, "limit"], ("calls=3",))
     outcome = await session.run(Program("b", code.format(99), ("box",)), host)
@@ -226,18 +229,21 @@ async def test_closed_output_comes_back_in_the_next_run(run):
 
 
 async def test_forked_process_neither_speaks_nor_stays(run):
-    code = "import os, time\npid = os.fork()\nif pid == 0:\n    print('child', flush=True)\nelse:\n    os.waitpid(pid, 0)\npid > 0"
+    code = (
+        "import os\npid = os.fork()\nif pid == 0:\n    print('child', flush=True)\n"
+        "else:\n    os.waitpid(pid, 0)\npid > 0"
+    )
     outcome = await run(code)
     assert (outcome.status, outcome.value, outcome.stdout) == ("ok", True, "child\n")
     assert (await run("1 + 1")).value == 2
 
 
-async def test_what_a_program_started_ends_with_its_session(open_session, host):
+async def test_what_a_program_started_ends_with_its_session(open_session, host, until):
     session = await open_session()
     code = "import subprocess\nsubprocess.Popen(['sleep', '600']).pid"
     pid = (await session.run(Program("a", code), host)).value
     await session.aclose()
-    await _gone(pid)
+    await until(lambda: not _runs(pid))
 
 
 async def test_threads_left_over_are_frozen_between_runs(open_session, host):
@@ -273,7 +279,7 @@ async def test_call_still_open_at_the_end_is_cancelled(run, host):
     assert (await run("2")).value == 2
 
 
-async def test_cancelled_run_ends_the_program_and_its_calls(open_session, host):
+async def test_cancelled_run_ends_the_program_and_its_calls(open_session, host, until):
     session = await open_session()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(session.run, Program("a", "box.gate()", ("box",)), host)
@@ -281,7 +287,7 @@ async def test_cancelled_run_ends_the_program_and_its_calls(open_session, host):
         tasks.cancel_scope.cancel()
     assert host.inside == 0
     assert not session.alive
-    await _gone(session.process.popen.pid)
+    await until(lambda: not _runs(session.process.popen.pid))
 
 
 async def test_work_directory_goes_with_the_session(open_session, host, tmp_path):
@@ -293,9 +299,8 @@ async def test_work_directory_goes_with_the_session(open_session, host, tmp_path
 
 
 async def test_environment_holds_nothing_of_ours(run, monkeypatch):
-    assert (await run("import os, sys\n[sorted(os.environ), sys.flags.isolated, 'toolweft_server' in sys.modules]")).value == [
-        ["HOME", "LANG", "PYTHONUTF8", "TMPDIR"], 1, False,
-    ]  # fmt: skip
+    code = "import os, sys\n[sorted(os.environ), sys.flags.isolated, 'toolweft_server' in sys.modules]"
+    assert (await run(code)).value == [["HOME", "LANG", "PYTHONUTF8", "TMPDIR"], 1, False]
     assert (await run("import pydantic")).error.hint.startswith("Only the standard library")
 
 
@@ -304,12 +309,6 @@ def test_frame_of_the_tests_is_the_frame_of_the_product():
 
     body = json.dumps({"kind": "x"}, separators=(",", ":")).encode()
     assert frames.encode({"kind": "x"}) == struct.pack(">I", len(body)) + body
-
-
-async def _gone(pid):
-    with anyio.fail_after(10):
-        while _runs(pid):
-            await anyio.sleep(0.01)
 
 
 def _runs(pid):

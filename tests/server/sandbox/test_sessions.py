@@ -1,5 +1,9 @@
 """`Sessions`: names, owners, one at a time, what is closed when, and what is said about it."""
 
+import os
+import signal
+from pathlib import Path
+
 import anyio
 import pytest
 
@@ -69,12 +73,11 @@ async def test_crash_is_said_once(sessions, host):
     assert ran.state == SessionState(name="s", state="kept")
 
 
-async def test_child_killed_between_runs_is_noticed_and_said(sessions, host, backend):
-    import os
-    import signal
-
+async def test_child_killed_between_runs_is_noticed_and_said(sessions, host, until):
     ran = await sessions.run(program("import os\nos.getpid()"), host, owner="me", session="s")
     os.kill(ran.outcome.value, signal.SIGKILL)
+    stat = Path(f"/proc/{ran.outcome.value}/stat")
+    await until(lambda: ") Z " in stat.read_text(encoding="ascii"))
     ran = await sessions.run(program("2"), host, owner="me", session="s")
     assert ran.outcome.value == 2
     assert ran.state.state == "reset"
@@ -109,12 +112,10 @@ async def test_all_sessions_busy_is_a_clear_error(backend, host):
         host.open.set()
 
 
-async def test_idle_session_is_closed_and_the_next_run_says_why(backend, host):
+async def test_idle_session_is_closed_and_the_next_run_says_why(backend, host, until):
     async with Sessions(backend, Limits(idle=0.05), warm=0) as sessions:
         ran = await sessions.run(program("import os\nos.getpid()"), host, owner="me", session="s")
-        with anyio.fail_after(10):
-            while await anyio.Path(f"/proc/{ran.outcome.value}").exists():
-                await anyio.sleep(0.01)
+        await until(lambda: not Path(f"/proc/{ran.outcome.value}").exists())
         ran = await sessions.run(program("2"), host, owner="me", session="s")
         assert ran.state.reason == "it was closed after 0.05 s without use; this run began without variables"
 

@@ -11,7 +11,7 @@ from _thread import stack_size
 from collections.abc import Mapping
 from os import _exit
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from .channel import Channel, frame
 from .files import Files
@@ -29,6 +29,7 @@ THREAD_STACK = 1 << 20
 PRELOAD = ("asyncio", "concurrent.futures.thread", "datetime", "dataclasses", "re", "random", "collections", "math")
 """What programs use most: imported while the child waits for its first run."""
 
+_opened: dict[int, TextIO] = {}
 _setrecursionlimit, _recursion = sys.setrecursionlimit, sys.getrecursionlimit()
 
 
@@ -161,7 +162,10 @@ def _send_files(channel: Channel, files: Files, cap: int) -> list[str]:
 def _streams() -> None:
     """Output streams of this run's own: the last program may have closed or replaced them."""
     for fd, name in ((1, "stdout"), (2, "stderr")):
+        if (old := _opened.get(fd)) is not None and getattr(sys, name) is old and not old.closed:
+            continue
         stream = open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115  (it is the program's)
+        _opened[fd] = stream
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 
