@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -99,17 +99,17 @@ def _named(plan: _Plan, args: Sequence[Json], kwargs: Mapping[str, Json]) -> dic
     return given
 
 
-def _unknown(keyword: str, known: Iterable[str]) -> str:
+def _unknown(keyword: str, known: Mapping[str, Parameter]) -> str:
     names = [each for each in known if len(each) <= 80][:500]
     near = difflib.get_close_matches(keyword[:80], names, n=1, cutoff=0.5)
-    hint = f"; did you mean {_shown(near[0])}?" if near else ""
+    hint = f"; the nearest is {_shown(known[near[0]].name)}" if near else ""
     return f"has no parameter {_shown(keyword)}{hint}"
 
 
 def _complete(plan: _Plan, given: Mapping[str, Json]) -> None:
     missing = [each for each in plan.signature.parameters if each.required and each.original not in given]
     if missing:
-        wanted = ", ".join(f"{each.name!r} ({one_line(each.annotation, 60)})" for each in missing[:5])
+        wanted = ", ".join(f"{_shown(each.name)} ({one_line(each.annotation, 60)})" for each in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise _WrongError(f"needs {wanted}{more}")
 
@@ -141,7 +141,7 @@ def _place(plan: _Plan, found: Problem) -> str:
     parameter = plan.by_name.get(str(first))
     text = parameter.name if parameter is not None else str(first)
     text += "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in rest)
-    return f"argument {one_line(text, 200)!r}"
+    return f"argument {_shown(one_line(text, 200))}"
 
 
 def _shown(value: object) -> str:

@@ -96,7 +96,8 @@ def _guarded(draft: Any) -> Any:
     from jsonschema.validators import extend
 
     keywords = {key: _counted(key, check) for key, check in draft.VALIDATORS.items() if key not in _LEFT_OUT}
-    return extend(draft, {**dict.fromkeys(_LEFT_OUT & draft.VALIDATORS.keys(), _nothing), **keywords})
+    left_out = dict.fromkeys(_LEFT_OUT & draft.VALIDATORS.keys(), _nothing)
+    return extend(draft, {**left_out, **keywords})  # type: ignore[no-untyped-call]
 
 
 Keyword = Callable[[Any, Any, Any, Any], "Iterator[ValidationError] | None"]
@@ -123,7 +124,8 @@ def _counted(key: str, check: Keyword) -> Keyword:
 
 def _message(error: ValidationError) -> str:
     """What the rule wants, short; the value is told apart."""
-    wanted = error.validator_value
+    wanted: Any = error.validator_value
+    instance: Any = error.instance
     match error.validator:
         case "type":
             return f"must be of type {one_line(' or '.join(wanted) if isinstance(wanted, list) else wanted, 80)}"
@@ -132,11 +134,11 @@ def _message(error: ValidationError) -> str:
         case "const":
             return f"must be {literal(wanted, 80) or 'the constant of the schema'}"
         case "required":
-            missing = [each for each in wanted if each not in error.instance] if isinstance(wanted, list) else []
+            missing = [each for each in wanted if each not in instance] if isinstance(wanted, list) else []
             return f"lacks {', '.join(literal(each, 60) or '…' for each in missing[:5])}"
         case "additionalProperties":
             known = error.schema.get("properties", {}) if isinstance(error.schema, Mapping) else {}
-            more = [each for each in error.instance if each not in known]
+            more = [each for each in instance if each not in known]
             return f"has unknown keys {', '.join(literal(each, 60) or '…' for each in more[:5])}"
         case "anyOf" | "oneOf" | "not" | None:
             return "matches none of the forms that the schema allows"

@@ -65,7 +65,7 @@ def parameters(tool_or_schema: Tool | Schema | bool) -> tuple[Parameter, ...]:
 
 
 def signature(tool: Tool, *, shape: Shape | None = None) -> Signature:
-    """The signature of `tool`; where its output schema is vague, `shape`, what results looked like, says what returns."""
+    """The signature of `tool`. Where its output schema is vague, `shape`, how results looked, says what it returns."""
     types = Types(tool.parameters)
     found, extra = _read(types, tool.parameters)
     results = Types(tool.output)

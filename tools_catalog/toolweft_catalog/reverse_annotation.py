@@ -19,14 +19,16 @@ Found = dict[str, Json]
 _PLAIN: dict[str, Found] = {
     "str": {"type": "string"}, "int": {"type": "integer"}, "float": {"type": "number"}, "bool": {"type": "boolean"},
     "None": {"type": "null"}, "NoneType": {"type": "null"}, "list": {"type": "array"}, "dict": {"type": "object"},
-    "tuple": {"type": "array"}, "set": {"type": "array", "uniqueItems": True}, "datetime": {"type": "string", "format": "date-time"},
+    "tuple": {"type": "array"}, "set": {"type": "array", "uniqueItems": True},
+    "datetime": {"type": "string", "format": "date-time"},
     "date": {"type": "string", "format": "date"}, "time": {"type": "string", "format": "time"},
     "UUID": {"type": "string", "format": "uuid"}, "Path": {"type": "string"}, "Decimal": {"type": "number"},
     "Never": {"not": {}},
 }  # fmt: skip
 _SAME = {
     "List": "list", "Sequence": "list", "Iterable": "list", "Collection": "list", "Dict": "dict", "Mapping": "dict",
-    "MutableMapping": "dict", "Tuple": "tuple", "Set": "set", "frozenset": "set", "FrozenSet": "set", "AbstractSet": "set",
+    "MutableMapping": "dict", "Tuple": "tuple", "Set": "set", "AbstractSet": "set",
+    "frozenset": "set", "FrozenSet": "set",
 }  # fmt: skip
 _SEE_THROUGH = frozenset({"Annotated", "Required", "NotRequired", "ReadOnly", "Final", "Awaitable", "Optional"})
 _RECORDS = frozenset({"TypedDict", "BaseModel", "NamedTuple"})
@@ -99,14 +101,12 @@ class Annotations:
         if isinstance(node, ast.ClassDef):
             return self._class(node)
         match node:
-            case ast.Call(
-                func=ast.Name(id="TypedDict") | ast.Attribute(attr="TypedDict"), args=[_, ast.Dict() as fields]
-            ):
+            case ast.Call(func=made, args=[_, ast.Dict() as fields]) if "TypedDict" in _names(made):
                 total = not any(k.arg == "total" and literal(k.value) is False for k in node.keywords)
                 pairs = zip(fields.keys, fields.values, strict=True)
                 named = [(key.value, value) for key, value in pairs if isinstance(key, ast.Constant)]
                 return self._record([(str(key), value, total) for key, value in named])
-            case ast.Call(func=ast.Name(id="NewType") | ast.Attribute(attr="NewType"), args=[_, inner]):
+            case ast.Call(func=made, args=[_, inner]) if "NewType" in _names(made):
                 return self.schema(inner)
             case ast.Subscript() | ast.BinOp() | ast.Name() | ast.Attribute():
                 return self.schema(node) or None
