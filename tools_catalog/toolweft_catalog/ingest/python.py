@@ -234,14 +234,14 @@ def _add_default(entry: dict[str, Any], default: object) -> None:
 def _output(found: Found) -> dict[str, Json] | None:
     """The schema of what it returns; none where the annotation says nothing that JSON could carry."""
     from pydantic import TypeAdapter
-    from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+    from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
     kind = found.hints.get("return", Any)
     if kind in (Any, object, type(None), bytes, bytearray):
         return None
     try:
         raw = _json_schema(TypeAdapter(kind), "serialization")
-    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, TypeError, ValueError):
+    except (PydanticUserError, PydanticUndefinedAnnotation, TypeError, ValueError):
         return None
     return dict(schema.mended(raw).schema) or None
 
