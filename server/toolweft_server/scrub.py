@@ -62,7 +62,9 @@ class Scrubber:
         self._patterns = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
     def text(self, text: str) -> str:
-        """`text` with every secret replaced."""
+        """`text` with every secret replaced, and in a form that any file can hold (lone surrogates written out)."""
+        if not text.isascii():
+            text = text.encode("utf-8", "backslashreplace").decode("utf-8")
         if self._values is not None:
             text = self._values.sub(MASK, text)
         for _, pattern in self._patterns:

@@ -112,7 +112,9 @@ def facts(function: Function) -> dict[str, Any]:
 def skill(function: Function) -> str:
     """`SKILL.md`: the front matter that hosts index, then what a model needs to use the function."""
     about = " ".join(function.description.split()) or f"Python function {function.name}{function.signature}"
-    head = f"---\nname: {title(function.name)}\ndescription: {json.dumps(_cut(about, 1000))}\n---\n"
+    # JSON text is YAML too, once nothing is left in it that YAML takes for unprintable.
+    shown = json.dumps(_cut("".join(c for c in about if c.isprintable()), 1000), ensure_ascii=False)
+    head = f"---\nname: {title(function.name)}\ndescription: {shown}\n---\n"
     uses = "".join(f"- `{each}`\n" for each in (*function.tools, *(f"functions.{n}" for n in function.functions)))
     return (
         f"{head}\n# {function.name}\n\n"

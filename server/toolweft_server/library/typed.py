@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from toolweft_catalog.tool import Json, Schema
@@ -41,10 +41,9 @@ def typed(source: str, name: str) -> Typed:
         LibraryError: There is none, or its arguments cannot be given by name.
 
     """
+    tree = ast.parse(source)
     defined = [
-        node
-        for node in ast.parse(source).body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
+        node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
     ]
     if not defined:
         raise LibraryError(f"the source defines no function {name!r}")
@@ -54,6 +53,7 @@ def typed(source: str, name: str) -> Typed:
             f"{name!r} takes arguments that have no name (`*args` or before `/`); a saved function is called by name"
         )
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    _settle_defaults(node.args, tree)
     text = " ".join(f"({ast.unparse(node.args)}){returns}".split())
     output = _schema(node.returns) if node.returns else {}
     description = inspect.cleandoc(ast.get_docstring(node, clean=False) or "")
@@ -74,6 +74,21 @@ def _parameters(arguments: ast.arguments) -> Schema:
         "type": "object", "properties": properties, "required": required,
         "additionalProperties": arguments.kwarg is not None,
     }  # fmt: skip
+
+
+def _settle_defaults(arguments: ast.arguments, tree: ast.Module) -> None:
+    """Puts the value in place of a constant's name: whoever calls the function does not see the constant."""
+    values = {
+        node.targets[0].id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    arguments.defaults = [_settled(each, values) for each in arguments.defaults]
+    arguments.kw_defaults = [each and _settled(each, values) for each in arguments.kw_defaults]
+
+
+def _settled(default: ast.expr, values: Mapping[str, ast.expr]) -> ast.expr:
+    return values.get(default.id, default) if isinstance(default, ast.Name) else default
 
 
 def _named(arguments: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr | None]]:

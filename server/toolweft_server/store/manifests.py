@@ -181,8 +181,18 @@ Pair = tuple[str, str]
 
 def _unique(tools: Sequence[Tool]) -> tuple[dict[Pair, Tool], list[str]]:
     unique: dict[Pair, Tool] = {}
-    twice = [each.name for each in tools if unique.setdefault((each.server, each.name), each) is not each]
-    return unique, [f"a second tool named {name!r} was left out; names must differ" for name in twice]
+    garbled = [each.name for each in tools if _plain(each.name) != each.name]
+    sound = [each for each in tools if _plain(each.name) == each.name]
+    twice = [each.name for each in sound if unique.setdefault((each.server, each.name), each) is not each]
+    return unique, [
+        *(f"a tool named {name!r} was left out; its name is not text" for name in garbled),
+        *(f"a second tool named {name!r} was left out; names must differ" for name in twice),
+    ]
+
+
+def _plain(text: str) -> str:
+    """Text that a database takes: a stranger's JSON can hold half a character."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _replace(connection: Connection, name: str, tools: dict[Pair, Tool], texts: dict[Pair, str]) -> Delta:
@@ -255,6 +265,7 @@ def _ids(connection: Connection, name: str, wanted: Iterable[Pair], held: dict[P
 
 
 def _note(connection: Connection, name: str, **values: Any) -> None:
+    values = {key: _plain(each) if isinstance(each, str) else each for key, each in values.items()}
     if not connection.execute(update(source).where(source.c.name == name).values(**values)).rowcount:
         empty = {
             "entry_digest": "", "fetched_at": None, "kind": "mcp", "tools": 0, "problems": "[]", "instructions": "",

@@ -1,0 +1,254 @@
+"""Every call is on record before it goes out; a retry repeats nothing that happened; an unknown write is not repeated."""
+
+import anyio
+import pytest
+
+from toolweft_catalog.call import Blob, Call, Result, failed
+from toolweft_catalog.tool import Annotations, Tool
+from toolweft_server.ledger import SAMPLE, Ledger
+from toolweft_server.store.calls import RESULT
+from toolweft_server.store.store import Store
+
+READ = Tool("git.log", "log", "git", annotations=Annotations(read_only=True))
+WRITE = Tool("git.push", "push", "git", annotations=Annotations(read_only=False))
+UNKNOWN = Tool("git.do", "do", "git")
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(tmp_path / "t.db") as opened:
+        yield opened
+
+
+class Upstream:
+    """Answers each call with the next of `answers`, then by counting; remembers what reached it."""
+
+    def __init__(self, *answers):
+        self.answers, self.made = list(answers), []
+
+    async def __call__(self, call):
+        self.made.append((call.tool.id, dict(call.arguments)))
+        answer = self.answers.pop(0) if self.answers else Result({"n": len(self.made)})
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+async def test_the_start_is_on_record_before_the_call_goes_out_and_the_end_after(store):
+    seen = []
+
+    async def upstream(call):
+        seen.append(store.calls.of("ex_1"))
+        return Result(1)
+
+    recorder = Ledger(store).recorder("ex_1")
+    await recorder(upstream)(Call(WRITE, {"to": "main", "password": "x"}))
+    ((row,),) = seen
+    assert (row["tool"], row["effect"], row["arguments"], row["status"]) == (
+        "git.push", "write", '{"to":"main","password":"[secret]"}', None,
+    )  # fmt: skip
+    (row,) = store.calls.of("ex_1")
+    assert (row["status"], row["sent"], row["kept"]) == ("ok", True, "exact")
+
+
+async def test_a_retry_answers_what_succeeded_from_the_record_and_calls_the_rest(store):
+    ledger, first, second = Ledger(store), Upstream(), Upstream(Result("fresh"))
+    call = ledger.recorder("ex_1")(first)
+    await call(Call(READ, {"n": 1}))
+    await call(Call(WRITE, {"b": 1, "a": [2]}))
+    retry = ledger.recorder("ex_2", "ex_1")
+    call = retry(second)
+    assert await call(Call(READ, {"n": 1})) == Result({"n": 1}, replayed=True)
+    assert await call(Call(WRITE, {"a": [2], "b": 1})) == Result({"n": 2}, replayed=True)
+    assert await call(Call(WRITE, {"a": [3], "b": 1})) == Result("fresh")
+    assert second.made == [("git.push", {"a": [3], "b": 1})]
+    assert [(each.seq, each.tool, each.replayed, each.status) for each in retry.records] == [
+        (0, "git.log", True, "ok"), (1, "git.push", True, "ok"), (2, "git.push", False, "ok"),
+    ]  # fmt: skip
+
+
+async def test_identical_calls_are_told_apart_by_their_order(store):
+    ledger, first, second = Ledger(store), Upstream(), Upstream(Result("third"))
+    call = ledger.recorder("ex_1")(first)
+    await call(Call(UNKNOWN, {}))
+    await call(Call(UNKNOWN, {}))
+    call = ledger.recorder("ex_2", "ex_1")(second)
+    answers = [(await call(Call(UNKNOWN, {}))).value for _ in range(3)]
+    assert answers == [{"n": 1}, {"n": 2}, "third"]
+
+
+async def test_a_retry_of_a_retry_knows_what_both_did(store):
+    ledger = Ledger(store)
+    store.executions.start("ex_1", "local", "c", None, "")
+    store.executions.start("ex_2", "local", "c", None, "", "ex_1")
+    call = ledger.recorder("ex_1")(Upstream())
+    await call(Call(WRITE, {"n": 1}))
+    call = ledger.recorder("ex_2", "ex_1")(Upstream(Result("two")))
+    await call(Call(WRITE, {"n": 1}))
+    await call(Call(WRITE, {"n": 2}))
+    last = Upstream()
+    call = ledger.recorder("ex_3", "ex_2")(last)
+    assert [(await call(Call(WRITE, {"n": n}))).value for n in (1, 2)] == [{"n": 1}, "two"]
+    assert last.made == []
+
+
+@pytest.mark.parametrize("tool", [WRITE, UNKNOWN])
+@pytest.mark.parametrize(
+    "end", [failed("timeout", "slow"), failed("unavailable", "died"), RuntimeError("defect"), None]
+)
+async def test_a_write_whose_outcome_is_unknown_is_not_made_again(store, tool, end):
+    ledger, second = Ledger(store), Upstream()
+    if end is None:
+        await start_without_end(ledger, tool)
+    else:
+        try:
+            await ledger.recorder("ex_1")(Upstream(end))(Call(tool, {"x": 1}))
+        except RuntimeError as error:
+            assert str(error) == "defect"  # noqa: PT017
+    call = ledger.recorder("ex_2", "ex_1")(second)
+    for _ in range(2):
+        result = await call(Call(tool, {"x": 1}))
+        assert result.failure.kind == "refused"
+        assert not result.failure.sent
+        assert "Check by reading" in result.failure.message
+    assert (await call(Call(tool, {"x": 2}))).ok
+    assert second.made == [(tool.id, {"x": 2})]
+
+
+async def start_without_end(ledger, tool):
+    """A call during which the whole process could have died: its end is never written."""
+    with anyio.move_on_after(10) as scope:
+
+        async def upstream(call):
+            ledger._store.calls.write = lambda rows: None
+            scope.cancel()
+            await anyio.sleep_forever()
+
+        await ledger.recorder("ex_1")(upstream)(Call(tool, {"x": 1}))
+    del ledger._store.calls.write
+
+
+async def test_a_cancelled_call_is_on_record_as_of_unknown_outcome(store):
+    ledger = Ledger(store)
+    with anyio.move_on_after(10) as scope:
+
+        async def upstream(call):
+            scope.cancel()
+            await anyio.sleep_forever()
+
+        await ledger.recorder("ex_1")(upstream)(Call(WRITE, {}))
+    assert scope.cancelled_caught
+    (row,) = store.calls.of("ex_1")
+    assert (row["status"], row["sent"]) == ("cancelled", True) or row["status"] == "cancelled"
+    assert (await ledger.recorder("ex_2", "ex_1")(Upstream())(Call(WRITE, {}))).failure.kind == "refused"
+
+
+@pytest.mark.parametrize(
+    ("tool", "end"),
+    [(READ, failed("timeout", "slow")), (READ, failed("tool", "no")), (WRITE, failed("tool", "no")),
+     (WRITE, failed("unavailable", "never started", sent=False)), (WRITE, failed("refused", "policy", sent=False))],
+)  # fmt: skip
+async def test_what_certainly_did_not_happen_or_only_reads_is_called_again(store, tool, end):
+    ledger, second = Ledger(store), Upstream()
+    assert await ledger.recorder("ex_1")(Upstream(end))(Call(tool, {})) == end
+    assert (await ledger.recorder("ex_2", "ex_1")(second)(Call(tool, {}))).ok
+    assert len(second.made) == 1
+
+
+async def test_any_value_is_replayed_exactly(store):
+    value = {
+        "a": [None, True, 1.5, "ä\n", {"\0blob": {"x": 1}}],
+        "img": Blob("image/png", b"\x00\xff"),
+        "n": Blob("a/b", b""),
+    }
+    ledger = Ledger(store)
+    await ledger.recorder("ex_1")(Upstream(Result(value)))(Call(WRITE, {}))
+    assert await ledger.recorder("ex_2", "ex_1")(Upstream())(Call(WRITE, {})) == Result(value, replayed=True)
+
+
+async def test_a_result_with_a_secret_is_read_again_but_never_written_again(store):
+    ledger, second = Ledger(store), Upstream()
+    secret = {"token": "t", "id": 7}
+    for tool in (READ, WRITE):
+        await ledger.recorder(f"of_{tool.name}")(Upstream(Result(secret)))(Call(tool, {}))
+    assert (await ledger.recorder("r1", "of_log")(second)(Call(READ, {}))).value == {"n": 1}
+    replayed = await ledger.recorder("r2", "of_push")(second)(Call(WRITE, {}))
+    assert replayed == Result({"token": "[secret]", "id": 7}, replayed=True)
+    assert second.made == [("git.log", {})]
+
+
+async def test_a_result_too_large_to_keep_is_read_again_and_a_write_is_refused_with_the_reason(store):
+    ledger, second = Ledger(store), Upstream()
+    for tool in (READ, WRITE):
+        await ledger.recorder(f"of_{tool.name}")(Upstream(Result("x" * (RESULT + 1))))(Call(tool, {}))
+    assert (await ledger.recorder("r1", "of_log")(second)(Call(READ, {}))).ok
+    refused = await ledger.recorder("r2", "of_push")(second)(Call(WRITE, {}))
+    assert "succeeded, but its result was too large" in refused.failure.message
+
+
+async def test_another_owners_execution_is_no_record(store):
+    store.executions.start("ex_1", "ada", "c", None, "")
+    ledger, second = Ledger(store), Upstream()
+    await ledger.recorder("ex_1", owner="ada")(Upstream())(Call(WRITE, {}))
+    result = await ledger.recorder("ex_2", "ex_1", owner="bob")(second)(Call(WRITE, {}))
+    assert not result.replayed
+    assert len(second.made) == 1
+
+
+async def test_an_execution_that_retries_itself_or_nothing_ends(store):
+    ledger = Ledger(store)
+    store.executions.start("a", "local", "c", None, "", "b")
+    store.executions.start("b", "local", "c", None, "", "a")
+    for execution, retry_of in (("c", "c"), ("d", "none"), ("e", "a")):
+        assert (await ledger.recorder(execution, retry_of)(Upstream())(Call(READ, {}))).ok
+
+
+async def test_hundreds_of_calls_at_once_are_all_on_record_and_all_replayed(store):
+    ledger, first, second = Ledger(store), Upstream(), Upstream()
+    recorder = ledger.recorder("ex_1")
+    call = recorder(first)
+    async with anyio.create_task_group() as tasks:
+        for n in range(300):
+            tasks.start_soon(call, Call(WRITE, {"n": n % 100}))
+    assert [each.seq for each in recorder.records] == list(range(300))
+    rows = store.calls.of("ex_1")
+    assert len(rows) == 300
+    assert sorted({row["ordinal"] for row in rows}) == [0, 1, 2]
+    call = ledger.recorder("ex_2", "ex_1")(second)
+    async with anyio.create_task_group() as tasks:
+        for n in range(300):
+            tasks.start_soon(call, Call(WRITE, {"n": n % 100}))
+    assert second.made == []
+
+
+async def test_a_sample_is_short_and_without_secrets(store):
+    recorder = Ledger(store).recorder("ex_1")
+    call = recorder(Upstream(Result(["x" * 999]), Result({"k": "sk-" + "a" * 30}), failed("tool", "no\n" * 500)))
+    for _ in range(3):
+        await call(Call(READ, {}))
+    long, secret, failure = [each.sample for each in recorder.records]
+    assert long.endswith("…")
+    assert {len(long), len(failure)} == {SAMPLE}
+    assert secret == '{"k": "[secret]"}'
+
+
+async def test_without_a_record_reads_go_on_and_writes_are_not_made(store):
+    recorder, upstream = Ledger(store).recorder("ex_1"), Upstream()
+    with store.database.write() as db:
+        db.exec_driver_sql("PRAGMA query_only=1")
+    call = recorder(upstream)
+    assert (await call(Call(READ, {}))).ok
+    result = await call(Call(WRITE, {}))
+    assert (result.failure.kind, result.failure.sent) == ("unavailable", False)
+    assert "read-only" in result.failure.message
+    assert upstream.made == [("git.log", {})]
+
+
+async def test_arguments_nested_beyond_reason_are_refused_and_nothing_is_sent(store):
+    deep = current = []
+    for _ in range(100_000):
+        current.append([])
+        current = current[0]
+    upstream = Upstream()
+    result = await Ledger(store).recorder("ex_1")(upstream)(Call(WRITE, {"x": deep}))
+    assert (result.failure.kind, result.failure.sent, upstream.made) == ("arguments", False, [])
