@@ -18,10 +18,11 @@ from mcp.client.subscriptions import SubscriptionLost
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from toolweft_server.errors import UpstreamError
+from toolweft_server.upstream.command import StdioEntry
 from toolweft_server.upstream.evidence import Evidence
 from toolweft_server.upstream.explain import explain
 from toolweft_server.upstream.mended import Traffic, mended
-from toolweft_server.upstream.stdio import StdioEntry, stdio
+from toolweft_server.upstream.stdio import stdio
 from toolweft_server.upstream.streamable import HttpEntry, streamable
 
 PROBE = 10.0

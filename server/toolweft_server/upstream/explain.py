@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from mcp import MCPError
 
 from toolweft_server.errors import UpstreamError
+from toolweft_server.upstream.command import NotFoundError, StdioEntry
 from toolweft_server.upstream.evidence import Evidence
-from toolweft_server.upstream.stdio import NotFoundError, StdioEntry
 from toolweft_server.upstream.streamable import HttpEntry
 
 

@@ -2,7 +2,8 @@
 
 Lazy: the first call or manifest starts it, ten idle minutes stop it, and after a crash it is started again, each time
 later. The parts: `stdio` and `streamable` carry messages, `mended` repairs them, `connection` keeps one connection in
-a task, `results` reads answers, `explain` says what went wrong. What several upstreams do together is in `gateway`.
+a task, `asking` keeps calls' clocks, `results` reads answers, `explain` says what went wrong. What several upstreams
+do together is in `gateway`.
 """
 
 from __future__ import annotations
@@ -11,28 +12,25 @@ import asyncio
 import contextvars
 import json
 import math
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 import mcp_types as types
 from mcp import Client, MCPError
-from mcp.client.session import ClientRequestContext
 from mcp.client.stdio import DEFAULT_INHERITED_ENV_VARS
 from mcp.shared.dispatcher import ProgressFnT
 from pydantic import ValidationError
 
 from toolweft_catalog.call import Call, Result, failed
-from toolweft_catalog.tool import Json
 from toolweft_server.errors import UpstreamError
 from toolweft_server.upstream import results
+from toolweft_server.upstream.asking import Asking, Elicit, Question
 from toolweft_server.upstream.base import Manifest
+from toolweft_server.upstream.command import StdioEntry
 from toolweft_server.upstream.connection import Connection
 from toolweft_server.upstream.evidence import scrub
 from toolweft_server.upstream.explain import explain, stray
-from toolweft_server.upstream.stdio import StdioEntry
 from toolweft_server.upstream.streamable import HttpEntry
 
 __all__ = ["Elicit", "HttpEntry", "McpUpstream", "Question", "StdioEntry"]
@@ -48,23 +46,6 @@ END = 8.0
 
 ASKED_FOR_HELP = frozenset({"Elicitation not supported", "Sampling not supported", "List roots not supported"})
 """What the SDK answers a server that asks for something that we did not offer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What an upstream asks of a person in the middle of a call (elicitation)."""
-
-    server: str
-    params: Mapping[str, Json]
-    """As on the wire: `mode`, `message`, and `requestedSchema` or `url`."""
-    call: Call | None
-    """The call that made it ask; `None` when an old server asks while several are in flight."""
-
-
-Elicit = Callable[[Question], Awaitable[Mapping[str, Json]]]
-"""Answers `{"action": "accept" | "decline" | "cancel", "content": {…}}`. Calls' clocks stand still meanwhile."""
-
-_CALL: contextvars.ContextVar[Call | None] = contextvars.ContextVar("toolweft_call", default=None)
 
 
 class McpUpstream:
@@ -84,15 +65,12 @@ class McpUpstream:
         self.config = config
         self.on_change: Callable[[], None] | None = None
         self._timeout, self._start_timeout, self._idle = call_timeout, start_timeout, idle
-        self._ask = elicit
+        self._asking = Asking(name, elicit)
         self._connection: Connection | None = None
         self._tasks: dict[asyncio.Task[None], Connection] = {}
         self._legacy = False
         self._failures, self._retry_at = 0, -math.inf
         self._last_failure: UpstreamError | None = None
-        self._in_flight: dict[anyio.CancelScope, Call] = {}
-        self._paused: dict[anyio.CancelScope, float] = {}
-        self._questions = 0
         self._reading = anyio.Lock()
         """One list of tools at a time, so that what had to be mended belongs to it."""
         self._closed = False
@@ -116,7 +94,8 @@ class McpUpstream:
                     fix="Raise its `timeout` if it is only slow.",
                 ) from None  # fmt: skip
             except MCPError as error:
-                raise await self._lost(connection) or UpstreamError(
+                lost = await self._lost(connection) if _is_end(error, connection) else None
+                raise lost or UpstreamError(
                     self.name, "protocol", f"it does not list its tools: {connection.evidence.clean(error.message)}."
                 ) from error
             except ValidationError as error:
@@ -182,7 +161,7 @@ class McpUpstream:
                 legacy=self._legacy,
                 secrets=_secrets(self.config),
                 on_change=self._changed,
-                elicit=self._elicit if self._ask is not None else None,
+                elicit=self._asking.callback,
                 after=connection,
             )
             # A context of its own: what the first caller carries does not belong to those who come later.
@@ -247,7 +226,7 @@ class McpUpstream:
     async def _make(self, call: Call, client: Client, connection: Connection) -> Result | None:
         """One call on a living connection; `None` when the server forgot the session and did nothing."""
         limit = call.timeout or self._timeout
-        with self._timed(call, limit) as scope:
+        with self._asking.timed(call, limit) as scope:
             try:
                 answer = await client.call_tool(call.tool.name, dict(call.arguments), progress_callback=_progress(call))
             except MCPError as error:
@@ -263,7 +242,7 @@ class McpUpstream:
         return failed("timeout", f"{call.tool.id} gave no answer within {limit:g} s and was told to stop")
 
     async def _refused(self, error: MCPError, connection: Connection) -> Result | None:
-        if error.code == types.CONNECTION_CLOSED and (error.message == "Connection closed" or connection.over):
+        if _is_end(error, connection):
             return await self._died(connection)
         if isinstance(connection.config, HttpEntry):
             if error.message == "Session terminated":
@@ -286,58 +265,18 @@ class McpUpstream:
 
     async def _lost(self, connection: Connection) -> UpstreamError | None:
         """How the connection ended, for which its process must have been collected."""
-        if connection.over:
-            with anyio.move_on_after(END):
-                await connection.closed.wait()
+        with anyio.move_on_after(END):
+            await connection.closed.wait()
         return connection.failure
 
     def _changed(self) -> None:
         if self.on_change is not None:
             self.on_change()
 
-    @contextmanager
-    def _timed(self, call: Call, limit: float) -> Generator[anyio.CancelScope]:
-        token = _CALL.set(call)
-        scope = anyio.CancelScope(deadline=anyio.current_time() + limit)
-        self._in_flight[scope] = call
-        try:
-            with scope:
-                yield scope
-        finally:
-            self._in_flight.pop(scope, None)
-            self._paused.pop(scope, None)
-            _CALL.reset(token)
 
-    @contextmanager
-    def _clocks_stopped(self) -> Generator[None]:
-        """While a person answers, no call of this upstream runs out of time."""
-        self._questions += 1
-        for scope in self._in_flight.keys() - self._paused.keys():
-            self._paused[scope] = scope.deadline - anyio.current_time()
-            scope.deadline = math.inf
-        try:
-            yield
-        finally:
-            self._questions -= 1
-            if not self._questions:
-                for scope, left in self._paused.items():
-                    scope.deadline = anyio.current_time() + left
-                self._paused.clear()
-
-    async def _elicit(
-        self,
-        context: ClientRequestContext,  # noqa: ARG002  (the SDK passes it)
-        params: types.ElicitRequestParams,
-    ) -> types.ElicitResult | types.ErrorData:
-        assert self._ask is not None
-        call = _CALL.get() or (next(iter(self._in_flight.values())) if len(self._in_flight) == 1 else None)
-        asked = params.model_dump(mode="json", by_alias=True, exclude_none=True)
-        try:
-            with self._clocks_stopped():
-                answer = await self._ask(Question(self.name, asked, call))
-            return types.ElicitResult.model_validate(dict(answer))
-        except (ValidationError, ValueError) as error:
-            return types.ErrorData(code=types.INTERNAL_ERROR, message=f"nobody could answer: {error}")
+def _is_end(error: MCPError, connection: Connection) -> bool:
+    """Whether the connection ended. Servers use the same code for errors of their own, with other words."""
+    return error.code == types.CONNECTION_CLOSED and (error.message == "Connection closed" or connection.over)
 
 
 def _progress(call: Call) -> ProgressFnT | None:

@@ -1,65 +1,31 @@
 """Our client's stdio: starts an upstream on its leash and speaks JSON-RPC lines with it.
 
 Unlike the SDK's transport it lets the whole family die with us (`leash`), survives what some servers print to stdout,
-bounds the length of a line and keeps the end of stderr for diagnosis. What lines mean is `mend`'s business.
+bounds the length of a line and keeps the end of stderr for diagnosis. Lines are `lines`, programs `command`.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shutil
 import socket
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import anyio
 import anyio.lowlevel
-import mcp_types as types
 from anyio.abc import ByteReceiveStream, Process
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.client._transport import TransportStreams
-from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 
-from toolweft_server.upstream import leash, mend
+from toolweft_server.upstream import leash
+from toolweft_server.upstream.command import StdioEntry, find
 from toolweft_server.upstream.evidence import Evidence
-
-MAX_LINE = 16 * 1024 * 1024
-"""Bytes of one message. A screenshot is about one megabyte; what is longer belongs in a file."""
+from toolweft_server.upstream.lines import MAX_LINE, Lines, encode, understand
 
 FLUSH, GRACE, END = 0.5, 2.0, 4.0
 """Seconds for accepted messages to leave, for the upstream to end by itself, for the leash to end it."""
-
-_FIRST_ID = re.compile(rb'^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d+|"[^"\\]{1,80}")\s*,')
-_LAST_ID = re.compile(rb',\s*"id"\s*:\s*(\d+|"[^"\\]{1,80}")\s*\}\s*$')
-
-
-@dataclass(frozen=True, slots=True)
-class StdioEntry:
-    """An MCP server that is a command."""
-
-    command: str
-    args: Sequence[str] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    """Added to the few variables that are safe to inherit: PATH, HOME and their like."""
-    cwd: str | None = None
-
-    def environment(self) -> dict[str, str]:
-        return get_default_environment() | dict(self.env)
-
-
-class NotFoundError(Exception):
-    """The command of an entry names no program that can be started; `fix` says what to write instead."""
-
-    def __init__(self, message: str, fix: str) -> None:
-        super().__init__(message)
-        self.fix = fix
 
 
 @asynccontextmanager
@@ -241,110 +207,3 @@ async def _chunks(stream: ByteReceiveStream) -> AsyncGenerator[bytes]:
     with suppress(anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
         while True:
             yield await stream.receive()
-
-
-class Lines:
-    """Cuts a stream of bytes into lines. Of one that is too long, the two ends are left."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def feed(self, chunk: bytes) -> Iterator[bytes | TooLong]:
-        *complete, rest = chunk.split(b"\n")
-        for line in complete:
-            self._add(line)
-            whole, size = b"".join(self._parts), self._size
-            self._parts, self._size = [], 0
-            yield whole if size <= self._limit else TooLong(whole, size)
-        self._add(rest)
-
-    def _add(self, part: bytes) -> None:
-        self._parts.append(part)
-        self._size += len(part)
-        if self._size > self._limit:
-            whole = b"".join(self._parts)
-            self._parts = [whole[:256], whole[-256:]]
-
-
-@dataclass(frozen=True, slots=True)
-class TooLong:
-    """A line over the limit: its first and its last bytes."""
-
-    ends: bytes
-    size: int
-
-    @property
-    def request(self) -> object:
-        """The id of the request that it answers, where SDKs write it: before everything else, or after it."""
-        found = _FIRST_ID.search(self.ends) or _LAST_ID.search(self.ends)
-        return json.loads(found[1]) if found else None
-
-
-def understand(line: bytes | TooLong, evidence: Evidence) -> Iterator[types.JSONRPCMessage]:
-    """The messages of one line: one, several in a batch, or none when it is something else."""
-    if isinstance(line, TooLong):
-        evidence.problem(f"It sent a message of {line.size >> 20} MB; the limit is {MAX_LINE >> 20} MB.")
-        text = f"the answer has {line.size >> 20} MB, more than the {MAX_LINE >> 20} MB that one message may have"
-        raw: object = {"id": line.request, "error": {"code": types.INTERNAL_ERROR, "message": text}}
-    else:
-        try:
-            # `null` for what JSON does not have, and Python's reader does: NaN, Infinity.
-            raw = json.loads(line.decode("utf-8", "replace"), parse_constant=lambda _: None)
-            if rb"\ud" in line.lower():
-                raw = mend.clean(raw)
-        except (ValueError, RecursionError):
-            if line.strip():
-                evidence.dropped(line)
-            return
-    for each in raw if isinstance(raw, list) else [raw]:
-        message = mend.message(each, evidence.problem)
-        if message is not None:
-            yield message
-        elif not isinstance(line, TooLong):
-            evidence.dropped(line)
-
-
-def encode(message: types.JSONRPCMessage) -> bytes:
-    plain = message.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
-
-
-def find(entry: StdioEntry) -> str:
-    """The program that an entry's command means, as a path.
-
-    Raises:
-        NotFoundError: See there.
-
-    """
-    if entry.cwd is not None and not Path(entry.cwd).is_dir():
-        raise NotFoundError(f"its folder {entry.cwd!r} does not exist", "Create it, or correct `cwd`.")
-    searched = entry.environment().get("PATH", os.defpath)
-    if os.path.dirname(entry.command):  # noqa: PTH120  (the question is whether it has a slash)
-        path = Path(entry.cwd or ".") / entry.command
-        if not path.exists():
-            raise NotFoundError(f"there is no program {str(path)!r}", "Correct `command`.")
-        if not os.access(path, os.X_OK) or path.is_dir():
-            raise NotFoundError(f"{str(path)!r} may not be executed", f"Run: chmod +x {path}")
-        return str(path.absolute())
-    if (found := shutil.which(entry.command, path=searched)) is not None:
-        return found
-    raise NotFoundError(f"the command {entry.command!r} was not found on the PATH {searched!r}", _advice(entry))
-
-
-def _advice(entry: StdioEntry) -> str:
-    home = Path.home()
-    places = [
-        Path("/usr/local/bin"), Path("/opt/homebrew/bin"), home / ".local/bin", home / ".cargo/bin",
-        home / ".bun/bin", home / ".deno/bin", home / ".volta/bin", home / "go/bin",
-        *sorted(home.glob(".nvm/versions/node/*/bin"), reverse=True),
-    ]  # fmt: skip
-    for place in places:
-        if (found := shutil.which(entry.command, path=str(place))) is not None:
-            return f"It is at {found!r}: write this absolute path as `command`."
-    asked = "where" if sys.platform == "win32" else "command -v"
-    return (
-        f"Install it, or write its absolute path as `command`; `{asked} {entry.command}` in a terminal prints it "
-        "(desktop programs do not see a terminal's PATH)."
-    )

@@ -10,7 +10,7 @@ from mcp_types import methods
 
 from toolweft_server.upstream import mend
 from toolweft_server.upstream.evidence import Evidence
-from toolweft_server.upstream.stdio import Lines, TooLong, understand
+from toolweft_server.upstream.lines import Lines, TooLong, understand
 
 SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5)
 JSON = st.recursive(
