@@ -44,13 +44,18 @@ class Agent:
         work.trace.add("task.start", task=task, gen_ai__request__model=self._model.name)
         begun = time.monotonic()
         result: Answer | None = None
+        status = "interrupted"
         try:
             result = await self._bounded(work)
+            status = result.status
             return result
+        except Exception:
+            status = "crashed"
+            raise
         finally:
             work.spent.seconds = round(time.monotonic() - begun, 3)
             work.trace.end(
-                status=result.status if result else "interrupted", reason=result.reason if result else None,
+                status=status, reason=result.reason if result else None,
                 text=result.text if result else "", spent=dict(work.spent.json()),
             )  # fmt: skip
 

@@ -138,6 +138,8 @@ class Shop:
                 last = last.tb_next
             error = {"type": type(caught).__name__, "message": str(caught), "line": frame[0].lineno if frame else None,
                      "frames": [f"line {each.lineno} in {each.name}" for each in frame], "locals": values}  # fmt: skip
+        # A retry of this one replays what the attempts before it did, too.
+        made += earlier
         status = self.status or ("error" if error else "ok")
         return {"id": name, "status": status, "backend": "test", "value": value, "stdout": out.getvalue(),
                 "error": error, "calls": records, "saved": self.saved if status == "ok" else []}  # fmt: skip
@@ -186,6 +188,17 @@ def serve(shop: Shop) -> MCPServer:
         return f'{{"name": "{name}", "version": 2, "state": "active", "signature": "()", "description": "d", "source": "s", "stub": "s", "tools": {{}}}}'  # noqa: E501
 
     return server
+
+
+@pytest.fixture(scope="session")
+def new_shop() -> Callable[[], tuple[MCPServer, Shop]]:
+    """For tests that need many."""
+
+    def make() -> tuple[MCPServer, Shop]:
+        shop = Shop()
+        return serve(shop), shop
+
+    return make
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from toolweft_client.agent import Agent
 from toolweft_client.budget import Budget
@@ -217,6 +219,32 @@ async def test_no_more_model_calls_than_budgeted(server, allowed):
     assert len(model.prompts) == allowed
 
 
+MAIL = "mail.send(to='Ada', text='x')\n"
+POOL = [
+    DESIGN, PROGRAM, "", "prose", fenced("1 / 0"), fenced("def f(:"), fenced("shop.nothing()"), fenced(MAIL + "1 / 0"),
+    fenced(MAIL + "[][1]"), fenced(MAIL + "'sent'"), fenced("# missing: fly\n..."), fenced("shop.cancel_order()"),
+    Reply("no", stop_reason="refusal"),
+]  # fmt: skip
+
+
+@settings(derandomize=True, max_examples=40, deadline=None)
+@given(
+    replies=st.lists(st.sampled_from(POOL), max_size=12),
+    budget=st.builds(Budget, model_calls=st.integers(1, 8), repairs=st.integers(0, 3), tool_calls=st.integers(1, 3)),
+)
+def test_whatever_the_model_says_the_run_ends_within_budget_and_writes_once(new_shop, replies, budget):
+    server, shop = new_shop()
+    answer, model = anyio.run(lambda: solve(server, *replies, budget=budget))
+    assert answer.spent.model_calls <= budget.model_calls
+    assert len(model.prompts) <= budget.model_calls
+    assert answer.spent.repairs <= budget.repairs
+    assert [tool for tool, _ in shop.done].count("mail.send") <= 1
+    assert (answer.status == "answered") == (answer.reason is None)
+    if answer.status == "failed":
+        assert answer.value is None
+        assert answer.text
+
+
 async def test_no_program_starts_after_the_budget_of_tool_calls(server, shop):
     read = "shop.list_orders(customer='Ada')\n"
     answer, _ = await solve(
@@ -258,6 +286,13 @@ async def test_failed_run_says_what_was_already_written(server):
     assert "Already done: mail.send" in answer.text
 
 
+async def test_write_of_an_earlier_attempt_is_still_told(server):
+    sent = "mail.send(to='Ada', text='x')\n"
+    answer, _ = await solve(server, DESIGN, fenced(sent + "1 / 0"), fenced("2 / 0"), fenced("3 / 0"), fenced("4 / 0"))
+    assert answer.reason == "repairs"
+    assert answer.text.count("mail.send") == 1
+
+
 async def test_script_that_runs_out_is_a_failed_answer(server):
     answer, _ = await solve(server, DESIGN)
     assert (answer.status, answer.reason) == ("failed", "model")
@@ -283,6 +318,16 @@ async def test_equal_runs_give_equal_prompts(server):
     _, two = await solve(server, DESIGN, fenced("1 / 0"), PROGRAM)
     assert one.prompts == two.prompts
     assert all(isinstance(each, Message) for prompt in one.prompts for each in prompt)
+
+
+async def test_defect_ends_the_trace_as_a_crash_and_comes_out(server):
+    def defect(_messages) -> str:
+        raise ZeroDivisionError
+
+    trace = Trace()
+    with pytest.raises(ZeroDivisionError):
+        await solve(server, defect, trace=trace)
+    assert trace.steps[-1].data["status"] == "crashed"
 
 
 async def test_interrupted_run_leaves_a_trace_that_says_so(server, shop, tmp_path):

@@ -79,7 +79,7 @@ def _show(args: argparse.Namespace) -> int:
         return 0
     from rich.console import Console
 
-    Console(soft_wrap=True, highlight=False).print(tree(steps, full=args.full))
+    Console(highlight=False).print(tree(steps, full=args.full))
     return 0
 
 

@@ -61,7 +61,8 @@ def failed(work: Work, reason: Reason, message: str) -> Answer:
     """Never an invented answer: why it stopped, and what the programs had already done by then."""
     ran = work.last_execution
     calls = tuple(ran.calls) if ran else ()
-    done = [call for call in calls if call.status == "ok" and call.effect != "read"]
+    made = (call for each in work.attempts if each.execution for call in each.execution.calls if not call.replayed)
+    done = [call for call in made if call.status == "ok" and call.effect != "read"]
     text = work.trace.redacted(message)
     if done:
         text += f"\nAlready done: {', '.join(f'{call.tool} {call.sample}'.strip() for call in done[:10])}."
