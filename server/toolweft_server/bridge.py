@@ -15,7 +15,6 @@ from toolweft_catalog import signature
 from toolweft_catalog.call import Call, Caller, Failure, Progress, Result
 from toolweft_catalog.catalog import Catalog
 from toolweft_catalog.tool import Json, Tool
-
 from toolweft_server.sandbox.base import SavedSource
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from toolweft_catalog.tool import digest
 
+from toolweft_catalog.tool import digest
 from toolweft_server.errors import ConfigError
 from toolweft_server.policy import Policy
 

@@ -14,7 +14,6 @@ from typing import Literal, NamedTuple, get_args
 
 from toolweft_catalog.call import Call, Caller, Result, failed
 from toolweft_catalog.tool import Tool
-
 from toolweft_server.errors import ConfigError
 
 Decision = Literal["allow", "ask", "block"]

@@ -25,8 +25,8 @@ from mcp.server.session import ServerSession
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged, ResourceUpdated
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
-from toolweft_catalog import __version__
 
+from toolweft_catalog import __version__
 from toolweft_server import prompts, resources
 from toolweft_server.errors import ToolweftError
 from toolweft_server.tools import surface

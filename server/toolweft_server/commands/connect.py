@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
 
 def command(config: str | None) -> Sequence[str]:
     """How a host starts us. Absolute, because desktop hosts do not have the shell's PATH."""
-    own = Path(sys.argv[0])
-    found = str(own.resolve()) if own.name.startswith("toolweft") and own.is_file() else shutil.which("toolweft")
+    beside = Path(sys.executable).with_name("toolweft.exe" if sys.platform == "win32" else "toolweft")
+    found = str(beside) if beside.is_file() else shutil.which("toolweft")
     start = [found] if found else [sys.executable, "-m", "toolweft_catalog.cli"]
     return [*start, "serve", *(["--config", str(Path(config).expanduser().resolve())] if config else [])]
 
