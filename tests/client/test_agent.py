@@ -62,7 +62,10 @@ async def test_design_sees_one_liners_and_implement_sees_full_stubs(server):
     design, implement = (prompt[-1].text for prompt in model.prompts)
     assert "shop.list_orders(customer: str) -> list[dict]\n    All orders" in design
     assert "def shop.list_orders(customer: str)" not in design
-    assert 'def shop.list_orders(customer: str) -> list[dict]:\n    """All orders' in implement
+    assert (
+        '# call: shop.list_orders(...)\ndef shop.list_orders(customer: str) -> list[dict]:\n    """All orders'
+        in implement
+    )
     assert "mail.send" not in implement
 
 

@@ -27,5 +27,7 @@ async def stubs(work: Work, tools: Sequence[str]) -> str:
         if tool not in work.stubs:
             work.stubs[tool] = await work.session.stub(tool, meta=work.meta("implement"))
             work.trace.add("find", query=tool, tools=[tool], detail="full")
-    wanted = [prompt.cut(work.stubs[tool], STUB_LIMIT) for tool in tools if tool in work.stubs]
+    # A stub is named by its last part alone; the form that works in a program stands above it.
+    called = {tool: work.tools[tool].call.partition("(")[0] for tool in tools if tool in work.stubs}
+    wanted = [f"# call: {called[tool]}(...)\n{prompt.cut(work.stubs[tool], STUB_LIMIT)}" for tool in called]
     return prompt.data("find_tools", "\n\n".join(wanted) or "(the design calls no tool)", limit=20_000)

@@ -58,7 +58,7 @@ def failure(attempt: Attempt) -> str:
 
 
 def excerpt(program: str, line: int) -> str:
-    lines = program.split("\n")
+    lines = program.rstrip().split("\n")
     first = max(1, line - AROUND)
     return "\n".join(
         f"{'>' if number == line else ' '} {number:4} {text}"
