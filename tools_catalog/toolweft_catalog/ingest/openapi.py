@@ -111,6 +111,13 @@ def about(spec: Mapping[str, Json]) -> str:
     return ". ".join(each for each in (text(info.get("title")).strip(), paragraph) if each)[:1000]
 
 
+def scheme_names(spec: Mapping[str, Json]) -> set[str]:
+    """The security schemes that the document defines, which are the keys that `auth` may have."""
+    components = spec.get("components")
+    listed = components.get("securitySchemes") if isinstance(components, dict) else None
+    return set(listed) if isinstance(listed, dict) else set()
+
+
 class _Found(NamedTuple):
     """An operation with its references followed, beside the schemas that were kept out of validation."""
 
