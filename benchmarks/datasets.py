@@ -69,7 +69,7 @@ def stream(name: str, limit: int | None = None) -> Iterator[Tool]:
     """The first `limit` tools alone, read one at a time."""
     path = folder() / name / "tools.jsonl.gz"
     ids = _ids(name, _rows(path))
-    yield from (_tool(row, ids[row["id"]], row["server"] or name) for row in itertools.islice(_rows(path), limit))
+    return (_tool(row, ids[row["id"]], row["server"] or name) for row in itertools.islice(_rows(path), limit))
 
 
 def requests(name: str, split: Split) -> list[str]:

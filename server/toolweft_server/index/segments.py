@@ -210,13 +210,17 @@ class _Counter:
         keys = np.fromiter(self._keys, np.uint64, len(self._keys))
         order = np.argsort(keys)
         place = np.argsort(order).astype(np.uint32)
-        counted, self._postings = self._postings, []
+        self._keys.clear()
+        moved = []
+        while self._postings:  # one batch at a time: the old and the new numbers together would double the peak
+            batch = self._postings.pop(0)
+            moved.append(_moved(batch, place[batch.terms], number))
         return _assemble(
             ids=ids,
             digests=np.frombuffer(b"".join(self._digests), np.uint8).reshape(-1, 16)[picked],
             lengths=np.array(self._lengths, np.uint32).reshape(-1, FIELDS)[picked].T,
             vocabulary=keys[order],
-            postings=_joined([_moved(each, place[each.terms], number) for each in counted]),
+            postings=_joined(moved),
             names=[(key, new) for new, n in enumerate(picked) for key in self._names[n].split(b"\0") if key],
         )
 
@@ -228,8 +232,11 @@ def _moved(postings: _Postings, terms: Array, numbers: Array) -> _Postings:
     return _Postings(terms[kept], docs[kept].astype(np.uint32), postings.counts[:, kept])
 
 
-def _joined(parts: Sequence[_Postings]) -> _Postings:
-    return _Postings(*(np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)))
+def _joined(parts: list[_Postings]) -> _Postings:
+    """All parts in one. Empties the list, so that nothing is held twice for longer than this takes."""
+    joined = _Postings(*(np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)))
+    parts.clear()
+    return joined
 
 
 def _assemble(
