@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from toolweft_catalog.call import Failure, Result
@@ -49,7 +50,9 @@ class ChildSession:
         """The limits as the child is told them."""
         self._buffer = frames.Buffer(cap=limits.frame)
         self._writing = anyio.Lock()  # frames of concurrent replies do not mix
-        self._busy = False
+        self._running: _Run | None = None
+        self._idle = anyio.Event()
+        self._idle.set()
         self._usable = True
 
     @property
@@ -82,7 +85,7 @@ class ChildSession:
 
     async def run(self, program: Program, host: Host) -> Outcome:
         """See `base.Session.run`. A program too big to send, or a second one at a time, is an outcome, not a run."""
-        if self._busy:
+        if self._running is not None:
             return _unrun("error", "SessionBusy", "session busy: another program runs in it", kept=True)
         if len(program.code) > self.limits.code:
             text = f"the program has {len(program.code)} characters, {self.limits.code} are allowed (limit `code`)"
@@ -90,21 +93,31 @@ class ChildSession:
         if not self.alive:
             await self.aclose()
             raise SandboxError("the session's process has ended; open another session")
-        self._busy = True
+        self._running, self._idle = _Run(self, program, host), anyio.Event()
         try:
-            outcome = await _Run(self, program, host).outcome()
+            outcome = await self._running.outcome()
+            if outcome.kept:
+                self.process.freeze()
+            else:
+                await self._close()
         except BaseException:
-            await self.aclose()
+            await self._close()
             raise
         finally:
-            self._busy = False
-        if outcome.kept:
-            self.process.freeze()
-        else:
-            await self.aclose()
+            self._running = None
+            self._idle.set()
         return outcome
 
     async def aclose(self) -> None:
+        """Ends a run that is going on first: nobody may wait for descriptors that are closed."""
+        self._usable = False
+        with anyio.CancelScope(shield=True):
+            if self._running is not None:
+                self._running.close()
+                await self._idle.wait()
+            await self.process.aclose()
+
+    async def _close(self) -> None:
         self._usable = False
         await self.process.aclose()
 
@@ -142,6 +155,7 @@ class ChildSession:
             if not data:
                 return None
             self._buffer.feed(data)
+            await anyio.lowlevel.checkpoint()  # a child that drips bytes must not hold the event loop
         return frames.parse(body, arguments=self.limits.arguments)
 
     def silent(self) -> bool:
@@ -199,6 +213,10 @@ class _Run:
             return self._finished(done)
         return await self._unfinished()
 
+    def close(self) -> None:
+        """Ends the run from outside."""
+        self._end("cancelled", "the session was closed")
+
     async def _converse(self, tasks: TaskGroup) -> Done | None:
         """Speaks with the child until it is done (`None`: it ended without)."""
         if not self._session.silent():
@@ -217,6 +235,7 @@ class _Run:
                 raise ViolationError("a second hello")
             if isinstance(message, frames.FilePart):
                 self._take_file(message)
+                await anyio.lowlevel.checkpoint()
             else:
                 await self._take_request(message, tasks)
         return None
@@ -284,7 +303,7 @@ class _Run:
         return frames.encode(_failed(request, Failure("limit", text)))
 
     def _take_file(self, part: frames.FilePart) -> None:
-        self._filed += len(part.data) + 1
+        self._filed += max(len(part.data), 1024)  # so that endless empty parts come to an end too
         if self._filed > self._limits.disk + frames.SLACK or len(self._files) > 1000:
             raise ViolationError("more files than the limit `disk` allows")
         self._files.setdefault(part.name, bytearray()).extend(part.data)

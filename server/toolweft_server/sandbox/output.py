@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 import anyio
+import anyio.lowlevel
 
 FLOOD = 16
 """Times the cap that end the program: a print loop, not a report."""

@@ -53,7 +53,8 @@ class Sessions:
         self._ended: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._spares: list[Session] = []
         self._starting = 0
-        self._one_shot = 0
+        self._one_shot: set[Session] = set()
+        self._opening = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
@@ -103,22 +104,25 @@ class Sessions:
         self._closed = True
         for key in list(self._named):
             self._drop(key, "the server stopped")
-        while self._spares:
-            self._later(self._spares.pop().aclose())
+        for session in [*self._spares, *self._one_shot]:
+            self._later(session.aclose())
+        self._spares.clear()
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _run_once(self, program: Program, host: Host) -> Outcome:
         self._make_room()
-        self._one_shot += 1
-        session = None
+        self._opening += 1
         try:
             session = await self._fresh()
+        finally:
+            self._opening -= 1
+        self._one_shot.add(session)
+        try:
             return await session.run(program, host)
         finally:
-            self._one_shot -= 1
-            if session is not None:
-                self._later(session.aclose())
+            self._one_shot.discard(session)
+            self._later(session.aclose())
 
     async def _run_named(self, program: Program, host: Host, key: tuple[str, str]) -> Ran:
         name = key[1]
@@ -135,8 +139,11 @@ class Sessions:
             try:
                 held.session = await self._fresh()
             except BaseException:
-                del self._named[key]
+                self._drop(key, None, held)
                 raise
+            if self._named.get(key) is not held:
+                await held.session.aclose()
+                raise SandboxError(f"session {name!r} was closed while it was being opened")
             lost = self._ended.pop(key, None)
         outcome = await self._run_held(program, host, key, held)
         if not outcome.kept:
@@ -156,16 +163,17 @@ class Sessions:
             outcome = await held.session.run(program, host)
         except BaseException as error:
             cancelled = isinstance(error, asyncio.CancelledError)
-            self._drop(key, "the run before was cancelled" if cancelled else "the sandbox failed in the run before")
+            reason = "the run before was cancelled" if cancelled else "the sandbox failed in the run before"
+            self._drop(key, reason, held)
             raise
         held.busy = False
-        if outcome.kept:
+        if outcome.kept and self._named.get(key) is held:
             loop = asyncio.get_running_loop()
             reason = f"it was closed after {seconds(self._limits.idle)} without use"
             held.idle = loop.call_later(self._limits.idle, self._drop, key, reason)
         else:
             # The outcome says that the session was reset: the next run need not say it again.
-            self._drop(key, None)
+            self._drop(key, None, held)
         return outcome
 
     async def _fresh(self) -> Session:
@@ -176,9 +184,13 @@ class Sessions:
                 if _alive(session):
                     return session
                 self._later(session.aclose())
-            return await self._backend.open(self._limits)
+            session = await self._backend.open(self._limits)
         finally:
             asyncio.get_running_loop().call_later(REFILL_AFTER, self._refill)
+        if self._closed:
+            await session.aclose()
+            raise SandboxError("the sandbox is closed: the server is stopping")
+        return session
 
     def _refill(self) -> None:
         if not self._closed and len(self._spares) + self._starting < self._warm:
@@ -204,7 +216,7 @@ class Sessions:
             SandboxError: None is idle.
 
         """
-        if len(self._named) + self._one_shot < self._limits.sessions:
+        if len(self._named) + len(self._one_shot) + self._opening < self._limits.sessions:
             return
         idle = next((key for key, held in self._named.items() if not held.busy), None)
         if idle is None:
@@ -214,10 +226,12 @@ class Sessions:
             )
         self._drop(idle, "it was closed to make room for another session")
 
-    def _drop(self, key: tuple[str, str], reason: str | None) -> None:
-        held = self._named.pop(key, None)
-        if held is None:
+    def _drop(self, key: tuple[str, str], reason: str | None, expected: _Named | None = None) -> None:
+        """Forgets and ends a session, unless its name by now stands for another one than `expected`."""
+        held = self._named.get(key)
+        if held is None or (expected is not None and held is not expected):
             return
+        del self._named[key]
         if held.idle is not None:
             held.idle.cancel()
         if reason is not None:

@@ -45,8 +45,10 @@ class Process:
         """Whether the child still runs. Does not reap it."""
         if self.ended is not None:
             return False
-        status = os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        return status is None
+        try:
+            return os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
 
     def signal(self, number: int) -> None:
         """To the whole group."""
@@ -88,16 +90,18 @@ class Process:
 
     async def aclose(self) -> int:
         """Kills the group, reaps the child, removes its work directory. Idempotent; returns the exit status."""
-        if self.ended is None:
-            with anyio.CancelScope(shield=True):
-                self.kill()
-                status = self.ended = await self._reap()
+        if self.ended is not None:
+            return self.ended
+        with anyio.CancelScope(shield=True):
+            self.kill()
+            status = await self._reap()
+            if self.ended is None:  # another task may have closed it meanwhile, and the numbers are free again
+                self.ended = status
                 self.channel.close()
                 for fd in self.outputs:
                     os.close(fd)
                 await to_thread.run_sync(lambda: shutil.rmtree(self.folder, ignore_errors=True))
-            return status
-        return self.ended
+        return status
 
     async def exit_status(self) -> int:
         """The child's own exit status when it ends by itself; kills what is left of its group."""

@@ -146,3 +146,35 @@ async def test_reset_on_request_is_said(sessions, host):
     sessions.reset("me", "s")
     ran = await sessions.run(program("2"), host, owner="me", session="s")
     assert ran.state.reason == "it was reset on request; this run began without variables"
+
+
+async def test_session_closed_while_it_opens_or_runs_leaves_no_child(backend, host, tmp_path):
+    sessions = Sessions(backend, Limits(), warm=0)
+    raised = []
+
+    async def try_run(code):
+        try:
+            raised.append(await sessions.run(program(code), host, owner="me", session=code))
+        except SandboxError as error:
+            raised.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(try_run, "box.gate()")
+        await host.arrived.wait()
+        tasks.start_soon(try_run, "1")
+        await anyio.lowlevel.checkpoint()
+        await sessions.aclose()
+    assert len(raised) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_thousands_of_empty_files_do_not_hold_the_server(sessions, host):
+    code = (
+        "import json, os, struct\nb = json.dumps({'kind': 'file', 'name': 'x', 'data': ''}).encode()\n"
+        "b = (struct.pack('>I', len(b)) + b) * 1000\nwhile True: os.write(3, b)"
+    )
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: sessions.run(program(code), host, owner="me", session="flood"))
+        ran = await sessions.run(program("1 + 1"), host, owner="me", session="s")
+        assert ran.outcome.value == 2
+        tasks.cancel_scope.cancel()

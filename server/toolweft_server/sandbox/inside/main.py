@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from _thread import stack_size
 from collections.abc import Mapping
 from os import _exit
@@ -26,6 +27,7 @@ EXIT_BOOT = 70
 THREAD_STACK = 1 << 20
 """Many small threads fit the address space that a program has; eight megabytes each would not."""
 
+PRELOAD_AFTER = 0.003
 PRELOAD = ("asyncio", "concurrent.futures.thread", "datetime", "dataclasses", "re", "random", "collections", "math")
 """What programs use most: imported while the child waits for its first run."""
 
@@ -83,6 +85,8 @@ def _limit(rlimits: Mapping[str, list[int]]) -> None:
 
 
 def _preload(channel: Channel) -> None:
+    """Only while nothing is asked for: a cold start has its program already on the way."""
+    time.sleep(PRELOAD_AFTER)
     for name in PRELOAD:
         if not channel.runs.empty():
             return
