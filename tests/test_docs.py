@@ -18,6 +18,10 @@ FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def snippets(language):
+    return list(_snippets(language))
+
+
+def _snippets(language):
     for page in PAGES:
         for number, (found, flags, text) in enumerate(FENCE.findall(page.read_text(encoding="utf-8"))):
             if found == language:

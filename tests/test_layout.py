@@ -86,6 +86,13 @@ def test_the_commands_in_the_overview_are_those_that_are_installed():
     assert installed | {"completion"} == set(cli.SUMMARIES)
 
 
+def test_upstreams_know_the_client_side_of_mcp_only():
+    for path in sorted((PACKAGES["toolweft_server"] / "upstream").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith("mcp.server"), path.name
+
+
 def test_an_import_contract_fires_when_it_is_broken(tmp_path):
     contracts = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     broken = tmp_path / "client" / "toolweft_client"

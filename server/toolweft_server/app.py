@@ -12,42 +12,36 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.abc
 
-from toolweft_catalog import bundled, shape
+from toolweft_catalog import shape
 from toolweft_catalog.call import Caller, Progress, Result
-from toolweft_catalog.catalog import Catalog, Delta
+from toolweft_catalog.catalog import Delta
 from toolweft_catalog.shape import Shape
-from toolweft_catalog.tool import Json, Tool, digest
+from toolweft_catalog.tool import Json, Tool
 from toolweft_catalog.wire import CallRecord, Execution, FunctionCard, IndexName, SavedFunction, SessionState
 from toolweft_server.bridge import Bridge
-from toolweft_server.config import SERVER_LIMITS, Config, Entry, McpEntry, OpenApiEntry, PythonEntry
-from toolweft_server.errors import IndexFolderError, ToolweftError
+from toolweft_server.config import SERVER_LIMITS, Config
+from toolweft_server.errors import ToolweftError
 from toolweft_server.executions import Executions, Request
-from toolweft_server.index.base import Matches, ToolIndex
-from toolweft_server.index.lexical import LexicalIndex, fingerprint
+from toolweft_server.index.base import Matches
+from toolweft_server.index.saved import SavedIndex
 from toolweft_server.ledger import Ledger, Recorder
 from toolweft_server.library.extract import extract
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.live import LiveCatalog
+from toolweft_server.parts import sandbox_limits, sandbox_of, upstreams_of
 from toolweft_server.resources import Content
-from toolweft_server.sandbox.backends.local import LocalProcess
-from toolweft_server.sandbox.base import FileOut, Outcome, Program, Sandbox, SavedSource
-from toolweft_server.sandbox.limits import Limits
+from toolweft_server.sandbox.base import FileOut, Outcome, Program, SavedSource
 from toolweft_server.sandbox.pool import Sessions
 from toolweft_server.scrub import Scrubber
 from toolweft_server.serving import Asker, Reply, Report
 from toolweft_server.store.store import Store
 from toolweft_server.tools import execute_code, find_tools
-from toolweft_server.upstream.base import Upstream
 from toolweft_server.upstream.gateway import Gateway
-from toolweft_server.upstream.http import HttpUpstream
-from toolweft_server.upstream.mcp import HttpEntry, McpUpstream, StdioEntry
-from toolweft_server.upstream.python import PythonUpstream
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +49,6 @@ CELLS = 20
 """Programs of a session that a saved function may draw from."""
 POLL = 0.5
 """Seconds between looks for other processes' changes; one look costs microseconds while there are none."""
-BUNDLED_DIGEST = "bundled"
 
 
 class App:
@@ -69,7 +62,7 @@ class App:
         self.text_limit = int(self.limits["text"])
         self.sandbox = sandbox_of(config)
         self.backend = self.sandbox.name
-        self.sessions = Sessions(self.sandbox, _sandbox_limits(config))
+        self.sessions = Sessions(self.sandbox, sandbox_limits(config))
         self.library = FunctionStore(store)
         self.ledger = Ledger(store)
         self.executions = Executions(self, tasks, patience=self.limits["answer"])
@@ -88,8 +81,10 @@ class App:
         """
         store = await anyio.to_thread.run_sync(partial(Store.open, config.store, scrub=Scrubber(config.secrets)))
         upstreams, entries = upstreams_of(config)
-        gateway = Gateway(upstreams, concurrency={n: e.concurrency for n, e in config.servers.items()})
-        live = LiveCatalog(store, gateway, SavedIndex(store), library=FunctionStore(store).as_tools, entries=entries)
+        gateway = Gateway(upstreams, concurrency={name: entry.concurrency for name, entry in config.servers.items()})
+        live = LiveCatalog(
+            store, gateway, SavedIndex.beside(store.path), library=FunctionStore(store).as_tools, entries=entries
+        )
         try:
             await live.open()
             async with anyio.create_task_group() as tasks:
@@ -331,82 +326,9 @@ class Finder:
             logger.warning("the request was not noted: %s", error)
 
 
-class SavedIndex:
-    """The lexical index in its folder beside the store: `live.IndexKind`."""
-
-    def __init__(self, store: Store) -> None:
-        self._folder = index_folder(store.path)
-
-    def open(self, catalog: Catalog) -> ToolIndex:
-        saved = self._current(catalog)
-        if saved is not None:
-            return saved
-        fresh = LexicalIndex.build(catalog.tools([card.id for card in catalog]))
-        self.save(fresh, catalog)
-        return fresh
-
-    def is_current(self, catalog: Catalog) -> bool:
-        return self._current(catalog) is not None
-
-    def _current(self, catalog: Catalog) -> LexicalIndex | None:
-        try:
-            index = LexicalIndex.load(self._folder)
-        except (IndexFolderError, FileNotFoundError) as error:
-            logger.info("the index is built anew: %s", error)
-            return None
-        return index if index.fingerprint == fingerprint(catalog) else None
-
-    def save(self, index: ToolIndex, catalog: Catalog) -> None:  # noqa: ARG002 - other kinds need the catalogue
-        try:
-            index.save(self._folder)
-        except (IndexFolderError, OSError) as error:
-            logger.warning("the index is not saved and will be built again at the next start: %s", error)
-
-
-def index_folder(store: Path) -> Path:
-    return store.with_name(store.name + ".index")
-
-
 async def _tell(listener: Callable[[Sequence[str]], Awaitable[None]], names: Sequence[str]) -> None:
     await listener(names)
 
 
 def _merge_shapes(old: str, new: str) -> str:
     return json.dumps(shape.to_json(shape.merge(shape.from_json(json.loads(old)), shape.from_json(json.loads(new)))))
-
-
-def sandbox_of(config: Config) -> Sandbox:  # noqa: ARG001 - the next backends choose by `config.sandbox`
-    return LocalProcess()
-
-
-def _sandbox_limits(config: Config) -> Limits:
-    own: dict[str, Any] = {name: value for name, value in config.limits.items() if name in Limits.names()}
-    whole = {each for each, value in vars(Limits).items() if isinstance(value, int)}
-    return Limits(**{name: int(value) if name in whole else value for name, value in own.items()})
-
-
-def upstreams_of(config: Config) -> tuple[dict[str, Upstream], dict[str, str]]:
-    """Every configured upstream by name, with its entry's digest; the everyday tools when there is none."""
-    upstreams = {name: _upstream(name, entry, config) for name, entry in config.servers.items()}
-    if upstreams:
-        return upstreams, dict(config.digests)
-    modules = bundled.modules()
-    own: dict[str, Upstream] = {name: PythonUpstream(name, module=module) for name, module in modules.items()}
-    return own, {name: digest([BUNDLED_DIGEST, module]) for name, module in modules.items()}
-
-
-def _upstream(name: str, entry: Entry, config: Config) -> Upstream:
-    folder = str(config.path.parent) if config.path else None
-    if isinstance(entry, OpenApiEntry):
-        return HttpUpstream(
-            name, document_source=entry.spec, base_url=entry.base_url, auth=entry.auth, headers=entry.headers,
-            timeout=entry.timeout,
-        )  # fmt: skip
-    if isinstance(entry, PythonEntry):
-        return PythonUpstream(name, module=entry.module)
-    assert isinstance(entry, McpEntry)
-    if entry.url is not None:
-        how: StdioEntry | HttpEntry = HttpEntry(entry.url, entry.headers)
-    else:
-        how = StdioEntry(entry.command or "", tuple(entry.args), entry.env, entry.cwd or folder)
-    return McpUpstream(name, config=how, start_timeout=entry.start_timeout, call_timeout=entry.timeout, idle=entry.idle)

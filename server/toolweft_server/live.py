@@ -43,7 +43,7 @@ class IndexKind(Protocol):
         """The saved index when it covers exactly this catalogue, else a fresh one, saved. Blocking."""
         ...
 
-    def save(self, index: ToolIndex, catalog: Catalog) -> None: ...
+    def save(self, index: ToolIndex) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ class LiveCatalog:
         renewed = (*delta.added, *delta.changed)
         index = old.index.updated(catalog.tools(renewed) if renewed else (), (*delta.removed, *delta.changed))
         if any(not each.startswith("functions.") for each in (*renewed, *delta.removed)):
-            self._kind.save(index.updated((), [tool.id for tool in functions]) if functions else index, stored)
+            self._kind.save(index.updated((), [tool.id for tool in functions]) if functions else index)
         return Snapshot(catalog, index), delta
 
     def changed(self, tasks: anyio.abc.TaskGroup, name: str) -> None:

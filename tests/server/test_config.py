@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from toolweft_server import config
 from toolweft_server.config import McpEntry, OpenApiEntry, PythonEntry
 from toolweft_server.errors import ConfigError

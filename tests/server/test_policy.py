@@ -1,6 +1,7 @@
 """Policy: the most specific pattern wins, a preset decides the rest, and a refusal says what to write."""
 
 import pytest
+
 from toolweft_catalog.call import Call, Result
 from toolweft_catalog.tool import Annotations, Tool
 from toolweft_server.policy import Policy

@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from toolweft_server.stdio import MAX_LINE, split_lines, understand
 
 ODD_LINES = {

@@ -92,11 +92,10 @@ def _entry(name: str) -> metadata.EntryPoint | None:
         own = metadata.distribution("toolweft").entry_points
     except metadata.PackageNotFoundError:
         own = metadata.EntryPoints()
-    for points in (own, *([] if name in SUMMARIES else [metadata.entry_points()])):
-        for point in points:
-            if point.group == GROUP and point.name == name:
-                return point
-    return None
+    found = [point for point in own if point.group == GROUP and point.name == name]
+    if not found and name not in SUMMARIES:
+        found = [point for point in metadata.entry_points(group=GROUP) if point.name == name]
+    return found[0] if found else None
 
 
 def overview() -> str:

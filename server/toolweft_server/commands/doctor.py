@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 async def _servers(config: Config) -> dict[str, Any]:
     import anyio
 
-    from toolweft_server.app import upstreams_of
+    from toolweft_server.parts import upstreams_of
     from toolweft_server.upstream.diagnose import diagnose
 
     upstreams, _ = upstreams_of(config)
@@ -88,7 +88,7 @@ def _store(config: Config) -> dict[str, Any]:
 
 
 async def _sandbox(config: Config) -> dict[str, Any]:
-    from toolweft_server.app import sandbox_of
+    from toolweft_server.parts import sandbox_of
 
     sandbox = sandbox_of(config)
     findings = await sandbox.self_check()

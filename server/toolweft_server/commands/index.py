@@ -18,17 +18,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from toolweft_server import config as configuration
-    from toolweft_server.app import SavedIndex, index_folder
     from toolweft_server.errors import ConfigError, ToolweftError
+    from toolweft_server.index.saved import SavedIndex
     from toolweft_server.store.store import Store
 
     try:
         config = configuration.load(args.config)
         with Store.open(config.store) as store:
-            folder = index_folder(store.path)
             catalog = store.manifests.catalog()
-            saved = SavedIndex(store)
-            current = saved.is_current(catalog)
+            saved = SavedIndex.beside(store.path)
+            folder = saved.folder
+            current = saved.current(catalog) is not None
             started = time.perf_counter()
             if args.action == "rebuild":
                 shutil.rmtree(folder, ignore_errors=True)

@@ -33,8 +33,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from toolweft_server import config as configuration
-    from toolweft_server.app import SavedIndex
     from toolweft_server.errors import ConfigError, ToolweftError
+    from toolweft_server.index.saved import SavedIndex
     from toolweft_server.live import INGESTED
     from toolweft_server.store.store import Store
 
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
                 print(f"… storing {len(found.tools)} tools", file=sys.stderr)
                 delta = store.manifests.write(name, f"{INGESTED}:{digest}", found.tools, problems=problems)
             print("… indexing", file=sys.stderr)
-            index = SavedIndex(store).open(store.manifests.catalog())
+            index = SavedIndex.beside(store.path).open(store.manifests.catalog())
     except ToolweftError as error:
         print(f"toolweft: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1

@@ -110,7 +110,10 @@ class NameTable(NamedTuple):
 
     def _shared(self, length: int, grams: Array) -> Array:
         """How many of `grams` each name of one length has."""
-        framed = np.pad(self._matrix(length), ((0, 0), (1, 1)), constant_values=((0, 0), (ord("^"), ord("$"))))
+        matrix = self._matrix(length)
+        if not len(matrix):
+            return np.zeros(0, np.int64)
+        framed = np.pad(matrix, ((0, 0), (1, 1)), constant_values=((0, 0), (ord("^"), ord("$"))))
         shared: Array = np.isin(_grams(framed), grams).sum(axis=1)
         return shared
 

@@ -1,4 +1,4 @@
-"""`SavedIndex`: the lexical index in its folder beside the store, loaded when it covers the catalogue, else made anew."""
+"""`SavedIndex`: the lexical index in its folder beside the store; made anew when it does not cover the catalogue."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
-from toolweft_catalog.wire import CallRecord, Error, Execution
 
+from toolweft_catalog.wire import CallRecord, Error, Execution
 from toolweft_server.executions import as_text
 
 SHOWN_CALLS = 20

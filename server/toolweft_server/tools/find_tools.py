@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
+
 from toolweft_catalog import signature
 from toolweft_catalog.names import RESERVED
 from toolweft_catalog.shape import Shape
 from toolweft_catalog.tool import Tool
 from toolweft_catalog.wire import FoundTool, FoundTools, IndexName
-
 from toolweft_server.index.base import Hit, Matches
 
 SIGNATURE_BUDGET = 1_300

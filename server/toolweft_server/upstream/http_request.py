@@ -116,7 +116,10 @@ def _styled(place: Mapping[str, Any], parts: list[str]) -> str:
 
 def _refuse_climbing(path: str) -> None:
     """Dots climb even when they are encoded: servers and proxies decode before they resolve."""
-    plain = unquote(unquote(path)).replace("\\", "/")
+    plain = path
+    while (decoded := unquote(plain)) != plain:
+        plain = decoded
+    plain = plain.replace("\\", "/")
     if any(step in (".", "..") for step in plain.split("?", 1)[0].split("/")):
         raise UnfitArgumentError(f"an argument would make the path climb: {path!r:.200}")
 
