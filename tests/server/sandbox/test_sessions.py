@@ -76,8 +76,7 @@ async def test_crash_is_said_once(sessions, host):
 async def test_child_killed_between_runs_is_noticed_and_said(sessions, host, until):
     ran = await sessions.run(program("import os\nos.getpid()"), host, owner="me", session="s")
     os.kill(ran.outcome.value, signal.SIGKILL)
-    stat = Path(f"/proc/{ran.outcome.value}/stat")
-    await until(lambda: ") Z " in stat.read_text(encoding="ascii"))
+    await until(lambda: os.waitid(os.P_PID, ran.outcome.value, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None)
     ran = await sessions.run(program("2"), host, owner="me", session="s")
     assert ran.outcome.value == 2
     assert ran.state.state == "reset"
