@@ -6,6 +6,8 @@ Names first, by the signature; then values, by the schema (`check`). The tool st
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -28,7 +30,7 @@ KEPT = 256
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Everything about binding that depends on the tool alone."""
+    """Everything about binding that depends on the schema alone."""
 
     signature: Signature
     by_name: Mapping[str, Parameter]
@@ -37,6 +39,7 @@ class _Plan:
 
 
 _plans: OrderedDict[str, _Plan] = OrderedDict()
+"""By the parameters' JSON as it is written: a tool's digest does not see the order, and positions follow it."""
 _lock = threading.Lock()
 """Guards `_plans`: several threads may bind."""
 
@@ -62,8 +65,8 @@ def bind(tool: Tool, args: Sequence[Json], kwargs: Mapping[str, Json]) -> dict[s
 
 def _plan(tool: Tool) -> _Plan:
     try:
-        key = tool.digest
-    except (TypeError, ValueError, RecursionError):  # a schema that is not JSON has no digest
+        key = hashlib.sha256(json.dumps(tool.parameters).encode("ascii")).hexdigest()
+    except (TypeError, ValueError, RecursionError):  # a schema that is not JSON
         return _planned(tool)
     with _lock:
         if key in _plans:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
-MAX_SCHEMA = 4_000
-"""Nodes of a schema."""
+MAX_SCHEMA = 2_000
+"""Keys and elements of a schema: checking the schema itself costs up to half a millisecond each, once per tool."""
 MAX_DEPTH = 60
-MAX_STEPS = 20_000
+MAX_STEPS = 5_000
 """Keywords evaluated for one call."""
 
 _steps: ContextVar[list[int]] = ContextVar("toolweft_check_steps")
@@ -84,7 +84,7 @@ def _modest(schema: Mapping[str, object]) -> bool:
         inside = node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ()
         seen += 1 + len(inside)
         foreign = depth > 0 and isinstance(node, Mapping) and isinstance(node.get("$schema"), str)
-        if seen > 3 * MAX_SCHEMA or depth > MAX_DEPTH or foreign:
+        if seen > MAX_SCHEMA or depth > MAX_DEPTH or foreign:
             return False
         pending += [(each, depth + 1) for each in inside if isinstance(each, Mapping | list)]
     return True

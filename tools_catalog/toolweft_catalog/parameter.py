@@ -13,10 +13,11 @@ from itertools import islice
 from types import EllipsisType
 
 from toolweft_catalog import shape as shapes
-from toolweft_catalog.annotation import Types, names, note
+from toolweft_catalog.annotation import Types, names
 from toolweft_catalog.names import identifier
 from toolweft_catalog.shape import Shape
 from toolweft_catalog.tool import Json, Schema, Tool
+from toolweft_catalog.typetext import note
 
 MAX_NAME = 80
 VAGUE = frozenset({"Any", "dict[str, Any]", "list[Any]"})
@@ -118,12 +119,13 @@ def _extra(types: Types, root: Mapping[str, object], *, garbled: bool) -> str | 
 def python_names(originals: Sequence[str]) -> dict[str, str]:
     """A distinct identifier for each name: itself where it is one, else a close one, numbered where that is in use.
 
-    Identifiers keep their own name first, so that an original can never mean another parameter.
+    Identifiers keep their own name first, so that an original can never mean another parameter. The order of
+    `originals` does not matter: a digest does not see it either.
     """
     given = {each: each for each in originals if _usable(each)}
     used = set(given)
     counts: dict[str, int] = {}
-    for each in originals:
+    for each in sorted(originals):
         if each not in given:
             base = identifier(each[:MAX_NAME])[:MAX_NAME]
             candidate, n = base, counts.get(base, 1)

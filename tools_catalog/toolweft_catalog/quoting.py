@@ -6,11 +6,15 @@ direction-changing characters. Which text goes where is decided by `stub` and `a
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 
 MAX_INT_BITS = 256
 """Longer integers are not written out: `str` of a huge one is slow, and Python refuses beyond 4,300 digits."""
+
+_QUOTES = re.compile(r'"{3,}|"+\Z')
+"""The quotes that would end a docstring: three in a row, and those at its end."""
 
 
 def plain(text: object, limit: int = 4_000) -> str:
@@ -38,9 +42,7 @@ def one_line(text: object, limit: int = 200) -> str:
 
 def docstring(text: str) -> str:
     """The literal `\"\"\"…\"\"\"` whose value is `text`; `text` has been through `plain` or `one_line`."""
-    inside = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    if inside.endswith('"'):
-        inside = inside[:-1] + '\\"'
+    inside = _QUOTES.sub(lambda run: '\\"' * len(run[0]), text.replace("\\", "\\\\"))
     return f'"""{inside}"""'
 
 

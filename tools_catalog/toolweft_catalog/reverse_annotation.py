@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from toolweft_catalog.tool import Json
 
 MAX_DEPTH = 30
+MAX_NODES = 20_000
+"""Annotations and classes read for one source; beyond that everything is `{}`."""
 
 Found = dict[str, Json]
 """A JSON Schema under construction."""
@@ -42,6 +44,7 @@ class Annotations:
         self.defs: dict[str, Json] = {}
         self._known: dict[str, ast.ClassDef | ast.expr] = {}
         self._depth = 0
+        self._left = MAX_NODES
         for node in module.body:
             match node:
                 case ast.ClassDef(name=name):
@@ -53,7 +56,8 @@ class Annotations:
 
     def schema(self, node: ast.expr | None) -> Found:
         """The schema of one annotation; `{}` for none, and for what is not understood."""
-        if node is None or self._depth >= MAX_DEPTH:
+        self._left -= 1
+        if node is None or self._depth >= MAX_DEPTH or self._left <= 0:
             return {}
         self._depth += 1
         try:
@@ -122,8 +126,9 @@ class Annotations:
         marks = {part for each in node.decorator_list for part in _names(each)}
         total = not any(k.arg == "total" and literal(k.value) is False for k in node.keywords)
         inherited = [known for base in sorted(bases) if isinstance(known := self._known.get(base), ast.ClassDef)]
-        if not (bases & _RECORDS or "dataclass" in marks or inherited) or self._depth >= MAX_DEPTH:
+        if not (bases & _RECORDS or "dataclass" in marks or inherited) or self._depth >= MAX_DEPTH or self._left <= 0:
             return None
+        self._left -= 1
         self._depth += 1
         parents = [found for parent in inherited if parent is not node and (found := self._class(parent))]
         self._depth -= 1

@@ -270,7 +270,7 @@ _KEYS = {"scalars", "items", "fields", "optional", "rest", "folded"}
 
 
 def _from_json(data: object, depth: int) -> Shape:
-    if data == {"unknown": True}:
+    if isinstance(data, dict) and len(data) == 1 and data.get("unknown") is True:
         return ANY
     if not isinstance(data, dict) or not data.keys() <= _KEYS or depth < 0:
         raise _garbled(data)

@@ -13,6 +13,7 @@ from toolweft_catalog.parameter import Parameter, Signature, signature
 from toolweft_catalog.quoting import docstring, literal, one_line, plain
 from toolweft_catalog.shape import Shape, annotation
 from toolweft_catalog.tool import Tool
+from toolweft_catalog.typetext import note
 
 MAX_SHOWN = 80
 """Parameters written out; further ones are counted."""
@@ -147,8 +148,6 @@ def _argument_lines(made: Signature) -> Iterator[str]:
 
 
 def _result_line(tool: Tool, made: Signature, shape: Shape | None) -> str:
-    from toolweft_catalog.annotation import note
-
     declared = note(tool.output) if tool.output is not None else ""
     if shape is None:
         return declared
