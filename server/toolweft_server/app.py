@@ -121,6 +121,7 @@ class App:
                 self._tasks.start_soon(_tell, changed, names)
 
         self.live.on_change.append(heard)
+        self._tasks.start_soon(self.sessions.prepare)
         seen = await self.live.thread(self.store.changes)
         while True:
             await anyio.sleep(POLL)

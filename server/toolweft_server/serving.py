@@ -46,11 +46,12 @@ HINTS: dict[Any, CacheHint] = {
     "tools/list": CacheHint(ttl_ms=DAY_MS, scope="public"),
     "prompts/list": CacheHint(ttl_ms=DAY_MS, scope="public"),
     "resources/templates/list": CacheHint(ttl_ms=DAY_MS, scope="public"),
-    "resources/list": CacheHint(ttl_ms=1_000, scope="private"),
-    "resources/read": CacheHint(ttl_ms=1_000, scope="private"),
+    "resources/list": CacheHint(ttl_ms=0, scope="private"),
+    "resources/read": CacheHint(ttl_ms=0, scope="private"),
     "server/discover": CacheHint(ttl_ms=3_600_000, scope="private"),
 }
-"""The surface never changes while we run; the library may change with every execution."""
+"""The surface never changes while we run. The library may change with every execution, and whoever has just saved a
+function looks for it at once: even a second would show the list without it."""
 
 Report = Callable[[float, float | None, str | None], Awaitable[None]]
 
