@@ -121,8 +121,9 @@ def main() -> None:
         rows.append(measure(int(size)))
         print(f"{rows[-1]['tools']:>12}", *(f"{rows[-1][name]:>12.2f}" for name in _HEAD[1:]), flush=True)
     if len(rows) > 1:
-        ratios = (rows[-1][name] / max(rows[0][name], 1e-9) for name in _HEAD)
-        print(*(f"{ratio:>11.1f}×" for ratio in ratios), "  growth, last to first")
+        first, last = rows[0], rows[-1]
+        ratios = (f"{last[name] / first[name]:.1f}×" if first[name] >= 0.01 else "-" for name in _HEAD)
+        print(*(f"{ratio:>12}" for ratio in ratios), "  growth, last to first")
     if given.json:
         given.json.write_text(json.dumps({"machine": machine.describe(), "rows": rows}, indent=1), encoding="utf-8")
 

@@ -1,8 +1,8 @@
 """`LexicalIndex`: BM25F over what tools say about themselves, and the rule that a tool's own name always wins.
 
-A request's terms are weighed by how rare they are and where they stand (`Ranking`); nothing is learned from data and
-nothing is understood. An index is a few `segments` with a mask of live tools each; statistics are those of all live
-tools together, hence ranks and scores are those of an index built anew. `folder` keeps it on disk, `text` cuts,
+A request's terms are weighed by how rare they are and where they stand; nothing is learned from data and nothing is
+understood. An index is a few `segments` with a mask of live tools each; `ranking` weighs them by statistics of all
+live tools together, hence ranks and scores are those of an index built anew. `folder` keeps it on disk, `text` cuts,
 `request` reads what was asked, `near` looks names up. How it ranks and why: `docs/index.md`.
 """
 
@@ -12,7 +12,6 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -27,16 +26,10 @@ from toolweft_catalog.wire import IndexName, Why
 from toolweft_server.index import folder as folders
 from toolweft_server.index import segments, text
 from toolweft_server.index.base import Hit, Matches
+from toolweft_server.index.ranking import RANKING, Part, Ranking, compacted, weighed
 from toolweft_server.index.request import Name, Request, read
-from toolweft_server.index.segments import Segment
 
 Array: TypeAlias = NDArray[Any]
-
-MOST_SEGMENTS = 8
-"""Segments from which an update merges the small ones: a search visits each."""
-
-MOST_DEAD = 0.25
-"""Share of dead tools from which an update rewrites everything: they cost memory and time."""
 
 NEAREST, NEAREST_LEAST = 5, 0.2
 """How many names are offered when nothing matches, and how similar they are at least."""
@@ -46,36 +39,6 @@ COMMON_WORD = 2
 
 _NOTHING = 1e-9
 _SEVERAL_PARTS = re.compile(r"[^_]_+[^_]|[a-z][A-Z]")
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """The dials of the formula. Tuned once on the `dev` requests of six public sets together; see `docs/index.md`."""
-
-    weights: tuple[float, ...] = (2.0, 1.5, 1.0, 1.0, 0.5, 0.35)
-    """How much one use of a term counts, for each of `text.Fields`."""
-    lengths: tuple[float, ...] = (0.7, 0.7, 0.7, 0.4, 0.4, 0.7)
-    """BM25's b for each field: 0 ignores how long a field is, 1 divides by it."""
-    saturation: float = 1.2
-    """BM25's k1."""
-    stop_weight: float = 0.1
-    """What is left of the weight of a term that is a stop word."""
-    repeat: float = 0.5
-    """How much a term that the request repeats gains: a factor of 1 + repeat · ln(times)."""
-    floor: float = 0.3
-    """A tool matches when its score is at least this share of the best one's."""
-
-
-RANKING = Ranking()
-
-
-class _Part(NamedTuple):
-    """A segment inside one snapshot: which of its tools are live, and what follows from all of them."""
-
-    segment: Segment
-    live: Array  # (n,) bool
-    uses: Array  # (terms,) uint32: live tools that have the term
-    impacts: Array  # (postings,) float32: the saturated weight of a term in a tool; 0 when the tool is dead
 
 
 class _Place(NamedTuple):
@@ -88,7 +51,7 @@ class LexicalIndex:
 
     name: IndexName = "lexical"
 
-    def __init__(self, parts: Sequence[_Part], ranking: Ranking = RANKING) -> None:
+    def __init__(self, parts: Sequence[Part], ranking: Ranking = RANKING) -> None:
         self._parts = tuple(parts)
         self._ranking = ranking
         self._size = sum(int(part.live.sum()) for part in self._parts)
@@ -97,7 +60,7 @@ class LexicalIndex:
     def build(cls, tools: Iterable[Tool], *, ranking: Ranking = RANKING) -> LexicalIndex:
         """Reads each tool once and keeps none. Of two tools with one id the later counts."""
         segment = segments.build(tools)
-        return cls(_weighed([(segment, np.ones(len(segment), np.bool_))], ranking), ranking)
+        return cls(weighed([(segment, np.ones(len(segment), np.bool_))], ranking), ranking)
 
     @classmethod
     def load(cls, folder: Path) -> LexicalIndex:
@@ -108,7 +71,7 @@ class LexicalIndex:
 
         """
         arrays = folders.load(folder, _stamp(RANKING))
-        return cls([_Part(each.segment, each.live, each.uses, each.impacts) for each in arrays])
+        return cls([Part(each.segment, each.live, each.uses, each.impacts) for each in arrays])
 
     def save(self, folder: Path) -> None:
         held = [folders.Held(*part) for part in self._parts]
@@ -142,11 +105,11 @@ class LexicalIndex:
         held = [(segment, live) for segment, live in held if live.any()]
         if len(fresh):
             held.append((fresh, np.ones(len(fresh), np.bool_)))
-        return LexicalIndex(_weighed(_compacted(held), self._ranking), self._ranking)
+        return LexicalIndex(weighed(compacted(held), self._ranking), self._ranking)
 
     def reranked(self, ranking: Ranking) -> LexicalIndex:
         """The same tools under other dials, for tuning."""
-        return LexicalIndex(_weighed([(part.segment, part.live) for part in self._parts], ranking), ranking)
+        return LexicalIndex(weighed([(part.segment, part.live) for part in self._parts], ranking), ranking)
 
     def search(self, query: str, limit: int, *, server: str | None = None) -> Matches:
         request = read(query)
@@ -279,61 +242,12 @@ def _top(score: Array, docs: Array, count: int) -> list[int]:
     return best
 
 
-def _without(part: _Part, gone: set[str]) -> Array:
+def _without(part: Part, gone: set[str]) -> Array:
     live = part.live.copy()
     live[[doc for doc, tool_id in enumerate(part.segment.ids.all()) if tool_id in gone]] = False
     return live
 
 
-def _compacted(held: list[tuple[Segment, Array]]) -> list[tuple[Segment, Array]]:
-    """Few segments and few dead tools, without rewriting the large segment for every small change."""
-    sizes = [len(segment) for segment, _ in held]
-    if not held or sum(int(live.sum()) for _, live in held) < (1 - MOST_DEAD) * sum(sizes):
-        chosen = list(range(len(held)))
-    elif len(held) > MOST_SEGMENTS:
-        largest = sizes.index(max(sizes))
-        small = [n for n in range(len(held)) if n != largest]
-        chosen = small if 4 * sum(sizes[n] for n in small) < sizes[largest] else list(range(len(held)))
-    else:
-        return held
-    if not chosen:
-        return held
-    merged = segments.merge([held[n] for n in chosen])
-    kept = [each for n, each in enumerate(held) if n not in chosen]
-    return [*kept, (merged, np.ones(len(merged), np.bool_))]
-
-
-def _weighed(held: Sequence[tuple[Segment, Array]], ranking: Ranking) -> list[_Part]:
-    """Computes what depends on all live tools together: the averages, and with them every impact."""
-    size = sum(int(live.sum()) for _, live in held)
-    total = sum((segment.lengths[:, live].sum(axis=1, dtype=np.int64) for segment, live in held), start=np.int64(0))
-    average = np.maximum(total / max(size, 1), 1e-9) * np.ones(segments.FIELDS)
-    parts = []
-    for segment, live in held:
-        uses = _uses(segment, live)
-        parts.append(_Part(segment, live, uses, _impacts(segment, live, average, ranking)))
-    return parts
-
-
-def _uses(segment: Segment, live: Array) -> Array:
-    """How many live tools have each term."""
-    if live.all():
-        return segments.sizes(segment.starts).astype(np.uint32)
-    terms = np.repeat(np.arange(len(segment.vocabulary)), segments.sizes(segment.starts))
-    return np.bincount(terms[live[segment.docs]], minlength=len(segment.vocabulary)).astype(np.uint32)
-
-
-def _impacts(segment: Segment, live: Array, average: Array, ranking: Ranking) -> Array:
-    """BM25F: weighted counts, each divided by how long its field is, added up, then saturated."""
-    impacts = np.zeros(len(segment.docs), np.float32)
-    for field, (weight, b) in enumerate(zip(ranking.weights, ranking.lengths, strict=True)):
-        longer = np.maximum(segment.lengths[field], 1) / average[field]
-        scale = np.where(live, weight / (1 - b + b * longer), 0).astype(np.float32)
-        used = np.flatnonzero(segment.counts[field])
-        impacts[used] += segment.counts[field][used] * scale[segment.docs[used]]
-    return impacts / (np.float32(ranking.saturation) + impacts)
-
-
 def _stamp(ranking: Ranking) -> dict[str, Any]:
     """What must be equal for a saved index to be usable."""
-    return {"text": text.VERSION, "fields": list(text.Fields._fields), "ranking": repr(replace(ranking))}
+    return {"text": text.VERSION, "fields": list(text.Fields._fields), "ranking": repr(ranking)}

@@ -98,7 +98,7 @@ def _undoubled(word: str) -> str:
 
 
 STOP_WORDS = frozenset(stem(word) for word in _STOP_WORDS.split())
-"""Stems of words that say how one asks and not what for. They count a little (`lexical.Ranking.stop_weight`)."""
+"""Stems of words that say how one asks and not what for. They count a little (`ranking.Ranking.stop_weight`)."""
 
 
 def key(term: str) -> int:

@@ -16,6 +16,7 @@ from toolweft_catalog.tool import Tool
 from toolweft_server.errors import IndexFolderError
 from toolweft_server.index.base import ToolIndex
 from toolweft_server.index.lexical import LexicalIndex, fingerprint
+from toolweft_server.index.ranking import MOST_SEGMENTS
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,8 @@ def test_when_nothing_matches_the_nearest_names_are_given(index):
 @pytest.mark.parametrize(
     "query",
     ["", "   \n\t", "the of and to", "🙂🙂", "\ud800", "a\x00b", "x" * 100_000, "word " * 20_000, "_" * 5000,
-     "." * 5000, "`" * 99, "a_b " * 9999, "' OR 1=1 --", "שלום עולם", "привет мир", "日", "e\u0301", "ﬁle", "%s {x} \\", "-1e999"],
+     "." * 5000, "`" * 99, "a_b " * 9999, "' OR 1=1 --", "שלום עולם", "привет мир", "日", "e\u0301",
+     "ﬁle", "%s {x} \\", "-1e999"],
 )  # fmt: skip
 def test_any_text_gets_an_answer(index, query):
     found = index.search(query, 5)
@@ -209,7 +211,7 @@ some_tool = st.builds(
 change = st.tuples(st.lists(some_tool, max_size=4), st.lists(some_tool.map(lambda each: each.id), max_size=3))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(start=st.lists(some_tool, max_size=8), changes=st.lists(change, max_size=12), kind=st.sampled_from(list(KINDS)))
 def test_updates_in_any_order_rank_and_score_as_a_rebuild(start, changes, kind):
     live = {each.id: each for each in start}
@@ -222,6 +224,15 @@ def test_updates_in_any_order_rank_and_score_as_a_rebuild(start, changes, kind):
     for query in ("read a file", "createIssue", "a.read_file", "read_fil", "rain rain city", "x1", "isue", "zzz"):
         assert index.search(query, 50) == rebuilt.search(query, 50)
         assert index.search(query, 2, server="a") == rebuilt.search(query, 2, server="a")
+
+
+def test_a_long_line_of_small_updates_stays_a_short_line_of_segments():
+    base = [tool(f"big.tool{n}", f"Does thing number {n} to a file.") for n in range(60)]
+    index = LexicalIndex.build(base)
+    for each in TOOLS:
+        index = index.updated([each], [])
+    assert len(index._parts) <= MOST_SEGMENTS
+    assert answers(index) == answers(LexicalIndex.build([*base, *TOOLS]))
 
 
 def test_a_loaded_index_answers_as_the_saved_one(kind, index, tmp_path):
