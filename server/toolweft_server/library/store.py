@@ -14,22 +14,20 @@ from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, delete, exc, insert, select, update
+from sqlalchemy import Connection, delete, exc, insert, select
 
 from toolweft_catalog.tool import Json, Tool
 from toolweft_catalog.wire import FunctionCard, FunctionState, SavedFunction
 from toolweft_server.errors import LibraryError, StoreError
-from toolweft_server.library.admit import Placement, Used, draft, is_family, place
+from toolweft_server.library import rows
+from toolweft_server.library.admit import Placement, Used, draft, place
 from toolweft_server.library.extract import Extracted, Rejected
-from toolweft_server.library.function import Event, Function, Life, Standing, fold
+from toolweft_server.library.function import Event, Function, Life, fold
 from toolweft_server.library.share import Shared
 from toolweft_server.store import schema
 from toolweft_server.store.store import Store
 
 TOPIC = "functions"
-
-OFFERED: frozenset[FunctionState] = frozenset({"active"})
-"""States in which a function may be called."""
 
 TRIES = 50
 """Other writers that may come in between before a change gives up."""
@@ -78,7 +76,7 @@ class FunctionStore:
 
         def drafted(db: Connection, each: Extracted) -> Function:
             return draft(
-                each, tools=known, functions=_pins(db, each.functions), scrub=self._scrub, state=state,
+                each, tools=known, functions=rows.pins(db, each.functions), scrub=self._scrub, state=state,
                 provenance=origin, shapes=(shapes or {}).get(each.name),
             )  # fmt: skip
 
@@ -93,7 +91,7 @@ class FunctionStore:
         def drafted(db: Connection, each: Shared) -> Function:
             return draft(
                 each.found, tools={name: Used(held, "unknown") for name, held in each.facts.tools.items()},
-                functions=_pins(db, each.found.functions, offered=False), scrub=self._scrub,
+                functions=rows.pins(db, each.found.functions, offered=False), scrub=self._scrub,
                 state="active" if trust else "candidate",
                 provenance=self._origin({**each.facts.provenance, "imported": time.time()}),
             )  # fmt: skip
@@ -121,8 +119,8 @@ class FunctionStore:
         """Counts a use. One that was removed meanwhile is not counted."""
 
         def work(db: Connection) -> None:
-            if (life := _lives(db, name).get(name)) is not None and version in life[1].versions:
-                _append(db, name, life, Event("used" if ok else "failed", version, time.time()))
+            if (life := rows.lives(db, name).get(name)) is not None and version in life[1].versions:
+                rows.append(db, name, life, Event("used" if ok else "failed", version, time.time()))
 
         self._change(work, quiet=True)
 
@@ -135,10 +133,10 @@ class FunctionStore:
         """
 
         def work(db: Connection) -> None:
-            life = _lives(db, name).get(name)
+            life = rows.lives(db, name).get(name)
             if life is None or version not in life[1].versions:
                 raise LibraryError(f"there is no version {version} of a saved function {name!r}")
-            _append(db, name, life, Event("state", version, time.time(), {"state": state, "why": why}))
+            rows.append(db, name, life, Event("state", version, time.time(), {"state": state, "why": why}))
 
         self._change(work)
 
@@ -153,12 +151,12 @@ class FunctionStore:
         """
 
         def work(db: Connection) -> tuple[str, ...]:
-            life = _lives(db, name).get(name)
+            life = rows.lives(db, name).get(name)
             if life is None or not life[1].versions:
                 raise LibraryError(_unknown(db, name))
-            _append(db, name, life, Event("removed", life[1].newest, time.time()))
+            rows.append(db, name, life, Event("removed", life[1].newest, time.time()))
             db.execute(delete(schema.function_version).where(schema.function_version.c.name == name))
-            return tuple(sorted(each.name for each in _newest(db) if name in each.functions))
+            return tuple(sorted(each.name for each in rows.newest(db) if name in each.functions))
 
         return self._change(work)
 
@@ -167,22 +165,22 @@ class FunctionStore:
     def get(self, name: str, version: int | None = None) -> Function | None:
         """The function that a program may call: this version, or the newest one offered."""
         found = self.versions(name)
-        offered = [each for each in found if each.state in OFFERED and version in (None, each.version)]
+        offered = [each for each in found if each.state in rows.OFFERED and version in (None, each.version)]
         return offered[-1] if offered else None
 
     def versions(self, name: str) -> list[Function]:
         """Every version of a function in any state, oldest first."""
         with self._database.read() as db:
-            return _functions(db, [name]).get(name, [])
+            return rows.functions(db, [name]).get(name, [])
 
     def list(self) -> Sequence[Function]:
         """Every function by name: the version that is offered, else the newest one, whatever its state."""
         with self._database.read() as db:
-            return _newest(db)
+            return rows.newest(db)
 
     def offered(self) -> Sequence[Function]:
         """The functions that programs may call, by name."""
-        return [each for each in self.list() if each.state in OFFERED]
+        return [each for each in self.list() if each.state in rows.OFFERED]
 
     def as_tools(self) -> Sequence[Tool]:
         """The offered functions as tools."""
@@ -195,7 +193,7 @@ class FunctionStore:
     def card(self, name: str, version: int | None = None) -> FunctionCard | None:
         """One function, in any state, with its history."""
         found = [each for each in self.versions(name) if version in (None, each.version)]
-        found = [each for each in found if each.state in OFFERED] or found
+        found = [each for each in found if each.state in rows.OFFERED] or found
         return _card(found[-1], self.history(name)) if found else None
 
     def history(self, name: str) -> Sequence[dict[str, Any]]:
@@ -212,8 +210,8 @@ class FunctionStore:
         """The fold of all events of a function, read from the log itself."""
         event = schema.function_event
         with self._database.read() as db:
-            rows = db.execute(select(event).where(event.c.name == name).order_by(event.c.seq)).all()
-        return fold(Event(row.kind, row.version, row.at, json.loads(row.detail)) for row in rows)
+            found = db.execute(select(event).where(event.c.name == name).order_by(event.c.seq)).all()
+        return fold(Event(row.kind, row.version, row.at, json.loads(row.detail)) for row in found)
 
     def _change(self, work: Callable[[Connection], T], *, quiet: bool = False) -> T:
         """Runs `work` in a transaction, again when another writer took a number in between."""
@@ -226,10 +224,6 @@ class FunctionStore:
         raise StoreError("the library is being written by others without a pause. Nothing was changed; retry.")
 
 
-_Held = tuple[int, Life]
-"""The number of the latest event, and what all of them lead to."""
-
-
 def _in_order(shared: Mapping[str, Shared]) -> list[str]:
     """What others stand on comes first; in a circle the order does not help, and its members are refused."""
     needs = {name: set(each.found.functions) & shared.keys() for name, each in shared.items()}
@@ -240,8 +234,8 @@ def _in_order(shared: Mapping[str, Shared]) -> list[str]:
 
 
 def _admit(db: Connection, new: Function) -> SavedFunction:
-    lives = _lives(db, new.name, family=True)
-    held = _functions(db, lives)
+    lives = rows.lives(db, new.name, family=True)
+    held = rows.functions(db, lives)
     order = sorted(lives, key=lambda name: (len(name), name))
     function, what = place(new, {n: held.get(n, []) for n in order}, {n: lives[n][1].newest for n in order})
     _record(db, Placement(function, what), lives.get(function.name), new.state)
@@ -250,12 +244,12 @@ def _admit(db: Connection, new: Function) -> SavedFunction:
     return SavedFunction(name=function.name, version=function.version, state=state)
 
 
-def _record(db: Connection, placed: Placement, held: _Held | None, state: FunctionState) -> None:
+def _record(db: Connection, placed: Placement, held: rows.Held | None, state: FunctionState) -> None:
     function, what = placed
     if what == "again":
-        after = _append(db, function.name, held, Event("again", function.version, time.time(), {}))
+        after = rows.append(db, function.name, held, Event("again", function.version, time.time(), {}))
         if function.state == "candidate" != state:
-            _append(db, function.name, after, Event("state", function.version, time.time(), {"state": state}))
+            rows.append(db, function.name, after, Event("state", function.version, time.time(), {"state": state}))
         return
     body = {k: v for k, v in asdict(function).items() if k not in {"name", "version", "state", "uses", "failures"}}
     db.execute(
@@ -269,86 +263,11 @@ def _record(db: Connection, placed: Placement, held: _Held | None, state: Functi
     detail: dict[str, Json] = {"state": function.state, "digest": function.digest}
     if "execution" in function.provenance:
         detail["execution"] = function.provenance["execution"]
-    _append(db, function.name, held, Event("admitted", function.version, time.time(), detail))
-
-
-def _append(db: Connection, name: str, held: _Held | None, event: Event) -> _Held:
-    """Adds an event and the fold up to it. Taking a number twice violates a constraint."""
-    seq, life = held or (0, Life())
-    detail = json.dumps(dict(event.detail), ensure_ascii=True)
-    db.execute(
-        insert(schema.function_event).values(
-            name=name, seq=seq + 1, kind=event.kind, version=event.version, at=event.at, detail=detail
-        )
-    )
-    life = fold([event], life)
-    standing = json.dumps(life.to_json())
-    if held is None:
-        db.execute(insert(schema.function).values(name=name, seq=seq + 1, standing=standing))
-    else:
-        head = schema.function
-        db.execute(update(head).where(head.c.name == name).values(seq=seq + 1, standing=standing))
-    return seq + 1, life
-
-
-def _lives(db: Connection, name: str | None = None, *, family: bool = False) -> dict[str, _Held]:
-    """Functions by name: one, all of its family, or all there are; removed ones too."""
-    head = schema.function
-    query = select(head).order_by(head.c.name)
-    if name is not None:
-        query = query.where(head.c.name.startswith(name, autoescape=True) if family else head.c.name == name)
-    return {
-        row.name: (row.seq, Life.from_json(json.loads(row.standing)))
-        for row in db.execute(query)
-        if not family or is_family(row.name, name or "")
-    }
-
-
-def _functions(db: Connection, names: Iterable[str]) -> dict[str, list[Function]]:
-    """All versions of some functions, oldest first."""
-    wanted = list(names)
-    lives = {n: held for each in wanted for n, held in _lives(db, each).items()}
-    kept = schema.function_version
-    query = select(kept).where(kept.c.name.in_(wanted)).order_by(kept.c.name, kept.c.version)
-    found: dict[str, list[Function]] = {}
-    for row in db.execute(query):
-        standing = lives[row.name][1].versions[row.version]
-        found.setdefault(row.name, []).append(_function(row.name, row.version, row.body, standing))
-    return found
-
-
-def _newest(db: Connection) -> list[Function]:
-    kept = schema.function_version
-    chosen = {name: _chosen(life.versions) for name, (_, life) in _lives(db).items() if life.versions}
-    rows = db.execute(select(kept).order_by(kept.c.name)).all()
-    return [
-        _function(row.name, row.version, row.body, chosen[row.name][1])
-        for row in rows
-        if row.version == chosen[row.name][0]
-    ]
-
-
-def _chosen(versions: Mapping[int, Standing]) -> tuple[int, Standing]:
-    offered = [each for each in versions.items() if each[1].state in OFFERED]
-    return max(offered or versions.items(), key=lambda each: each[0])
-
-
-def _pins(db: Connection, names: Iterable[str], *, offered: bool = True) -> dict[str, int]:
-    """The version that each of these functions is pinned to now: the newest one, or the newest one offered."""
-    found = _functions(db, names)
-    fit = {name: [e.version for e in held if e.state in OFFERED or not offered] for name, held in found.items()}
-    return {name: held[-1] for name, held in fit.items() if held}
-
-
-def _function(name: str, version: int, body: str, standing: Standing) -> Function:
-    held = json.loads(body)
-    return Function(
-        name=name, version=version, state=standing.state, uses=standing.uses, failures=standing.failures, **held
-    )
+    rows.append(db, function.name, held, Event("admitted", function.version, time.time(), detail))
 
 
 def _unknown(db: Connection, name: str) -> str:
-    names = [each.name for each in _newest(db)]
+    names = [each.name for each in rows.newest(db)]
     return f"there is no saved function {name!r}; there are: {', '.join(names[:10]) or 'none yet'}"
 
 
