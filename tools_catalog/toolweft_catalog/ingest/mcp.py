@@ -62,18 +62,41 @@ def _tool(raw: object, place: int, server: str, about: str, problems: list[str])
         problems.append(f"{name!r:.200}: its description of {len(description)} characters was cut")
     hints = raw.get("annotations")
     hints = hints if isinstance(hints, dict) else {}
+    output = _output(raw.get("outputSchema"), name, problems)
+    wrapped = is_wrapper(output)
     return Tool(
         id="",
         name=name,
         server=server,
         description=text(description),
         parameters=parameters,
-        output=_output(raw.get("outputSchema"), name, problems),
+        output=_inner(output) if output is not None and wrapped else output,
         annotations=_annotations(hints),
         origin="mcp",
         title=text(raw.get("title")) or text(hints.get("title")) or None,
         server_description=text(about),
+        binding={"wrapped": True} if wrapped else {},
     )
+
+
+def is_wrapper(output: Mapping[str, Json] | None) -> bool:
+    """An object whose single property is `result`: what Python's SDKs make of a return type that is no object.
+
+    Programs get what is inside, so that is also what the tool's output says; `binding["wrapped"]` remembers it.
+    """
+    if output is None:
+        return False
+    if output.get("x-fastmcp-wrap-result") is True:
+        return True
+    properties = output.get("properties")
+    return isinstance(properties, dict) and set(properties) == {"result"} and output.get("type") == "object"
+
+
+def _inner(output: Mapping[str, Json]) -> Mapping[str, Json]:
+    properties = output.get("properties")
+    inner = properties.get("result") if isinstance(properties, dict) else None
+    shared = {key: output[key] for key in ("$defs", "definitions") if key in output}
+    return {**shared, **inner} if isinstance(inner, dict) else shared
 
 
 def _output(raw: object, name: str, problems: list[str]) -> dict[str, Json] | None:

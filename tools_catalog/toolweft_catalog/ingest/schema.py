@@ -140,20 +140,28 @@ class _Mender:
             self.note(path, f"{value!r:.80} leads nowhere")
 
     def leads_somewhere(self, reference: str) -> bool:
-        if reference == "#":
-            return True
-        if not reference.startswith("#/"):
-            return False
+        """Whether a reference ends in a schema of this document, and not in a circle of references."""
+        seen: set[str] = set()
+        here: Json = {"$ref": reference}
+        while isinstance(here, dict) and isinstance(following := here.get("$ref"), str):
+            if following in seen or not following.startswith("#"):
+                return False
+            seen.add(following)
+            here = self.at(following)
+        return isinstance(here, dict | bool)
+
+    def at(self, reference: str) -> Json:
+        """What a reference points at; `None` when it is nothing."""
         here: Json = dict(self.root)
-        for part in reference[2:].split("/"):
+        for part in reference[1:].split("/")[1:]:
             step = unquote(part).replace("~1", "/").replace("~0", "~")
-            if isinstance(here, dict) and step in here:
-                here = here[step]
+            if isinstance(here, dict):
+                here = here.get(step)
             elif isinstance(here, list) and step.isdecimal() and int(step) < len(here):
                 here = here[int(step)]
             else:
-                return False
-        return isinstance(here, dict | bool)
+                return None
+        return here if reference[1:2] in ("", "/") else None
 
     def note(self, where: str, what: str) -> None:
         self.notes.append(f"{where or 'it'} {what}")
