@@ -74,7 +74,7 @@ async def of_replies() -> dict[str, Any]:
     data = datasets.load("weft_queries", "dev")
     server = Offline(data.tools)
     found = [
-        count((await find_tools.find_tools(find_tools.Arguments(query=each.query), server)).text)
+        count((await find_tools.find_tools(find_tools.Arguments(query=each.text), server)).text)
         for each in data.requests
     ]
     return {

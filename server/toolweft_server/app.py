@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -47,6 +48,8 @@ logger = logging.getLogger(__name__)
 
 CELLS = 20
 """Programs of a session that a saved function may draw from."""
+REQUESTS_KEPT = 90 * 24 * 3600.0
+"""Seconds that requests and the calls after them are kept for learning; they hold no results."""
 POLL = 0.5
 """Seconds between looks for other processes' changes; one look costs microseconds while there are none."""
 
@@ -122,6 +125,7 @@ class App:
 
         self.live.on_change.append(heard)
         self._tasks.start_soon(self.sessions.prepare)
+        self._tasks.start_soon(self._purge)
         seen = await self.live.thread(self.store.changes)
         while True:
             await anyio.sleep(POLL)
@@ -133,6 +137,16 @@ class App:
             except ToolweftError as error:
                 # A locked or vanished store is told to whoever asks next; watching goes on.
                 logger.warning("cannot look for changes: %s", error)
+
+    async def _purge(self) -> None:
+        """Lets go of what is older than the retention, now and once a day."""
+        while True:
+            try:
+                await self.live.thread(self.store.executions.purge)
+                await self.live.thread(self.store.requests.purge, time.time() - REQUESTS_KEPT)
+            except ToolweftError as error:
+                logger.warning("old executions were not deleted: %s", error)
+            await anyio.sleep(24 * 3600)
 
     # ---- find_tools -------------------------------------------------------------------------------------------
 
@@ -174,7 +188,7 @@ class App:
     async def prepare(self, execution: str, request: Request, progress: Progress | None) -> tuple[Bridge, Recorder]:
         await self.live.settled(self.limits["manifest_wait"])
         recorder = self.ledger.recorder(execution, request.retry_of, owner=request.owner)
-        caller: Caller = self.config.policy.guard(recorder(self.live.gateway))
+        caller: Caller = recorder(self.config.policy.guard(self.live.gateway))
 
         async def observe(tool: Tool, result: Result) -> None:
             await self.live.thread(self._observed, tool, result, request)
@@ -213,7 +227,7 @@ class App:
         if function is None:
             near = await self.function_names()
             return f"there is no saved function {name!r}; there are: {', '.join(near[:10]) or 'none yet'}"
-        return SavedSource(function.name, function.version, function.source)
+        return SavedSource(function.name, function.version, function.source, function.functions)
 
     async def ended(self, execution: Execution, whole: Mapping[str, str], files: Mapping[str, FileOut]) -> None:
         await self.live.thread(self._keep, execution, whole, files)

@@ -23,6 +23,7 @@ from toolweft_server.errors import UpstreamError
 from toolweft_server.index.base import Matches, ToolIndex
 from toolweft_server.store.manifests import ManifestStatus
 from toolweft_server.store.store import Store
+from toolweft_server.upstream.base import Manifest
 from toolweft_server.upstream.gateway import Gateway
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ MANIFEST_AGE = 24 * 3600.0
 """Seconds after which a manifest is read again in the background."""
 INGESTED = "ingested"
 """Starts the entry digest of catalogues that `toolweft ingest` read from a file: search knows them, no entry does."""
+TOGETHER = 1.0
+"""Seconds within which manifests are taken over together: at 49,001 tools each taking over costs about one."""
 THREADS = 8
 """Worker threads for store and index. Our own limiter: the SDK's stdio and sync handlers use the shared forty."""
 
@@ -144,30 +147,31 @@ class LiveCatalog:
     async def read(self, names: Sequence[str]) -> None:
         """Reads the manifests of these servers and takes over what changed. A broken one costs itself alone."""
         self.begin(names)
+        taken_over = 0.0
         try:
             async for name, answer in self.gateway.manifests(names):
                 try:
-                    if isinstance(answer, UpstreamError):
-                        self.unread[name] = answer.message
-                        await self.thread(self.store.manifests.failed, name, str(answer))
-                        continue
-                    self.unread.pop(name, None)
-                    await self.thread(
-                        partial(
-                            self.store.manifests.write,
-                            name,
-                            self.entries.get(name, ""),
-                            answer.tools,
-                            problems=answer.problems,
-                            instructions=answer.instructions,
-                            protocol=answer.protocol,
-                        )
-                    )
-                    await self.reload()
+                    await self._keep(name, answer)
+                    last = self.reading <= {name}
+                    if last or time.monotonic() - taken_over > TOGETHER:
+                        await self.reload()
+                        taken_over = time.monotonic()
                 finally:
                     self._stop_reading([name])
         finally:
             self._stop_reading(names)
+
+    async def _keep(self, name: str, answer: Manifest | UpstreamError) -> None:
+        if isinstance(answer, UpstreamError):
+            self.unread[name] = answer.message
+            await self.thread(self.store.manifests.failed, name, str(answer))
+            return
+        self.unread.pop(name, None)
+        write = partial(
+            self.store.manifests.write, problems=answer.problems, instructions=answer.instructions,
+            protocol=answer.protocol,
+        )  # fmt: skip
+        await self.thread(write, name, self.entries.get(name, ""), answer.tools)
 
     def begin(self, names: Iterable[str]) -> None:
         """Notes that these are about to be read, so that whoever asks now waits for them."""

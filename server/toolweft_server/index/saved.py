@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from toolweft_catalog.catalog import Catalog
+from toolweft_catalog.tool import Tool
 from toolweft_server.errors import IndexFolderError
 from toolweft_server.index.base import ToolIndex
 from toolweft_server.index.lexical import LexicalIndex, fingerprint
@@ -29,9 +31,10 @@ class SavedIndex:
         saved = self.current(catalog)
         if saved is not None:
             return saved
-        fresh = LexicalIndex.build(catalog.tools([card.id for card in catalog]))
+        fresh = LexicalIndex.build(_each(catalog))
         self.save(fresh)
-        return fresh
+        # From its files the index is mapped and shared with other processes; as built it would stay in memory.
+        return self.current(catalog) or fresh
 
     def current(self, catalog: Catalog) -> LexicalIndex | None:
         """The saved index, if it covers exactly this catalogue."""
@@ -47,3 +50,10 @@ class SavedIndex:
             index.save(self.folder)
         except (IndexFolderError, OSError) as error:
             logger.warning("the index is not saved and will be built again at the next start: %s", error)
+
+
+def _each(catalog: Catalog) -> Iterator[Tool]:
+    """Every tool, a thousand in memory at a time."""
+    ids = [card.id for card in catalog]
+    for start in range(0, len(ids), 1000):
+        yield from catalog.tools(ids[start : start + 1000])

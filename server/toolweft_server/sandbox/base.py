@@ -8,7 +8,7 @@ that the sandbox itself could not do its work. They never share a channel.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from toolweft_catalog.call import Result, Value
@@ -36,6 +36,8 @@ class SavedSource:
     name: str
     version: int
     source: str
+    pins: Mapping[str, int] = field(default_factory=dict)
+    """Saved functions that it uses, each with the version it was saved against."""
 
 
 class Host(Protocol):

@@ -278,7 +278,7 @@ class _Run:
                     found = await self._host.function(request.name, request.version)
                     if isinstance(found, str):
                         return _failed(request, Failure("unknown_tool", found, sent=False))
-                    return _result(request, v=asdict(found))
+                    return _result(request, v={**asdict(found), "pins": dict(found.pins)})
                 case frames.SaveRequest():
                     return _result(request, v=await self._host.save(request.name))
         except Exception as error:

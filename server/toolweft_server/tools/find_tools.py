@@ -17,12 +17,13 @@ from toolweft_catalog.tool import Tool
 from toolweft_catalog.wire import FoundTool, FoundTools, IndexName
 from toolweft_server.index.base import Hit, Matches
 
-SIGNATURE_BUDGET = 1_300
-"""Characters of text: English and Python stubs run at 3.3 to 3.8 a token (o200k_base), so 400 tokens at most."""
+SIGNATURE_BUDGET = 1_100
+"""Characters of stubs. English and Python run at 3.3 to 3.8 a token (o200k_base); with the names that follow, an answer
+stays at about 400 tokens at most. What is not ASCII counts three times: such characters are often a token each."""
 FULL_BUDGET = 8_000
 """`detail="full"` is asked for a few chosen tools, so whole schemas may take about 2,400 tokens."""
-ALSO = 12
-"""Names listed of matches that did not fit or were not asked for."""
+ALSO, ALSO_BUDGET = 8, 250
+"""Names listed of matches that did not fit or were not asked for, and the characters they may take."""
 STRUCTURED_CALL = 300
 """Characters of `call` in the structured answer; the text beside it has its own budget."""
 
@@ -80,7 +81,7 @@ async def find_tools(arguments: Arguments, server: Finding) -> Answer:
     if not hits:
         note = f"{_nothing(arguments.query, matches, server.size())} {note or ''}".strip()
     shown, blocks = _fit(tools, shapes, detail=arguments.detail)
-    also = [hit.tool for hit in (*hits[shown:], *more)][:ALSO] or matches.nearest[:ALSO]
+    also = _names([hit.tool for hit in (*hits[shown:], *more)] or matches.nearest)
     found = FoundTools(
         tools=[_entry(hit, tool, shapes.get(tool.digest)) for hit, tool in zip(hits, tools, strict=True)],
         also=also,
@@ -130,6 +131,18 @@ def _nothing(query: str, matches: Matches, size: int) -> str:
     return f"No tool among {size} matches {' '.join(query.split())[:80]!r}.{nearest}"
 
 
+def _names(ids: Sequence[str]) -> list[str]:
+    """As many names as may be listed; always one, if there is one."""
+    left = ALSO_BUDGET
+    shown: list[str] = []
+    for each in ids[:ALSO]:
+        left -= len(each) + 2
+        if left < 0 and shown:
+            break
+        shown.append(each)
+    return shown
+
+
 def _entry(hit: Hit, tool: Tool, shape: Shape | None) -> FoundTool:
     call = signature.call_line(tool, call_name=call_name(tool.id), shape=shape, limit=STRUCTURED_CALL)
     return FoundTool(
@@ -145,13 +158,18 @@ def _fit(
     blocks: list[str] = []
     for tool in tools:
         block = _block(tool, shapes.get(tool.digest), detail)
-        if len(block) > budget:
+        if cost(block) > budget:
             if blocks:
                 break
-            block = block[: budget - 1] + "…"
+            block = block[: budget * len(block) // cost(block) - 1] + "…"
         blocks.append(block)
-        budget -= len(block) + 1
+        budget -= cost(block) + 1
     return len(blocks), blocks
+
+
+def cost(text: str) -> int:
+    """What a text takes of a budget: its characters, those beyond ASCII three times."""
+    return len(text) if text.isascii() else sum(1 if c.isascii() else 3 for c in text)
 
 
 def _block(tool: Tool, shape: Shape | None, detail: Literal["signature", "full"]) -> str:

@@ -58,9 +58,10 @@ EXECUTE_CODE: dict[str, Any] = {
     "title": "Run Python with tools",
     "description": (
         "Run real Python in which found tools are functions: tools.server.tool(arg=…). A failing tool raises "
-        "ToolError. parallel(fn, items) fans out; inside async def, await the calls. The last expression's value and prints come back; filter and join "
-        "there instead of returning everything. Wrap reusable steps in a typed function with a docstring: after a "
-        "clean run it is saved as functions.name. If status is waiting, call again with retry_of=id."
+        "ToolError. parallel(fn, items) fans out; inside async def, await the calls. The last expression's value and "
+        "prints come back; filter and join there instead of returning everything. Wrap reusable steps in a typed "
+        "function with a docstring: after a clean run it is saved as functions.name. If status is waiting, call "
+        "again with retry_of=id."
     ),
     "inputSchema": {
         "type": "object",

@@ -10,13 +10,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import mcp_types as types
 
 from toolweft_catalog.call import Blob, Result, Value, failed
-from toolweft_catalog.tool import Json, Tool
+from toolweft_catalog.ingest.mcp import is_wrapper
+from toolweft_catalog.tool import Tool
 from toolweft_server.upstream import mend
 
 PREFIX = "Error executing tool "
@@ -46,17 +47,11 @@ def unwrapped(structured: Any, answer: types.CallToolResult, tool: Tool) -> Valu
         return _plain(structured)
     marked = (answer.meta or {}).get("fastmcp")
     says_so = isinstance(marked, dict) and marked.get("wrap_result") is True
-    return _plain(structured["result"] if says_so or is_wrapper(tool.output) else structured)
-
-
-def is_wrapper(schema: Mapping[str, Json] | None) -> bool:
-    """An object whose single property is `result`: what Python's SDKs make of a return type that is no object."""
-    if schema is None:
-        return False
-    if schema.get("x-fastmcp-wrap-result") is True:
-        return True
-    properties = schema.get("properties")
-    return isinstance(properties, dict) and set(properties) == {"result"} and schema.get("type") == "object"
+    return _plain(
+        structured["result"]
+        if says_so or tool.binding.get("wrapped") is True or is_wrapper(tool.output)
+        else structured
+    )
 
 
 def _value(content: Sequence[types.ContentBlock]) -> Value:

@@ -224,7 +224,7 @@ class Functions(ModuleType):
         key = (name, version)
         if key not in self._cache:
             found = self._bridge.ask("function", f"functions.{name}", name=name, version=version)
-            self._cache[key] = self._load(found["name"], found["version"], found["source"])
+            self._cache[key] = self._load(found["name"], found["version"], found["source"], found["pins"])
         return self._cache[key]
 
     def save(self, function: Any) -> Any:
@@ -234,7 +234,7 @@ class Functions(ModuleType):
             raise TypeError(f"functions.save takes a function, not {type(function).__name__}")
         return self._bridge.ask("save", f"functions.{name}", name=name)
 
-    def _load(self, name: str, version: int, source: str) -> Any:
+    def _load(self, name: str, version: int, source: str, pins: dict[str, int]) -> Any:
         from .program import remember
 
         file = f"{SAVED} {name}@{version}>"
@@ -243,8 +243,31 @@ class Functions(ModuleType):
         sys.modules[module.__name__] = module
         self._prepare(module.__dict__)
         remember(file, source)
-        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102  (its purpose)
+        own = module.__dict__["functions"] = Pinned(self, pins)
+        # `from functions import x` in the source looks here, and must find the pinned version too.
+        outer, sys.modules["functions"] = sys.modules["functions"], own
+        try:
+            exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102  (its purpose)
+        finally:
+            sys.modules["functions"] = outer
         return module.__dict__[name]
+
+
+class Pinned(ModuleType):
+    """`functions` as a saved function sees it: those that it uses, in the versions it was saved against."""
+
+    _functions: Functions
+    _pins: dict[str, int]
+
+    def __init__(self, functions: Functions, pins: dict[str, int]) -> None:
+        super().__init__("functions", functions.__doc__)
+        self.__dict__.update(_functions=functions, _pins=pins, version=functions.version, save=functions.save)
+        self.__path__: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._functions.version(name, self._pins.get(name))
 
 
 def is_async_value(value: Any) -> bool:
