@@ -26,7 +26,7 @@ from toolweft_catalog.tool import Json, Tool
 from toolweft_catalog.wire import CallRecord, Execution, FunctionCard, IndexName, SavedFunction, SessionState
 from toolweft_server.bridge import Bridge
 from toolweft_server.config import SERVER_LIMITS, Config
-from toolweft_server.errors import ToolweftError
+from toolweft_server.errors import StoreError, ToolweftError
 from toolweft_server.executions import Executions, Request
 from toolweft_server.index.base import Matches
 from toolweft_server.index.saved import SavedIndex
@@ -50,6 +50,8 @@ CELLS = 20
 """Programs of a session that a saved function may draw from."""
 REQUESTS_KEPT = 90 * 24 * 3600.0
 """Seconds that requests and the calls after them are kept for learning; they hold no results."""
+NOTING = 1.0
+"""Seconds that an answer waits at most for its request to be noted: a locked store delays nobody."""
 POLL = 0.5
 """Seconds between looks for other processes' changes; one look costs microseconds while there are none."""
 
@@ -69,6 +71,8 @@ class App:
         self.library = FunctionStore(store)
         self.ledger = Ledger(store)
         self.executions = Executions(self, tasks, patience=self.limits["answer"])
+        self.noting = anyio.CapacityLimiter(1)
+        """Requests are noted by one thread of their own: those that wait for a locked store stop nothing else."""
         self._scrubber = store.scrub
         self._cells: dict[tuple[str, str], list[str]] = {}
         """Clean programs of each named session: a function may need what an earlier one defined."""
@@ -115,8 +119,11 @@ class App:
             # What is known already still serves; whoever asks the store next hears of it.
             logger.warning("the tools of the configured servers could not be read: %s", error)
 
-    async def follow(self, changed: Callable[[Sequence[str]], Awaitable[None]]) -> None:
-        """Takes over other processes' changes, until cancelled; `changed` hears of saved functions."""
+    async def follow(self, changed: Callable[[Sequence[str]], Awaitable[None]]) -> StoreError:
+        """Takes over other processes' changes; `changed` hears of saved functions.
+
+        Returns only when the store's file was deleted or replaced, with the reason: another app must be opened.
+        """
 
         def heard(delta: Delta) -> None:
             names = [each.partition(".")[2] for part in delta for each in part if each.startswith("functions.")]
@@ -135,7 +142,9 @@ class App:
                     seen = now
                     await self.live.reload()
             except ToolweftError as error:
-                # A locked or vanished store is told to whoever asks next; watching goes on.
+                if self.store.lost:
+                    return self.store.lost
+                # A locked store is told to whoever asks next; watching goes on.
                 logger.warning("cannot look for changes: %s", error)
 
     async def _purge(self) -> None:
@@ -178,6 +187,9 @@ class App:
 
     def servers(self) -> Sequence[str]:
         return [name for name in self.live.catalog.servers if name != "functions"]
+
+    async def known(self, execution: str, owner: str) -> bool:
+        return await self.live.thread(self.store.executions.get, execution, owner) is not None
 
     async def begun(self, execution: str, request: Request) -> None:
         await self.live.thread(
@@ -297,7 +309,7 @@ class App:
         return None if found is None else Content(*found)
 
     async def _kept(self, execution: str, name: str, owner: str) -> tuple[str, bytes] | None:
-        if await self.live.thread(self.store.executions.get, execution, owner) is None:
+        if not await self.known(execution, owner):
             return None
         return await self.live.thread(self.store.executions.output, execution, name)
 
@@ -336,7 +348,9 @@ class Finder:
     async def asked(self, query: str, shown: Sequence[str]) -> None:
         try:
             store = self._app.store.requests
-            await self._app.live.thread(store.asked, self._asker.owner, self._asker.connection, query, list(shown))
+            note = partial(store.asked, self._asker.owner, self._asker.connection, query, list(shown))
+            with anyio.move_on_after(NOTING):
+                await anyio.to_thread.run_sync(note, limiter=self._app.noting, abandon_on_cancel=True)
         except ToolweftError as error:
             logger.warning("the request was not noted: %s", error)
 

@@ -75,6 +75,8 @@ class Work(Protocol):
 
     def scrub_json(self, value: Json) -> Json: ...
 
+    async def known(self, execution: str, owner: str) -> bool: ...
+
     async def begun(self, execution: str, request: Request) -> None: ...
 
     async def prepare(self, execution: str, request: Request, progress: Progress | None) -> tuple[Bridge, Recorder]: ...
@@ -165,6 +167,9 @@ class Executions:
         try:
             with running.scope:
                 running.answer = await self._answer(execution, running)
+        except ToolweftError as error:
+            logger.warning("execution %s did not run: %s", execution, error)
+            running.answer = self._failed(execution, "crashed", error)
         except Exception as error:
             # The one boundary where a defect of ours becomes an answer: the server must survive it.
             logger.exception("execution %s failed inside toolweft", execution)
@@ -176,6 +181,8 @@ class Executions:
 
     async def _answer(self, execution: str, running: _Running) -> Answer:
         request = running.request
+        if request.retry_of and not await self._work.known(request.retry_of, request.owner):
+            return self._unknown(execution, request.retry_of)
         await self._work.begun(execution, request)
         bridge, running.recorder = await self._work.prepare(execution, request, running.report)
         program = Program(execution, request.code, tuple(self._work.servers()), request.timeout)
@@ -234,7 +241,13 @@ class Executions:
             truncated=truncated,
             seconds=round(outcome.seconds, 3),
         )
-        await self._work.ended(result, whole, files)
+        try:
+            await self._work.ended(result, whole, files)
+        except ToolweftError as error:
+            # The program ran and its calls were made: its answer must arrive even when nothing can be kept.
+            logger.warning("execution %s was not kept: %s", execution, error)
+            lost = [*result.limits, f"only this answer is left of the execution: {error}"]
+            result = result.model_copy(update={"limits": lost, "files": [], "output_uri": None})
         return Answer(result, images)
 
     def _failed(self, execution: str, status: str, error: Exception | None) -> Answer:
@@ -242,6 +255,12 @@ class Executions:
         return Answer(Execution.model_validate(
             {"id": execution, "status": status, "backend": self._work.backend, "error": told}
         ))  # fmt: skip
+
+    def _unknown(self, execution: str, wanted: str) -> Answer:
+        """To run it as new would make calls again that the caller believes to be on record."""
+        message = f"there is no execution {wanted!r} to retry; leave out retry_of to run this program as a new one"
+        told = Error(type="UnknownExecution", message=self._work.scrub(message))
+        return Answer(Execution(id=execution, status="refused", backend=self._work.backend, error=told))
 
     def _forget(self) -> None:
         finished = [key for key, running in self._running.items() if running.done.is_set()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from toolweft_catalog import bundled
@@ -26,6 +27,10 @@ def sandbox_limits(config: Config) -> Limits:
     return Limits(**{name: int(value) if name in whole else value for name, value in own.items()})
 
 
+READS = 8
+"""Calls side by side of an HTTP service, unless configured."""
+
+
 def upstreams_of(config: Config) -> tuple[dict[str, Upstream], dict[str, str]]:
     """Every configured upstream by name, with its entry's digest; the everyday tools when there is none."""
     upstreams = {name: _upstream(name, entry, config) for name, entry in config.servers.items()}
@@ -37,17 +42,26 @@ def upstreams_of(config: Config) -> tuple[dict[str, Upstream], dict[str, str]]:
 
 
 def _upstream(name: str, entry: Entry, config: Config) -> Upstream:
-    folder = str(config.path.parent) if config.path else None
+    # Hosts start us anywhere: what an entry names relatively lies beside the configuration.
+    folder = config.path.parent.resolve() if config.path else None
     if isinstance(entry, OpenApiEntry):
         return HttpUpstream(
-            name, document_source=entry.spec, base_url=entry.base_url, auth=entry.auth, headers=entry.headers,
-            timeout=entry.timeout,
+            name, document_source=_beside(folder, entry.spec), base_url=entry.base_url, auth=entry.auth,
+            headers=entry.headers, timeout=entry.timeout, max_concurrency=entry.concurrency or READS,
         )  # fmt: skip
     if isinstance(entry, PythonEntry):
-        return PythonUpstream(name, module=entry.module)
+        module = _beside(folder, entry.module) if entry.module.endswith(".py") else entry.module
+        return PythonUpstream(name, module=module, timeout=entry.timeout)
     assert isinstance(entry, McpEntry)
     if entry.url is not None:
         how: StdioEntry | HttpEntry = HttpEntry(entry.url, entry.headers)
     else:
-        how = StdioEntry(entry.command or "", tuple(entry.args), entry.env, entry.cwd or folder)
+        cwd = entry.cwd or (str(folder) if folder else None)
+        how = StdioEntry(entry.command or "", tuple(entry.args), entry.env, cwd)
     return McpUpstream(name, config=how, start_timeout=entry.start_timeout, call_timeout=entry.timeout, idle=entry.idle)
+
+
+def _beside(folder: Path | None, text: str) -> str:
+    if folder is None or "://" in text:
+        return text
+    return str(folder / Path(text).expanduser())

@@ -72,7 +72,8 @@ class Lazy:
                 async with module.App.open(self._config) as app:
                     self._app = app
                     self._settled.set()
-                    await app.follow(self._changed)
+                    lost = await app.follow(self._changed)
+                self._close(lost)
             except ToolweftError as error:
                 self._close(error)
             except Exception as error:

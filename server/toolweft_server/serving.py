@@ -39,6 +39,7 @@ META = "dev.toolweft/"
 """Prefix of the `_meta` keys that a client of ours may add."""
 PAGE = 200
 """Resources in one page of a list."""
+TAKES = {tool["name"]: ", ".join(tool["inputSchema"]["properties"]) for tool in surface.TOOLS}
 BEAT = 2.0
 """Seconds between signs of life while a request is worked on: what takes longer shows progress."""
 DAY_MS = 24 * 3600 * 1000
@@ -124,7 +125,8 @@ class Serving:
     """Sessions of the older revisions, which are told of changes without asking."""
     subscribed: dict[str, set[ServerSession]] = field(default_factory=dict)
 
-    async def list_tools(self, _ctx: Context, _params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+    async def list_tools(self, _ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        _only_page(params)
         self.runtime.warm()
         return types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in surface.TOOLS])
 
@@ -141,7 +143,7 @@ class Serving:
                 else:
                     reply = await app.execute_code(arguments, asker, report)
         except ValidationError as error:
-            return _told(f"{params.name}: {explain(error)}")
+            return _told(f"{params.name}: {explain(error)}. Its arguments: {TAKES[params.name]}.")
         except ToolweftError as error:
             raise MCPError(types.INTERNAL_ERROR, str(error)) from error
         pictures: list[types.ContentBlock] = [
@@ -173,8 +175,9 @@ class Serving:
         )
 
     async def list_templates(
-        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+        self, _ctx: Context, params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
+        _only_page(params)
         templates = [types.ResourceTemplate.model_validate(each) for each in resources.TEMPLATES]
         return types.ListResourceTemplatesResult(resource_templates=templates)
 
@@ -193,19 +196,23 @@ class Serving:
         )
 
     async def complete(self, _ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
-        values: list[str] = []
-        if isinstance(params.ref, types.ResourceTemplateReference) and params.argument.name == "name":
+        reference = params.ref
+        if isinstance(reference, types.PromptReference):
+            if reference.name not in {prompt["name"] for prompt in prompts.PROMPTS}:
+                raise MCPError(types.INVALID_PARAMS, f"unknown prompt {reference.name[:100]!r}")
+        elif reference.uri not in {template["uriTemplate"] for template in resources.TEMPLATES}:
+            raise MCPError(types.INVALID_PARAMS, f"unknown resource template {reference.uri[:200]!r}")
+        elif reference.uri.startswith(resources.ROOT) and params.argument.name == "name":
             prefix = params.argument.value
             names = [name for name in await (await self._app()).function_names() if name.startswith(prefix)]
             values = names[:100]
             return types.CompleteResult(
                 completion=types.Completion(values=values, total=len(names), has_more=len(names) > len(values))
             )
-        return types.CompleteResult(completion=types.Completion(values=values))
+        return types.CompleteResult(completion=types.Completion(values=[]))
 
-    async def list_prompts(
-        self, _ctx: Context, _params: types.PaginatedRequestParams | None
-    ) -> types.ListPromptsResult:
+    async def list_prompts(self, _ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+        _only_page(params)
         return types.ListPromptsResult(prompts=[types.Prompt.model_validate(each) for each in prompts.PROMPTS])
 
     async def get_prompt(self, _ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
@@ -301,10 +308,15 @@ def _told(text: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=True)
 
 
+def _only_page(params: types.PaginatedRequestParams | None) -> None:
+    """These lists have one page, so no cursor was ever given out."""
+    _offset(params.cursor if params else None, -1)
+
+
 def _offset(cursor: str | None, size: int) -> int:
     if cursor is None:
         return 0
-    if not cursor.isdecimal() or not 0 <= int(cursor) <= size:
+    if not (cursor.isdecimal() and len(cursor) < 10) or not 0 <= int(cursor) <= size:
         raise MCPError(types.INVALID_PARAMS, f"unknown cursor {cursor[:40]!r}; start again without one")
     return int(cursor)
 

@@ -28,6 +28,7 @@ class Database:
 
     def __init__(self, path: Path, engine: Engine) -> None:
         self.path, self._engine = path, engine
+        self._file = _identity(path)
         self._writing = threading.Lock()
         """Held by the thread that writes, so that threads wait for each other here and not by polling the file."""
         self._watch: sqlite3.Connection | None = None
@@ -55,12 +56,14 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view: all that is read inside is of one moment."""
+        self._refuse_lost()
         with self._clear_errors(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
     def write(self, *topics: str) -> Iterator[Connection]:
         """A transaction: whole or not at all. `topics` are counted up for whoever polls `Store.changes`."""
+        self._refuse_lost()
         with self._clear_errors(), self._writing, self._engine.connect() as plain:
             connection = plain.execution_options(write=True)
             with connection.begin():
@@ -68,8 +71,23 @@ class Database:
                 for name in topics:
                     bump(connection, name)
 
+    @property
+    def lost(self) -> StoreError | None:
+        """Why the open file is no longer the one at its path, if so. SQLite would write on, into nowhere."""
+        if _identity(self.path) == self._file:
+            return None
+        return StoreError(
+            f"the store {str(self.path)!r} was deleted or replaced while it was in use. Nothing was changed; retry: "
+            "the file that is there now is opened, or a new one made."
+        )
+
+    def _refuse_lost(self) -> None:
+        if (lost := self.lost) is not None:
+            raise lost
+
     def data_version(self) -> int:
         """Changes whenever another connection, of this process or another, has committed."""
+        self._refuse_lost()
         with self._watching, self._clear_errors():
             if self._watch is None:
                 self._watch = sqlite.watcher(self.path)
@@ -98,6 +116,15 @@ class Database:
             raise StoreError(sqlite.meaning(error, self.path)) from error
         except exc.TimeoutError as error:
             raise StoreError(f"the store {str(self.path)!r} is too busy: no connection came free. Retry.") from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one at the same path; `None` when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def bump(connection: Connection, name: str) -> None:

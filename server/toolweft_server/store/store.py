@@ -59,6 +59,11 @@ class Store:
             self.manifests.publish()
         return self
 
+    @property
+    def lost(self) -> StoreError | None:
+        """Why this store can no longer be used: its file was deleted or replaced. Opening it again makes a new one."""
+        return self.database.lost
+
     def changes(self) -> Changes:
         """Where the counters stand. Cheap while nobody writes: made for asking twice a second."""
         version = self.database.data_version()

@@ -19,7 +19,7 @@ class Arguments(BaseModel):
     code: str = Field(max_length=200_000, strict=True)
     session: str | None = Field(default=None, min_length=1, max_length=200, strict=True)
     retry_of: str | None = Field(default=None, max_length=100, strict=True)
-    timeout: float | None = Field(default=None, gt=0, le=86_400)
+    timeout: float | None = Field(default=None, gt=0, le=86_400, allow_inf_nan=False, strict=True)
 
 
 def text(execution: Execution) -> str:
