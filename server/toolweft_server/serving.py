@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -136,16 +136,15 @@ class Serving:
             raise MCPError(types.INVALID_PARAMS, f"unknown tool {params.name[:100]!r}: find_tools or execute_code?")
         asker = self._asker(ctx)
         try:
-            async with _beat(ctx.session) as report:
-                app = await self.runtime.app()
-                if params.name == "find_tools":
-                    reply = await app.find_tools(arguments, asker)
-                else:
-                    reply = await app.execute_code(arguments, asker, report)
+            with _told_as_protocol_error():
+                async with _beat(ctx.session) as report:
+                    app = await self.runtime.app()
+                    if params.name == "find_tools":
+                        reply = await app.find_tools(arguments, asker)
+                    else:
+                        reply = await app.execute_code(arguments, asker, report)
         except ValidationError as error:
             return _told(f"{params.name}: {explain(error)}. Its arguments: {TAKES[params.name]}.")
-        except ToolweftError as error:
-            raise MCPError(types.INTERNAL_ERROR, str(error)) from error
         pictures: list[types.ContentBlock] = [
             types.ImageContent(type="image", data=base64.b64encode(data).decode("ascii"), mime_type=mime)
             for mime, data in reply.images
@@ -167,7 +166,8 @@ class Serving:
     async def list_resources(
         self, _ctx: Context, params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
-        listed = await resources.listed(await self._app())
+        with _told_as_protocol_error():
+            listed = await resources.listed(await self.runtime.app())
         start = _offset(params.cursor if params else None, len(listed))
         more = str(start + PAGE) if start + PAGE < len(listed) else None
         return types.ListResourcesResult(
@@ -183,7 +183,8 @@ class Serving:
 
     async def read_resource(self, _ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
         uri = str(params.uri)
-        content = await resources.read(uri, await self._app(), owner=self.owner)
+        with _told_as_protocol_error():
+            content = await resources.read(uri, await self.runtime.app(), owner=self.owner)
         if content is None:
             raise MCPError(types.INVALID_PARAMS, f"there is no resource {uri[:200]!r}", {"uri": uri[:200]})
         if isinstance(content.body, bytes):
@@ -204,7 +205,9 @@ class Serving:
             raise MCPError(types.INVALID_PARAMS, f"unknown resource template {reference.uri[:200]!r}")
         elif reference.uri.startswith(resources.ROOT) and params.argument.name == "name":
             prefix = params.argument.value
-            names = [name for name in await (await self._app()).function_names() if name.startswith(prefix)]
+            with _told_as_protocol_error():
+                saved = await (await self.runtime.app()).function_names()
+            names = [name for name in saved if name.startswith(prefix)]
             values = names[:100]
             return types.CompleteResult(
                 completion=types.Completion(values=values, total=len(names), has_more=len(names) > len(values))
@@ -255,12 +258,6 @@ class Serving:
             for sessions in self.subscribed.values():
                 sessions.discard(session)
 
-    async def _app(self) -> App:
-        try:
-            return await self.runtime.app()
-        except ToolweftError as error:
-            raise MCPError(types.INTERNAL_ERROR, str(error)) from error
-
 
 def build(runtime: Runtime, *, servers: Sequence[str], owner: str = "local", connection: str = "") -> Server[None]:
     """The server object, for stdio, HTTP, or in-process tests. `servers` are the names that the instructions show."""
@@ -306,6 +303,15 @@ def explain(error: ValidationError) -> str:
 def _told(text: str) -> types.CallToolResult:
     """A mistake of the caller's, which the model can mend: an error result, not a protocol error."""
     return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=True)
+
+
+@contextmanager
+def _told_as_protocol_error() -> Iterator[None]:
+    """What toolweft itself cannot do (a locked store …) is no tool's failure: the host is told, in our words."""
+    try:
+        yield
+    except ToolweftError as error:
+        raise MCPError(types.INTERNAL_ERROR, str(error)) from error
 
 
 def _only_page(params: types.PaginatedRequestParams | None) -> None:
