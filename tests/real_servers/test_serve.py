@@ -97,14 +97,20 @@ INSPECTOR = os.environ.get("MCP_INSPECTOR", "")
 
 
 @pytest.mark.skipif(not INSPECTOR, reason="MCP_INSPECTOR does not name the command line of an MCP Inspector")
-def test_the_inspector_lists_runs_and_reads(config, repository):
+def test_the_inspector_lists_runs_and_reads(config, repository, tmp_path):
+    # The Inspector takes `--config` for its own, so a script starts the server.
+    start = tmp_path / "start.py"
+    start.write_text(
+        f"import sys\nfrom toolweft_catalog.cli import main\nsys.exit(main(['serve', '--config', {str(config)!r}]))\n",
+        encoding="utf-8",
+    )
+
     def inspect(*arguments: str) -> dict:
-        server = [sys.executable, "-m", "toolweft_catalog.cli", "serve", "--config", str(config)]
         options = ["--format", "json", "--connect-timeout", "120000"]
-        command = [*INSPECTOR.split(), "--cli", *server, *arguments, *options]
+        command = [*INSPECTOR.split(), "--cli", sys.executable, str(start), *arguments, *options]
         done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=110)
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return json.loads(done.stdout)["result"]
 
     listed = inspect("--method", "tools/list")
     assert [tool["name"] for tool in listed["tools"]] == ["find_tools", "execute_code"]
