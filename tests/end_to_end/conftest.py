@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from mcp import Client, StdioServerParameters
 
 from toolweft_server import config as configuration
 from toolweft_server import serving
 from toolweft_server.runtime import Lazy
 
+SERVERS = Path(__file__).with_name("servers")
 DESK = '''
 """Tools of a small desk, for tests: real functions with real effects on a file."""
 
@@ -72,12 +74,15 @@ def picture() -> bytes:
 @pytest.fixture
 def desk(tmp_path, monkeypatch) -> Path:
     """A folder with the module `desk` on the import path; its tools act on files in there."""
-    folder = tmp_path / "desk"
+    return lay_desk(tmp_path / "desk", monkeypatch)
+
+
+def lay_desk(folder: Path, patch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "desk.py").write_text(DESK, encoding="utf-8")
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("PYTHONPATH", str(folder))
-    monkeypatch.delitem(sys.modules, "desk", raising=False)
+    patch.syspath_prepend(str(folder))
+    patch.setenv("PYTHONPATH", str(folder))
+    patch.delitem(sys.modules, "desk", raising=False)
     return folder
 
 
@@ -153,17 +158,39 @@ def over_stdio_fixture():
 
 @pytest.fixture
 async def host(write_config):
-    """A connected host. A task of its own enters and leaves the connection, because pytest does so in two."""
-    connected: asyncio.Future[Host] = asyncio.get_running_loop().create_future()
+    """A connected host."""
+    async with connected(write_config()) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting_host(tmp_path_factory):
+    """One host for a whole file: what one test does to the server, the next one feels. Hostile servers are in it."""
+    folder = tmp_path_factory.mktemp("lasting")
+    hostile = {"command": sys.executable, "args": [str(SERVERS / "hostile.py")]}
+    with pytest.MonkeyPatch.context() as patch:
+        lay_desk(folder / "desk", patch)
+        document = {"python": {"desk": {"module": "desk"}}, "store": str(folder / "store.db")}
+        document["mcpServers"] = dict.fromkeys(["evil", "tools", "os", "class", "print"], hostile)
+        config = folder / "toolweft.json"
+        config.write_text(json.dumps(document), encoding="utf-8")
+        async with connected(config) as opened:
+            yield opened
+
+
+@asynccontextmanager
+async def connected(config: Path):
+    """A task of its own enters and leaves the connection, because pytest does so in two."""
+    entered: asyncio.Future[Host] = asyncio.get_running_loop().create_future()
     leave = asyncio.Event()
 
     async def keep():
-        async with in_process(write_config()) as opened:
-            connected.set_result(opened)
+        async with in_process(config) as opened:
+            entered.set_result(opened)
             await leave.wait()
 
     keeping = asyncio.create_task(keep())
-    await asyncio.wait([keeping, connected], return_when=asyncio.FIRST_COMPLETED)
-    yield connected.result() if connected.done() else await keeping
+    await asyncio.wait([keeping, entered], return_when=asyncio.FIRST_COMPLETED)
+    yield entered.result() if entered.done() else await keeping
     leave.set()
     await keeping
