@@ -28,6 +28,8 @@ def with_app(args: argparse.Namespace, work: Callable[[App], Awaitable[int]]) ->
         from toolweft_server.app import App
 
         async with App.open(configuration.load(args.config)) as app:
+            if app.live.reading:
+                print(f"… reading the tools of {', '.join(sorted(app.live.reading))}", file=sys.stderr)
             return await work(app)
 
     try:
