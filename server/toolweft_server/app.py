@@ -27,7 +27,7 @@ from toolweft_catalog.wire import CallRecord, Execution, FunctionCard, IndexName
 from toolweft_server.bridge import Bridge
 from toolweft_server.config import SERVER_LIMITS, Config
 from toolweft_server.errors import StoreError, ToolweftError
-from toolweft_server.executions import Executions, Request
+from toolweft_server.executions import Executions, Request, as_text
 from toolweft_server.index.base import Matches
 from toolweft_server.index.saved import SavedIndex
 from toolweft_server.ledger import Ledger, Recorder
@@ -46,8 +46,8 @@ from toolweft_server.upstream.gateway import Gateway
 
 logger = logging.getLogger(__name__)
 
-CELLS = 20
-"""Programs of a session that a saved function may draw from."""
+CELLS, SESSIONS = 20, 64
+"""Programs of a session that a saved function may draw from, and sessions for which they are kept."""
 REQUESTS_KEPT = 90 * 24 * 3600.0
 """Seconds that requests and the calls after them are kept for learning; they hold no results."""
 NOTING = 1.0
@@ -259,7 +259,7 @@ class App:
         self, execution: str, request: Request, bridge: Bridge, calls: Sequence[CallRecord]
     ) -> tuple[list[SavedFunction], list[str]]:
         """Offers a clean run's functions to the library: what was saved, and a sentence on each that was not."""
-        earlier = self._cells.setdefault((request.owner, request.session), []) if request.session else []
+        earlier = self._cells_of(request)
         extraction = extract(request.code, servers=self.servers(), earlier=earlier, save=bridge.wanted)
         if request.session:
             earlier.append(request.code)
@@ -284,6 +284,16 @@ class App:
         refused = (*extraction.rejected, *admission.rejected)
         return list(admission.saved), [f"{each.name} was not saved: {each.reason}" for each in refused]
 
+    def _cells_of(self, request: Request) -> list[str]:
+        """The clean programs of the request's session so far; the oldest sessions are forgotten."""
+        if request.session is None:
+            return []
+        key = (request.owner, request.session)
+        cells = self._cells[key] = self._cells.pop(key, [])
+        while len(self._cells) > SESSIONS:
+            del self._cells[next(iter(self._cells))]
+        return cells
+
     async def used(self, functions: Iterable[tuple[str, int]], outcome: Outcome) -> None:
         """Counts uses. A failure counts against a function only when it was running as the program failed."""
         frames = " ".join(outcome.error.frames) if outcome.error else ""
@@ -301,8 +311,17 @@ class App:
         return await self.live.thread(self.library.card, name, version)
 
     async def output(self, execution: str, part: str, *, owner: str) -> str | None:
-        found = await self._kept(execution, part, owner)
-        return None if found is None else found[1].decode("utf-8", "replace")
+        row = await self.live.thread(self.store.executions.get, execution, owner)
+        if row is None:
+            return None
+        found = await self.live.thread(self.store.executions.output, execution, part)
+        if found is not None:
+            return found[1].decode("utf-8", "replace")
+        # Nothing was cut, so the answer itself is the whole of it.
+        result = row.result if isinstance(row.result, dict) else {}
+        return (
+            as_text(result.get("value")) if part == "value" else f"{result.get('stdout', '')}{result.get('stderr', '')}"
+        )
 
     async def file(self, execution: str, name: str, *, owner: str) -> Content | None:
         found = await self._kept(execution, f"files/{name}", owner)

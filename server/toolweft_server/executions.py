@@ -12,6 +12,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -178,6 +179,13 @@ class Executions:
             if running.answer is None:
                 running.answer = self._failed(execution, "cancelled", None)
             running.done.set()
+            if running.answer.execution.status in ("cancelled", "crashed"):
+                await self._close(running.answer.execution)
+
+    async def _close(self, execution: Execution) -> None:
+        """Notes the end of a program that did not come to one of its own, also while everything is being cancelled."""
+        with anyio.move_on_after(2, shield=True), suppress(ToolweftError):
+            await self._work.ended(execution, {}, {})
 
     async def _answer(self, execution: str, running: _Running) -> Answer:
         request = running.request
@@ -189,9 +197,7 @@ class Executions:
         try:
             outcome, session = await self._work.run(program, bridge, request)
         except SandboxError as error:
-            answer = self._failed(execution, "crashed", error)
-            await self._work.ended(answer.execution, {}, {})
-            return answer
+            return self._failed(execution, "crashed", error)
         saved: list[SavedFunction] = []
         notes: list[str] = []
         try:

@@ -69,6 +69,7 @@ def _over_stdio(config: Config) -> int:
 
 
 async def _stdio(config: Config) -> None:
+    import secrets
     import signal
 
     import anyio
@@ -77,7 +78,7 @@ async def _stdio(config: Config) -> None:
     from toolweft_server.runtime import Lazy
     from toolweft_server.stdio import stdio
 
-    server = serving.build(Lazy(config), servers=names(config))
+    server = serving.build(Lazy(config), servers=names(config), connection=secrets.token_hex(4))
 
     async def stop_on_signal(scope: anyio.CancelScope) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
