@@ -1,0 +1,239 @@
+"""What toolweft promises, sentence by sentence, and the tests (or benchmarks) that hold it to each.
+
+A name is `file::test` below `tests/`, or a file of `benchmarks/`. `test_claims.py` checks that every one exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+CLAIMS: Mapping[str, Sequence[str]] = {
+    # What hosts see
+    "A client of the newest protocol and one of the older find, run code over two servers and read what was saved.": (
+        "real_servers/test_serve.py::test_a_host_finds_runs_over_two_servers_and_reads_the_saved_function",
+        "end_to_end/test_http_serving.py::test_both_protocol_eras_find_and_run_over_http",
+    ),
+    "The Inspector's command line lists, runs and reads.": (
+        "real_servers/test_serve.py::test_the_inspector_lists_runs_and_reads",
+    ),
+    "The prompt shrinks to two tools of at most 600 tokens; output schemas add at most 300.": (
+        "server/tools/test_surface.py::test_the_surface_stays_within_600_tokens",
+        "server/tools/test_surface.py::test_the_output_schemas_stay_within_300_tokens",
+    ),
+    "Definitions are the same bytes in every connection of an era.": (
+        "real_servers/test_serve.py::test_the_definitions_are_the_same_bytes_in_every_connection_of_an_era",
+        "server/tools/test_surface.py::test_what_hosts_are_sent_is_what_is_written_here",
+    ),
+    "The schemas written by hand agree with what is answered.": (
+        "server/tools/test_surface.py::test_the_schemas_written_by_hand_say_what_the_models_say",
+        "server/tools/test_surface.py::test_an_answer_validates_against_the_schema_that_the_host_has",
+    ),
+    "The handshake starts nothing and costs about what a server with one tool costs.": (
+        "test_layout.py::test_the_handshake_path_imports_no_database_and_no_index",
+        "benchmarks/handshake.py",
+    ),
+    "What does not exist is answered with the code that the specification has for it.": (
+        "end_to_end/test_protocol.py::test_what_does_not_exist_is_a_wrong_parameter_with_a_sentence",
+    ),
+    "Every line a host sends over stdio is answered; stdout carries the protocol only.": (
+        "end_to_end/test_protocol.py::test_odd_lines_over_stdio_are_answered_and_the_next_request_too",
+        "end_to_end/test_protocol.py::test_stdout_carries_nothing_but_the_protocol",
+    ),
+    "Sixty requests at once do not freeze the server.": (
+        "end_to_end/test_protocol.py::test_sixty_requests_at_once_are_all_answered",
+    ),
+    "Long work shows progress, and ends when the host takes its request back.": (
+        "end_to_end/test_protocol.py::test_a_long_program_shows_signs_of_life",
+        "end_to_end/test_protocol.py::test_progress_of_an_upstream_reaches_the_host",
+        "end_to_end/test_protocol.py::test_a_request_taken_back_ends_its_program_and_its_call",
+    ),
+    "When the host goes away, the server and everything it started end.": (
+        "end_to_end/test_protocol.py::test_the_end_of_the_host_ends_the_server_and_all_it_started",
+    ),
+    "Over HTTP strangers, web pages and rebound names are kept out; other addresses need a token.": (
+        "end_to_end/test_http_serving.py::test_a_web_page_and_a_rebound_name_are_kept_out",
+        "end_to_end/test_http_serving.py::test_a_token_is_asked_for_and_accepted",
+        "server/test_http.py::test_an_address_that_others_reach_needs_a_token",
+    ),
+    # Finding
+    "A tool is found by what it does and by its name, and shown as Python that works.": (
+        "end_to_end/test_main_job.py::test_a_tool_is_found_by_what_it_does_and_shown_as_python",
+        "end_to_end/test_main_job.py::test_a_tools_own_name_always_wins",
+    ),
+    "An empty result says so and names the nearest.": (
+        "end_to_end/test_main_job.py::test_nothing_found_says_so_and_names_the_nearest",
+    ),
+    "Replies stay within about 400 tokens and never drop the only match.": ("benchmarks/tokens.py",),
+    "Every index keeps one contract; updates equal a rebuild.": (
+        "server/index/test_contract.py::test_updates_in_any_order_rank_and_score_as_a_rebuild",
+        "server/index/test_contract.py::test_a_loaded_index_answers_as_the_saved_one",
+    ),
+    "49,001 tools are searched within milliseconds, indexed within a minute and held in bounded memory.": (
+        "benchmarks/search.py",
+        "benchmarks/memory.py",
+    ),
+    "Ranking is at least as good as plain BM25.": ("benchmarks/retrieval.py",),
+    "Requests and the calls that followed are linked.": (
+        "server/store/test_executions.py::test_a_call_is_linked_to_the_latest_request_that_showed_the_tool",
+    ),
+    # The catalogue
+    "A catalogue is ordered, deterministic and looked up at once; a delta leads from one to the next.": (
+        "catalog/test_catalog.py::test_the_order_is_that_of_ids_whatever_order_the_tools_came_in",
+        "catalog/test_catalog.py::test_asking_by_id_or_name_looks_at_no_other_tool",
+        "catalog/test_catalog.py::test_a_delta_leads_from_one_catalogue_to_the_other",
+    ),
+    "Ids are unique Python names, and stay with their tool.": (
+        "catalog/test_names.py::test_every_pair_gets_one_unique_id_of_two_identifiers",
+        "catalog/test_names.py::test_an_id_once_given_is_kept_whoever_comes_later",
+    ),
+    "MCP manifests of any revision, OpenAPI documents, Python functions and ToolBench files become tools.": (
+        "catalog/ingest/test_ingest_mcp.py::test_a_tool_of_the_newest_revision_is_read_whole",
+        "catalog/ingest/test_ingest_mcp.py::test_a_tool_of_the_oldest_revision_needs_no_more_than_a_name_and_a_schema",
+        "catalog/ingest/test_openapi.py::test_every_operation_but_the_deprecated_becomes_a_tool",
+        "catalog/ingest/test_ingest_python.py::test_a_function_is_read_whole",
+        "catalog/ingest/test_toolbench.py::test_a_line_becomes_a_tool",
+    ),
+    "Whatever a tool says of itself, its stub is Python and cannot break out.": (
+        "catalog/test_signature.py::test_whatever_a_tool_says_its_stub_parses_and_its_names_are_distinct",
+        "end_to_end/test_bad_input.py::test_every_stub_of_a_hostile_server_is_python_and_bounded",
+    ),
+    "Schemas become signatures and signatures schemas, without loss of names, types and defaults.": (
+        "catalog/test_reverse.py::test_there_and_back_keeps_names_requiredness_defaults_and_types",
+    ),
+    # Upstreams
+    "Servers start when they are needed, share one connection and stop when idle.": (
+        "server/upstream/test_mcp.py::test_nothing_starts_before_the_first_call",
+        "server/upstream/test_mcp.py::test_concurrent_first_calls_share_one_process",
+        "server/upstream/test_mcp.py::test_an_idle_server_is_stopped_and_comes_back",
+    ),
+    "A broken server costs itself alone.": (
+        "server/upstream/test_mcp.py::test_one_invalid_tool_costs_itself_alone",
+        "server/upstream/test_mcp.py::test_a_server_that_keeps_dying_is_left_alone_for_a_while",
+        "server/upstream/test_gateway.py::test_a_defect_in_one_upstream_costs_itself_alone",
+    ),
+    "`toolweft doctor` names the broken server, the cause and the fix.": (
+        "real_servers/test_serve.py::test_doctor_names_the_broken_server_the_cause_and_the_remedy",
+    ),
+    "OpenAPI services are called as they describe themselves, and credentials go nowhere else.": (
+        "server/upstream/openapi/test_http.py::test_query_arguments_are_written_in_their_style",
+        "server/upstream/openapi/test_http.py::test_credentials_go_where_their_scheme_says_and_never_come_back",
+    ),
+    "Every child dies with us, even on kill -9.": (
+        "server/upstream/test_leash.py::test_kill_9_of_the_process_that_uses_an_upstream_leaves_nobody",
+        "server/sandbox/test_child_death.py::test_child_dies_with_a_killed_server",
+    ),
+    # Running
+    "A program calls tools as functions and answers with its last expression.": (
+        "end_to_end/test_main_job.py::test_a_program_calls_tools_and_answers_with_its_last_expression",
+    ),
+    "A failing tool raises where it was called; a mistaken call names what was meant.": (
+        "end_to_end/test_main_job.py::test_a_failing_tool_raises_its_own_words_where_the_program_called_it",
+        "end_to_end/test_main_job.py::test_a_mistaken_call_names_what_was_meant",
+    ),
+    "Calls run side by side, in threads, coroutines and `parallel`.": (
+        "server/sandbox/test_programs.py::test_five_calls_are_in_flight_at_once",
+        "server/sandbox/test_programs.py::test_parallel_keeps_order_and_returns_errors_where_asked",
+    ),
+    "A session keeps variables; other sessions and owners see none of them.": (
+        "end_to_end/test_main_job.py::test_a_session_keeps_variables_and_no_session_keeps_none",
+        "server/sandbox/test_sessions.py::test_owners_with_the_same_session_name_share_nothing",
+    ),
+    "A retry repeats no call that succeeded, and one of nothing is refused.": (
+        "end_to_end/test_main_job.py::test_retry_of_repeats_no_call_that_succeeded",
+        "server/test_ledger.py::test_a_write_whose_outcome_is_unknown_is_not_made_again",
+        "end_to_end/test_bad_input.py::test_a_bad_program_is_a_clear_answer",
+    ),
+    "A program that outlasts the host's patience is joined again.": (
+        "end_to_end/test_main_job.py::test_a_program_that_takes_longer_than_hosts_wait_is_joined_again",
+    ),
+    "Long output is cut and kept whole; images come back as images.": (
+        "end_to_end/test_main_job.py::test_long_output_is_cut_and_kept_whole_as_a_resource",
+        "end_to_end/test_main_job.py::test_an_image_comes_back_as_an_image_and_a_file",
+    ),
+    "The shape of results is learned, never their values.": (
+        "end_to_end/test_main_job.py::test_the_shape_of_a_result_is_learned_and_shown",
+        "catalog/test_shape.py::test_no_value_and_no_telling_key_is_kept",
+    ),
+    "No frame of a hostile program gets past the parent; the next run is fine.": (
+        "server/sandbox/test_hostile_programs.py::test_forged_frame_ends_the_program",
+        "server/sandbox/test_frames.py::test_any_bytes_are_a_violation_or_a_message",
+    ),
+    "Programs see nothing of our environment, and their time, memory and output are bounded.": (
+        "server/sandbox/test_hostile_programs.py::test_environment_holds_nothing_of_ours",
+        "server/sandbox/test_hostile_programs.py::test_memory_is_limited_and_variables_survive",
+        "server/sandbox/test_hostile_programs.py::test_much_output_is_cut_and_a_flood_ends_the_program",
+    ),
+    "A call costs little more through a program than made directly.": ("benchmarks/execute.py",),
+    # Policy and secrets
+    "What a person blocked or wants to be asked about is not called.": (
+        "end_to_end/test_main_job.py::test_a_call_that_needs_a_person_is_refused_with_the_line_to_write",
+        "server/test_policy.py::test_annotations_never_lift_a_persons_block",
+    ),
+    "Secrets are masked before anything is written.": (
+        "server/test_scrub.py::test_the_usual_shapes_of_secrets_are_masked_inside_any_text",
+        "server/store/test_executions.py::test_an_execution_is_kept_without_secrets",
+    ),
+    # Saved functions
+    "A program that worked becomes a function that another host finds and calls.": (
+        "end_to_end/test_main_job.py::test_a_clean_run_saves_its_function_and_another_host_finds_and_calls_it",
+    ),
+    "The same again counts; another signature or other tools make another function.": (
+        "server/library/test_library.py::test_the_same_code_again_counts_and_makes_no_version",
+        "server/library/test_library.py::"
+        "test_another_signature_or_other_tools_make_another_function_under_its_own_name",
+    ),
+    "Saved functions are resources: listed, completed, read by version, and their changes told in both eras.": (
+        "end_to_end/test_protocol.py::test_saved_functions_are_listed_completed_and_read_by_version",
+        "end_to_end/test_protocol.py::test_a_listener_hears_of_a_function_that_another_host_saved",
+        "end_to_end/test_protocol.py::"
+        "test_a_host_of_the_older_revision_is_told_and_hears_more_of_what_it_subscribed_to",
+    ),
+    "Functions are exported and imported as a folder; a tampered one is refused.": (
+        "server/library/test_share.py::test_an_export_is_an_agent_skill_that_anybody_can_read",
+        "server/library/test_share.py::test_a_tampered_folder_is_refused_with_the_reason",
+    ),
+    "kill -9 at random points loses nothing saved and leaves nothing running.": (
+        "end_to_end/test_kill.py::test_kill_9_at_random_points_loses_nothing_and_leaves_nothing",
+        "server/library/test_library.py::test_a_writer_killed_at_any_moment_leaves_whole_functions_only",
+    ),
+    # The agent
+    "The agent solves a task with two model calls and repairs from the error.": (
+        "client/test_agent.py::test_task_is_answered_with_two_model_calls",
+        "client/test_agent.py::test_failing_program_is_repaired_from_its_error_line_and_values",
+    ),
+    "Whatever a model says, a run ends within its budget and writes once.": (
+        "client/test_agent.py::test_whatever_the_model_says_the_run_ends_within_budget_and_writes_once",
+    ),
+    "Every step is in the trace before the next; Ctrl-C leaves a readable one.": (
+        "client/test_trace.py::test_step_is_readable_before_the_next_one_happens",
+        "client/test_ask.py::test_ctrl_c_leaves_a_readable_trace_and_exit_code_130",
+    ),
+    # Bad input
+    "A configuration that cannot be understood is refused with the reason; a broken entry costs itself.": (
+        "server/test_config.py::test_a_file_that_cannot_be_understood_is_refused_with_the_reason",
+        "server/test_config.py::test_a_broken_entry_costs_itself_alone_and_is_named",
+        "server/test_config.py::test_a_hosts_own_file_works_unchanged",
+    ),
+    "Bad code, arguments and requests get a clear answer, and nothing is lost.": (
+        "end_to_end/test_bad_input.py::test_a_bad_program_is_a_clear_answer",
+        "end_to_end/test_bad_input.py::test_a_bad_argument_of_a_tool_is_named_and_nothing_is_sent",
+        "end_to_end/test_bad_input.py::test_a_bad_request_for_tools_is_a_clear_answer",
+    ),
+    "A store that is locked, full, damaged, newer or gone is said, and left as it is.": (
+        "end_to_end/test_bad_input.py::test_a_store_that_cannot_be_used_is_said_and_left_as_it_is",
+        "end_to_end/test_bad_input.py::test_a_store_deleted_while_serving_takes_no_promise_and_is_made_again",
+        "end_to_end/test_bad_input.py::test_a_full_disk_costs_what_is_kept_and_not_the_answer",
+    ),
+    # The repository
+    "Importing anything but training and local models imports no torch.": (
+        "test_layout.py::test_importing_any_module_imports_no_torch",
+    ),
+    "Modules import on every platform.": ("test_layout.py::test_modules_import_where_posix_modules_are_missing",),
+    "Client and server meet only over MCP, and a contract that is broken fires.": (
+        "test_layout.py::test_an_import_contract_fires_when_it_is_broken",
+    ),
+    "Every command is documented with examples; the documents' snippets run.": (
+        "test_docs.py::test_every_command_is_documented_and_its_help_has_examples",
+        "test_docs.py::test_python_snippets_marked_run_do_run",
+    ),
+}
