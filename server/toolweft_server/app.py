@@ -21,6 +21,7 @@ import anyio.abc
 from toolweft_catalog import shape
 from toolweft_catalog.call import Caller, Progress, Result
 from toolweft_catalog.catalog import Delta
+from toolweft_catalog.names import identifier
 from toolweft_catalog.shape import Shape
 from toolweft_catalog.tool import Json, Tool
 from toolweft_catalog.wire import CallRecord, Execution, FunctionCard, IndexName, SavedFunction, SessionState
@@ -186,7 +187,15 @@ class App:
         return self._scrubber.json(value)
 
     def servers(self) -> Sequence[str]:
-        return [name for name in self.live.catalog.servers if name != "functions"]
+        return [*(name for name in self.live.catalog.servers if name != "functions"), *self._absent()]
+
+    def _absent(self) -> Mapping[str, str]:
+        """Servers that are configured and cannot be used now: a program that names one is told so."""
+        reading = dict.fromkeys(self.live.reading, "is still being read; try again soon")
+        unread = dict.fromkeys(self.live.unread, "could not be read; `toolweft doctor` says why")
+        present = self.live.catalog.servers
+        known = {identifier(name): why for name, why in (reading | unread).items()}
+        return {name: why for name, why in known.items() if name not in present}
 
     async def known(self, execution: str, owner: str) -> bool:
         return await self.live.thread(self.store.executions.get, execution, owner) is not None
@@ -214,6 +223,7 @@ class App:
             owner=request.owner,
             progress=progress,
             observe=observe,
+            absent=self._absent,
         )
         return bridge, recorder
 

@@ -40,6 +40,8 @@ class Bridge:
     """Told of each result that came from outside, for shapes and for the link between requests and calls."""
     wanted: list[str] = field(default_factory=list)
     """Names that the program asked to save."""
+    absent: Callable[[], Mapping[str, str]] = dict
+    """What is the matter with each configured server that has no tools, as the end of a sentence."""
     used: set[tuple[str, int]] = field(default_factory=set)
     """Saved functions that the program fetched."""
 
@@ -77,6 +79,9 @@ class Bridge:
         catalog = self.catalog()
         if name in catalog:
             return await self.load(name)
+        server = name.partition(".")[0]
+        if server not in catalog.servers and (why := self.absent().get(server)):
+            return Failure("unavailable", f"the server {server!r} {why}", sent=False)
         return Failure("unknown_tool", unknown(name, catalog), sent=False)
 
 

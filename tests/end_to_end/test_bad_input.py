@@ -220,6 +220,15 @@ async def test_a_choice_that_is_not_offered_is_told_with_the_choices_cut(lasting
     assert len(ran["error"]["message"]) < 600
 
 
+@pytest.mark.parametrize("code", ["broken.look()", "tools.broken.look()"], ids=["bare", "under tools"])
+async def test_a_program_that_names_a_server_that_does_not_start_is_told_so(write_config, in_process, code):
+    broken = {"command": sys.executable, "args": ["-c", "raise SystemExit('no configuration')"]}
+    async with in_process(write_config(mcpServers={"broken": broken})) as host:
+        ran = await host.execute(f"desk.read_notes()\n{code}")
+    assert (ran["error"]["type"], ran["error"]["line"]) == ("ToolError", 2)
+    assert "the server 'broken' could not be read; `toolweft doctor` says why" in ran["error"]["message"]
+
+
 def not_a_database(path):
     path.write_bytes(b"dear diary, " * 500)
 
