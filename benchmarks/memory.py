@@ -7,16 +7,18 @@ import asyncio
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import anyio
 from benchmarks import datasets, machine
 from benchmarks.handshake import prepare
 from mcp import Client, StdioServerParameters
+
+COMMAND = [sys.executable, "-m", "toolweft_catalog.cli"]
 
 
 def resident(pid: int) -> float:
@@ -35,11 +37,8 @@ def children() -> list[int]:
 async def measure(tools: int = 49_001, requests: int = 100) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         config = prepare(Path(name), tools)
-        find = [sys.executable, "-m", "toolweft_catalog.cli", "find", "anything", "--config", str(config)]
-        subprocess.run(find, check=False, capture_output=True)  # reads the manifests of the everyday tools, once
-        server = StdioServerParameters(
-            command=sys.executable, args=["-m", "toolweft_catalog.cli", "serve", "--config", str(config)]
-        )
+        await anyio.run_process([*COMMAND, "find", "anything", "--config", str(config)], check=False)
+        server = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], "serve", "--config", str(config)])
         async with Client(server, mode="2026-07-28") as client:
             await client.list_tools()
             pid = children()[-1]
