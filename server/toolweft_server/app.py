@@ -134,11 +134,11 @@ class App:
         self.live.on_change.append(heard)
         self._tasks.start_soon(self.sessions.prepare)
         self._tasks.start_soon(self._purge)
-        seen = await self.live.thread(self.store.changes)
+        seen = await self.live.look(self.store.changes)
         while True:
             await anyio.sleep(POLL)
             try:
-                now = await self.live.thread(self.store.changes)
+                now = await self.live.look(self.store.changes)
                 if now != seen:
                     seen = now
                     await self.live.reload()
@@ -198,7 +198,7 @@ class App:
         return {name: why for name, why in known.items() if name not in present}
 
     async def known(self, execution: str, owner: str) -> bool:
-        return await self.live.thread(self.store.executions.get, execution, owner) is not None
+        return await self.live.look(self.store.executions.get, execution, owner) is not None
 
     async def begun(self, execution: str, request: Request) -> None:
         await self.live.thread(
@@ -245,7 +245,7 @@ class App:
 
     async def source(self, name: str, version: int | None) -> SavedSource | str:
         """A saved function on its way into a program."""
-        function = await self.live.thread(self.library.get, name, version)
+        function = await self.live.look(self.library.get, name, version)
         if function is None:
             near = await self.function_names()
             return f"there is no saved function {name!r}; there are: {', '.join(near[:10]) or 'none yet'}"
@@ -311,20 +311,20 @@ class App:
             await self.live.thread(self.library.used, name, version, f" {name}" not in frames)
 
     async def functions(self) -> Sequence[FunctionCard]:
-        offered = await self.live.thread(self.library.cards)
+        offered = await self.live.look(self.library.cards)
         return [card for card in offered if card.state in ("active", "verified")]
 
     async def function_names(self) -> Sequence[str]:
         return [card.name for card in await self.functions()]
 
     async def function(self, name: str, version: int | None) -> FunctionCard | None:
-        return await self.live.thread(self.library.card, name, version)
+        return await self.live.look(self.library.card, name, version)
 
     async def output(self, execution: str, part: str, *, owner: str) -> str | None:
-        row = await self.live.thread(self.store.executions.get, execution, owner)
+        row = await self.live.look(self.store.executions.get, execution, owner)
         if row is None:
             return None
-        found = await self.live.thread(self.store.executions.output, execution, part)
+        found = await self.live.look(self.store.executions.output, execution, part)
         if found is not None:
             return found[1].decode("utf-8", "replace")
         # Nothing was cut, so the answer itself is the whole of it.
@@ -340,7 +340,7 @@ class App:
     async def _kept(self, execution: str, name: str, owner: str) -> tuple[str, bytes] | None:
         if not await self.known(execution, owner):
             return None
-        return await self.live.thread(self.store.executions.output, execution, name)
+        return await self.live.look(self.store.executions.output, execution, name)
 
 
 class Finder:
@@ -358,7 +358,7 @@ class Finder:
 
     async def shapes(self, tools: Sequence[Tool]) -> Mapping[str, Shape]:
         unknown = [tool.digest for tool in tools if tool.output is None]
-        texts = await self._app.live.thread(self._app.store.shapes.get, unknown) if unknown else {}
+        texts = await self._app.live.look(self._app.store.shapes.get, unknown) if unknown else {}
         return {key: shape.from_json(json.loads(text)) for key, text in texts.items()}
 
     def size(self) -> int:

@@ -71,6 +71,8 @@ class LiveCatalog:
         self.store, self.gateway, self._kind = store, gateway, kind
         self._library, self.entries = library, entries
         self._threads = anyio.CapacityLimiter(THREADS)
+        self._looking = anyio.CapacityLimiter(THREADS)
+        """Threads for searching, so that no search queues behind writes that wait for a locked store."""
         self._changing = anyio.Lock()
         """Held while a new snapshot is made, so that two changes never start from the same old one."""
         self._snapshot: Snapshot | None = None
@@ -98,6 +100,10 @@ class LiveCatalog:
         """Runs blocking work in one of our own worker threads."""
         return await anyio.to_thread.run_sync(partial(work, *args), limiter=self._threads)
 
+    async def look(self, work: Callable[..., T], *args: object) -> T:
+        """Runs blocking work that only reads in a thread which no write ever holds."""
+        return await anyio.to_thread.run_sync(partial(work, *args), limiter=self._looking)
+
     async def open(self) -> None:
         """Loads what the store knows. Reads no upstream."""
         self._snapshot = await self.thread(self._load)
@@ -119,10 +125,10 @@ class LiveCatalog:
     async def tools(self, ids: Sequence[str]) -> Sequence[Tool]:
         catalog = self.catalog
         present = [each for each in ids if each in catalog]
-        return await self.thread(catalog.tools, present) if present else []
+        return await self.look(catalog.tools, present) if present else []
 
     async def search(self, query: str, limit: int, *, server: str | None = None) -> Matches:
-        return await self.thread(partial(self.index.search, server=server), query, limit)
+        return await self.look(partial(self.index.search, server=server), query, limit)
 
     async def settled(self, patience: float) -> list[str]:
         """Waits at most `patience` seconds for manifests being read; the servers still being read."""

@@ -322,7 +322,8 @@ async def test_a_store_locked_by_another_process_delays_no_search_and_loses_noth
         other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(refused_as_locked, host)
+            for _ in range(8):
+                tasks.start_soon(refused_as_locked, host)
             with anyio.fail_after(9):  # the store itself waits ten seconds for its lock
                 assert (await host.find("write a note"))["tools"]
                 assert await saved(host) == ["kept"]
@@ -335,7 +336,8 @@ async def test_a_store_locked_by_another_process_delays_no_search_and_loses_noth
 async def refused_as_locked(host):
     ran = await host.execute("desk.write_note('x')")
     assert ran["status"] == "crashed"
-    assert "is locked by another process and stayed so for 10 s" in ran["text"]
+    assert "is locked" in ran["text"]
+    assert "Close what else uses it, then retry." in ran["text"]
 
 
 SERVE_SMALL = """

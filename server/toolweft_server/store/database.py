@@ -26,8 +26,8 @@ class Database:
 
     """
 
-    def __init__(self, path: Path, engine: Engine) -> None:
-        self.path, self._engine = path, engine
+    def __init__(self, path: Path, engine: Engine, *, busy_ms: int = sqlite.BUSY_MS) -> None:
+        self.path, self._engine, self._patience = path, engine, busy_ms / 1000
         self._file = _identity(path)
         self._writing = threading.Lock()
         """Held by the thread that writes, so that threads wait for each other here and not by polling the file."""
@@ -38,7 +38,7 @@ class Database:
     @classmethod
     def open(cls, path: Path, *, busy_ms: int = sqlite.BUSY_MS) -> Database:
         sqlite.prepare(path)
-        self = cls(path, sqlite.engine_for(path, busy_ms=busy_ms))
+        self = cls(path, sqlite.engine_for(path, busy_ms=busy_ms), busy_ms=busy_ms)
         try:
             with self.read() as connection:
                 found = schema.version_of(connection)
@@ -64,7 +64,7 @@ class Database:
     def write(self, *topics: str) -> Iterator[Connection]:
         """A transaction: whole or not at all. `topics` are counted up for whoever polls `Store.changes`."""
         self._refuse_lost()
-        with self._clear_errors(), self._writing, self._engine.connect() as plain:
+        with self._clear_errors(), self._turn(), self._engine.connect() as plain:
             connection = plain.execution_options(write=True)
             with connection.begin():
                 yield connection
@@ -84,6 +84,19 @@ class Database:
     def _refuse_lost(self) -> None:
         if (lost := self.lost) is not None:
             raise lost
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One writer at a time. Behind one that waits for a locked file nobody waits longer than that one may."""
+        if not self._writing.acquire(timeout=self._patience):
+            raise StoreError(
+                f"the store {str(self.path)!r} is locked: another write has waited or worked for {self._patience:g} s. "
+                "Close what else uses it, then retry."
+            )
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     def data_version(self) -> int:
         """Changes whenever another connection, of this process or another, has committed."""
