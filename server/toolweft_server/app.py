@@ -27,7 +27,7 @@ from toolweft_catalog.tool import Json, Tool
 from toolweft_catalog.wire import CallRecord, Execution, FunctionCard, IndexName, SavedFunction, SessionState
 from toolweft_server.bridge import Bridge
 from toolweft_server.config import SERVER_LIMITS, Config
-from toolweft_server.errors import StoreError, ToolweftError
+from toolweft_server.errors import SandboxError, StoreError, ToolweftError
 from toolweft_server.executions import Executions, Request, as_text
 from toolweft_server.index.base import Matches
 from toolweft_server.index.saved import SavedIndex
@@ -98,7 +98,7 @@ class App:
             async with anyio.create_task_group() as tasks:
                 app = cls(config, store, live, tasks)
                 for name, upstream in upstreams.items():
-                    upstream.on_change = partial(live.changed, tasks, name)
+                    upstream.on_change = partial(app._changed, name)
                 if due := await live.thread(live.due):
                     live.begin(due)
                     tasks.start_soon(app._read, due)
@@ -112,6 +112,12 @@ class App:
             with anyio.move_on_after(10, shield=True):
                 await gateway.aclose()
             store.close()
+
+    def _changed(self, name: str) -> None:
+        """A server says that its tools changed: its manifest is read again. Bursts become one reading."""
+        if name not in self.live.reading:
+            self.live.begin([name])
+            self._tasks.start_soon(self._read, [name])
 
     async def _read(self, due: Sequence[str]) -> None:
         try:
@@ -132,7 +138,7 @@ class App:
                 self._tasks.start_soon(_tell, changed, names)
 
         self.live.on_change.append(heard)
-        self._tasks.start_soon(self.sessions.prepare)
+        self._tasks.start_soon(self._prepare)
         self._tasks.start_soon(self._purge)
         seen = await self.live.look(self.store.changes)
         while True:
@@ -147,6 +153,13 @@ class App:
                     return self.store.lost
                 # A locked store is told to whoever asks next; watching goes on.
                 logger.warning("cannot look for changes: %s", error)
+
+    async def _prepare(self) -> None:
+        """Starts a child ahead of the first program. Where none can be had, that program will hear the reason."""
+        try:
+            await self.sessions.prepare()
+        except SandboxError as error:
+            logger.warning("no child waits ahead: %s", error)
 
     async def _purge(self) -> None:
         """Lets go of what is older than the retention, now and once a day."""

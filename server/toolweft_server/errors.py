@@ -48,3 +48,10 @@ class LibraryError(ToolweftError):
 
 class IndexFolderError(ToolweftError):
     pass
+
+
+def innermost(error: BaseException) -> BaseException:
+    """The one failure inside a task group's wrapping; a group of several stays as it is."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

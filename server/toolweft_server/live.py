@@ -214,12 +214,6 @@ class LiveCatalog:
             self._kind.save(index.updated((), [tool.id for tool in functions]) if functions else index)
         return Snapshot(catalog, index), delta
 
-    def changed(self, tasks: anyio.abc.TaskGroup, name: str) -> None:
-        """A server says that its tools changed: its manifest is read again. Bursts become one reading."""
-        if name not in self.reading:
-            self.begin([name])
-            tasks.start_soon(self.read, [name])
-
 
 def _with(stored: Catalog, functions: Sequence[Tool]) -> Catalog:
     if not functions:

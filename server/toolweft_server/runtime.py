@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from toolweft_server.config import Config
-from toolweft_server.errors import ToolweftError
+from toolweft_server.errors import ToolweftError, innermost
 
 if TYPE_CHECKING:
     from toolweft_server.app import App
@@ -72,14 +72,20 @@ class Lazy:
                 async with module.App.open(self._config) as app:
                     self._app = app
                     self._settled.set()
-                    lost = await app.follow(self._changed)
+                    try:
+                        lost = await app.follow(self._changed)
+                    finally:
+                        # Nobody may reach an app that is closing: whoever comes now waits for the next one.
+                        self._app, self._settled = None, anyio.Event()
                 self._close(lost)
             except ToolweftError as error:
                 self._close(error)
             except Exception as error:
                 # A defect of ours must not end the connection: every request is told, and the next one tries again.
                 logger.exception("the server could not be opened, or broke off")
-                self._close(ToolweftError(f"toolweft itself failed ({type(error).__name__}); its log says why"))
+                cause = innermost(error)
+                unknown = ToolweftError(f"toolweft itself failed ({type(cause).__name__}); its log says why")
+                self._close(cause if isinstance(cause, ToolweftError) else unknown)
 
     def _close(self, failure: ToolweftError) -> None:
         self._app, self._failure = None, failure

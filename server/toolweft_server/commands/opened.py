@@ -22,7 +22,7 @@ def with_app(args: argparse.Namespace, work: Callable[[App], Awaitable[int]]) ->
     import anyio
 
     from toolweft_server import config as configuration
-    from toolweft_server.errors import ConfigError, ToolweftError
+    from toolweft_server.errors import ConfigError, ToolweftError, innermost
 
     async def opened() -> int:
         from toolweft_server.app import App
@@ -35,18 +35,11 @@ def with_app(args: argparse.Namespace, work: Callable[[App], Awaitable[int]]) ->
     try:
         return anyio.run(opened)
     except (ToolweftError, BaseExceptionGroup) as raised:
-        error = _innermost(raised)
+        error = innermost(raised)
         if not isinstance(error, ToolweftError):
             raise
         print(f"toolweft: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """The one failure inside a task group's wrapping; a group of several stays as it is."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 def show(value: Any) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -198,10 +199,11 @@ def processes() -> Iterator[Process]:
 
 def _asked_of_ps() -> Iterator[Process]:
     """Where there is no /proc. Sessions cannot be asked for portably: no process is in one."""
-    with os.popen("ps -A -o pid=,ppid=,pgid=,stat= 2>/dev/null") as table:  # noqa: S605  (a fixed command)
-        for line in table:
+    command = ["ps", "-A", "-o", "pid=,ppid=,pgid=,stat="]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="ascii") as table:
+        for line in table.stdout or ():
             pid, parent, group, state = line.split()[:4]
-            # Nobody but `ps` and its shell is in our own group.
+            # Nobody but `ps` is in our own group.
             if not state.startswith("Z") and int(group) != os.getpgrp():
                 yield Process(int(pid), int(parent), int(group), 0)
 

@@ -24,6 +24,8 @@ def test_modules_import_where_unix_modules_are_missing():
 
 def test_runner_uses_the_standard_library_alone():
     code = "import sys\nimport toolweft_server.sandbox.inside.main as m\nprint(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, encoding="utf-8"
+    ).stdout.split()
     roots = {name.partition(".")[0] for name in loaded if not name.startswith("_")}
     assert roots - sys.stdlib_module_names <= {"toolweft_server", "distutils-precedence", "setuptools"}

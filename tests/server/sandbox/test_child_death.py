@@ -80,7 +80,7 @@ async def test_work_directories_of_dead_servers_are_swept(tmp_path, host):
 
 async def test_child_that_cannot_start_is_an_error_with_its_words(tmp_path, monkeypatch):
     broken = tmp_path / "broken.py"
-    broken.write_text("raise SystemExit('no luck')")
+    broken.write_text("raise SystemExit('no luck')", encoding="utf-8")
     monkeypatch.setattr("toolweft_server.sandbox.backends.local.RUNNER", broken)
     with pytest.raises(SandboxError, match=r"did not start \(exit status 1\).*no luck"):
         await LocalProcess(folder=tmp_path).open(Limits())

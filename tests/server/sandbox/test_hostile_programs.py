@@ -256,7 +256,7 @@ async def test_threads_left_over_are_frozen_between_runs(open_session, host):
     stat = anyio.Path(f"/proc/{session.process.popen.pid}/stat")
     with anyio.fail_after(10):
         # The kernel stops a busy thread at its next tick, not within the call that asks for it.
-        while (await stat.read_text()).rpartition(")")[2].split()[0] != "T":
+        while (await stat.read_text(encoding="utf-8")).rpartition(")")[2].split()[0] != "T":
             await anyio.sleep(0.005)
     assert (await session.run(Program("b", "n > 0"), host)).value is True
 

@@ -207,7 +207,7 @@ def test_the_file_for_the_handshake_is_read_without_any_database_library(tmp_pat
         "assert not {'sqlalchemy', 'sqlite3', 'pydantic'} & set(sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], check=True, timeout=60, capture_output=True, text=True
+        [sys.executable, "-c", code, str(path)], check=True, timeout=60, capture_output=True, encoding="utf-8"
     )
     assert "name='git', kind='mcp', tools=1, description='Reads repositories.', prefix='git'" in done.stdout
     assert "name='jira'" in done.stdout
