@@ -68,10 +68,11 @@ class App:
         self.text_limit = int(self.limits["text"])
         self.sandbox = sandbox_of(config)
         self.backend = self.sandbox.name
-        self.sessions = Sessions(self.sandbox, sandbox_limits(config))
+        limits = sandbox_limits(config)
+        self.sessions = Sessions(self.sandbox, limits)
         self.library = FunctionStore(store)
         self.ledger = Ledger(store)
-        self.executions = Executions(self, tasks, patience=self.limits["answer"])
+        self.executions = Executions(self, tasks, patience=self.limits["answer"], slots=limits.sessions)
         self.noting = anyio.CapacityLimiter(1)
         """Requests are noted by one thread of their own: those that wait for a locked store stop nothing else."""
         self._scrubber = store.scrub
@@ -254,7 +255,10 @@ class App:
             logger.warning("not learned from %s: %s", tool.id, error)
 
     async def run(self, program: Program, bridge: Bridge, request: Request) -> tuple[Outcome, SessionState | None]:
-        return await self.sessions.run(program, bridge, owner=request.owner, session=request.session)
+        outcome, state = await self.sessions.run(program, bridge, owner=request.owner, session=request.session)
+        if request.session and state is not None and state.state == "reset":
+            self._cells.pop((request.owner, request.session), None)
+        return outcome, state
 
     async def source(self, name: str, version: int | None) -> SavedSource | str:
         """A saved function on its way into a program."""

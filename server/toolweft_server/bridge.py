@@ -92,7 +92,7 @@ def unknown(name: str, catalog: Catalog) -> str:
         near = difflib.get_close_matches(server, catalog.servers, n=3, cutoff=0.5)
         there = f"servers with a similar name: {', '.join(near)}" if near else "find_tools lists what there is"
         same = [card.id for card in catalog.named(tool)][:3]
-        return f"there is no server {server!r}; " + (f"{tool!r} exists as {', '.join(same)}" if same else there)
+        return f"there is no server {server!r}; " + (f"{tool!r} exists as {', '.join(same)}." if same else f"{there}.")
     names = [card.id.partition(".")[2] for card in catalog if card.id.startswith(server + ".")]
     near = difflib.get_close_matches(tool, names, n=3, cutoff=0.4) or sorted(names)[:3]
-    return f"{server!r} has no tool {tool!r}; nearest: {', '.join(f'{server}.{each}' for each in near)}"
+    return f"{server!r} has no tool {tool!r}; nearest: {', '.join(f'{server}.{each}' for each in near)}."

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,7 +28,12 @@ HOSTS = frozenset({"inputs", "globalShortcut", "preferences", "$schema", "scale"
 """Top-level keys that hosts write and we pass over. In a file with no key of ours but the servers, any other is too."""
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
-_SECRET_KEY = re.compile(r"key|token|secret|passw|auth|credential|cookie", re.IGNORECASE)
+_SECRET_WORD = re.compile(
+    r"(?:^|[_\-.])(?:(?:api|access|private|secret)?_?keys?|tokens?|secrets?|\w*pass(?:wd|word|phrase)?|pwd|pat|auth|"
+    r"authorization|bearer|credentials?|cookies?)(?:$|[_\-.])",
+    re.IGNORECASE,
+)
+"""Names whose values are secrets, as whole words: `API_KEY` and `PGPASS` are, `GIT_AUTHOR_NAME` is not."""
 MIN_SECRET = 6
 """Shorter values are not scrubbed: they would match half of every text."""
 
@@ -226,6 +232,7 @@ class _Reader:
     def _usable(self, name: str, entry: dict[str, Any], kind: Kind) -> None:
         try:
             expanded = self._expand(entry, "")
+            self._secrets_in(expanded if isinstance(expanded, dict) else {})
             parsed = _MODELS[kind].model_validate(expanded)
         except ConfigError as error:
             return self._problem(name, str(error))
@@ -248,10 +255,26 @@ class _Reader:
         if not isinstance(value, str):
             return value
         expanded = _VARIABLE.sub(lambda match: self._variable(match.group(1)), value)
-        if _SECRET_KEY.search(key) and len(expanded) >= MIN_SECRET:
-            self.secrets.add(expanded)
-            self.secrets.update(part for part in expanded.split() if len(part) >= MIN_SECRET and part != "Bearer")
+        if names_secret(key):
+            self._secret(expanded)
         return expanded
+
+    def _secret(self, value: str) -> None:
+        """Keeps a value for scrubbing, and its words: `Bearer abc` is also sent as `abc`."""
+        self.secrets.update(part for part in (value, *value.split()) if len(part) >= MIN_SECRET and part != "Bearer")
+
+    def _secrets_in(self, entry: Mapping[str, Any]) -> None:
+        """Secrets that stand where no key names them: after `--api-key`, in `--token=…`, in a URL."""
+        words = [word for word in entry.get("args") or [] if isinstance(word, str)]
+        for option, value in zip(words, [*words[1:], ""][: len(words)], strict=True):
+            name, has_value, inline = option.lstrip("-").partition("=")
+            if option.startswith("-") and names_secret(name):
+                self._secret(inline if has_value else value)
+        if isinstance(url := entry.get("url"), str):
+            parts = urlsplit(url)
+            for name, value in [("password", parts.password or ""), *parse_qsl(parts.query)]:
+                if names_secret(name):
+                    self._secret(value)
 
     def _variable(self, inside: str) -> str:
         name, has_default, default = inside.partition(":-")
@@ -264,12 +287,17 @@ class _Reader:
         if found is None and not has_default:
             raise ConfigError(f"the environment variable {name!r} is not set; set it, or write ${{{name}:-default}}")
         value = found if found else default if has_default else (found or "")
-        if _SECRET_KEY.search(name) and len(value) >= MIN_SECRET:
-            self.secrets.add(value)
+        if names_secret(name):
+            self._secret(value)
         return value
 
     def expand_text(self, text: str) -> str:
         return str(self._expand(text, ""))
+
+
+def names_secret(name: str) -> bool:
+    """Whether a variable, header, option or key of that name holds a secret."""
+    return _SECRET_WORD.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)) is not None
 
 
 def starts_toolweft(entry: Mapping[str, Any]) -> bool:

@@ -7,13 +7,12 @@ order of things, and the shape of the answer.
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import anyio
@@ -115,9 +114,13 @@ class _Running:
 class Executions:
     """Lives as long as the server; `tasks` is the server's task group, so that nothing outlives it."""
 
-    def __init__(self, work: Work, tasks: anyio.abc.TaskGroup, *, patience: float) -> None:
-        """`patience` is the time in seconds after which a running program is answered with `waiting`."""
+    def __init__(self, work: Work, tasks: anyio.abc.TaskGroup, *, patience: float, slots: int) -> None:
+        """`patience` is the time in seconds after which a running program is answered with `waiting`.
+
+        More programs than `slots` wait for their turn.
+        """
         self._work, self._tasks, self._patience = work, tasks, patience
+        self._slots = anyio.Semaphore(slots)
         self._running: dict[str, _Running] = {}
 
     async def execute(self, request: Request, progress: Progress | None = None) -> Answer:
@@ -133,7 +136,12 @@ class Executions:
             self._tasks.start_soon(self._run, execution, running)
         else:
             running = self._running[execution]
-        return await self._wait(execution, running, progress)
+        answer = await self._wait(execution, running, progress)
+        if request.retry_of == execution and request.code.strip() not in ("", running.request.code.strip()):
+            note = f"this is the answer of {execution}, which was running; the code sent with retry_of did not run"
+            limits = [*answer.execution.limits, note]
+            return replace(answer, execution=answer.execution.model_copy(update={"limits": limits}))
+        return answer
 
     def _joinable(self, request: Request) -> str | None:
         """The execution to join: it was answered `waiting` and belongs to the same owner."""
@@ -158,8 +166,8 @@ class Executions:
         if running.answer is None:
             running.detached = True
             calls = list(running.recorder.records) if running.recorder else []
-            hint = "call execute_code again with retry_of set to this id to wait for it"
-            waiting = Execution(id=execution, status="waiting", backend=self._work.backend, calls=calls, stdout=hint)
+            hint = "still running; call execute_code again with retry_of set to this id to wait for it"
+            waiting = Execution(id=execution, status="waiting", backend=self._work.backend, calls=calls, limits=[hint])
             return Answer(waiting)
         self._running.pop(execution, None)
         return running.answer
@@ -195,7 +203,8 @@ class Executions:
         bridge, running.recorder = await self._work.prepare(execution, request, running.report)
         program = Program(execution, request.code, tuple(self._work.servers()), request.timeout)
         try:
-            outcome, session = await self._work.run(program, bridge, request)
+            async with self._slots:
+                outcome, session = await self._work.run(program, bridge, request)
         except SandboxError as error:
             return self._failed(execution, "crashed", error)
         saved: list[SavedFunction] = []
@@ -273,15 +282,13 @@ class Executions:
         for key in finished[: max(0, len(finished) - KEPT)]:
             del self._running[key]
 
-    async def cancel_all(self) -> None:
-        for running in self._running.values():
-            running.scope.cancel()
-
 
 def carry(value: Value, files: dict[str, FileOut], images: list[Image], execution: str) -> Json:
     """The value as JSON: each binary leaf becomes a file with an address, an image one is shown as well."""
     if isinstance(value, Blob):
-        name = f"blob-{len(files) + 1}{_suffix(value.mime)}"
+        number = len(files) + 1
+        while (name := f"blob-{number}{_suffix(value.mime)}") in files:
+            number += 1
         files[name] = FileOut(name, value.data)
         if value.mime.startswith("image/"):
             images.append(Image(value.mime, value.data))
@@ -313,10 +320,6 @@ def cut(text: str, budget: int) -> str:
 
 def _listed(execution: str, file: FileOut) -> OutputFile:
     return OutputFile(uri=file_uri(execution, file.name), mime=_mime(file.name), size=len(file.data))
-
-
-def encode_file(file: FileOut) -> str:
-    return base64.b64encode(file.data).decode("ascii")
 
 
 def _scrubbed(error: Error | None, scrub: Callable[[str], str]) -> Error | None:

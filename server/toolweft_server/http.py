@@ -100,7 +100,9 @@ def app(server: Server[None], where: Address, *, secret: str | None, hosts: Sequ
     security = TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
         allowed_hosts=[pattern for name in bracketed for pattern in (name, f"{name}:*")],
-        allowed_origins=[f"{scheme}://{name}:*" for name in bracketed for scheme in ("http", "https")],
+        allowed_origins=[
+            f"{scheme}://{name}{port}" for name in bracketed for scheme in ("http", "https") for port in ("", ":*")
+        ],
     )
     inner = server.streamable_http_app(transport_security=security, host=where.host)
     return inner if secret is None else guard(inner, secret)

@@ -70,6 +70,26 @@ def test_variables_expand_with_defaults_and_count_as_secrets_when_their_name_say
     assert "fast" not in loaded.secrets
 
 
+@pytest.mark.parametrize(
+    ("entry", "secret"),
+    [
+        ({"command": "x", "env": {"PGPASS": "value-1"}}, True),
+        ({"command": "x", "env": {"apiKey": "value-1"}}, True),
+        ({"command": "x", "args": ["--api-key", "value-1"]}, True),
+        ({"command": "x", "args": ["--token=value-1"]}, True),
+        ({"url": "https://user:value-1@example.com"}, True),
+        ({"url": "https://example.com/?access_token=value-1"}, True),
+        ({"url": "https://example.com", "headers": {"X-Auth": "Bearer value-1"}}, True),
+        ({"command": "x", "env": {"GIT_AUTHOR_NAME": "value-1"}}, False),
+        ({"command": "x", "env": {"KEYBOARD": "value-1"}}, False),
+        ({"command": "x", "args": ["--path", "value-1"]}, False),
+    ],
+)
+def test_what_counts_as_a_secret_goes_by_whole_words(tmp_path, entry, secret):
+    loaded = config.load(write(tmp_path, {"mcpServers": {"a": entry}}))
+    assert ("value-1" in loaded.secrets) is secret
+
+
 BROKEN_ENTRIES = {
     "unset variable": ({"command": "x", "env": {"A": "${NOT_SET}"}}, "'NOT_SET' is not set"),
     "input": ({"command": "x", "env": {"A": "${input:token}"}}, "put the value into an environment variable"),

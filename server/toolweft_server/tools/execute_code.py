@@ -41,7 +41,7 @@ def text(execution: Execution) -> str:
         parts.append(f"session {execution.session.name!r} was reset: {execution.session.reason}")
     parts += [f"limit: {limit}" for limit in execution.limits]
     if execution.truncated:
-        parts.append(f"cut; the whole of it: {execution.output_uri}")
+        parts.append(f"cut; the whole of it: {execution.output_uri} (…/value and …/output are both there)")
     return "\n".join(parts)
 
 
