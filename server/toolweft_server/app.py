@@ -42,6 +42,7 @@ from toolweft_server.sandbox.pool import Sessions
 from toolweft_server.scrub import Scrubber
 from toolweft_server.serving import Asker, Reply, Report
 from toolweft_server.store.store import Store
+from toolweft_server.tending import Tender
 from toolweft_server.tools import execute_code, find_tools
 from toolweft_server.upstream.gateway import Gateway
 
@@ -141,6 +142,7 @@ class App:
         self.live.on_change.append(heard)
         self._tasks.start_soon(self._prepare)
         self._tasks.start_soon(self._purge)
+        self._tasks.start_soon(Tender(self.live).run)
         seen = await self.live.look(self.store.changes)
         while True:
             await anyio.sleep(POLL)

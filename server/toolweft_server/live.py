@@ -2,7 +2,7 @@
 
 Reads come from an immutable pair (catalogue, index) that is replaced as a whole, so a search never waits for a
 change. Changes come from three sides: manifests that we read, upstreams that say their tools changed, and other
-processes that write to the same store.
+processes that write to the same store. When manifests are read again is decided in `tending`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
 import anyio
 import anyio.abc
 
-from toolweft_catalog.catalog import Catalog, Delta, card
+from toolweft_catalog.catalog import Card, Catalog, Delta, card
 from toolweft_catalog.tool import Tool
 from toolweft_server.errors import UpstreamError
 from toolweft_server.index.base import Matches, ToolIndex
@@ -80,6 +80,12 @@ class LiveCatalog:
         self.unread: dict[str, str] = {}
         """Servers whose manifest could not be read, with the reason."""
         self.reading: set[str] = set()
+        self.contested: frozenset[str] = frozenset()
+        """Servers of ours whose manifest in the store is another configuration's, by an entry that says otherwise."""
+        self._held: dict[str, Sequence[Tool]] = {}
+        """Our own tools of contested servers. In memory: writing them would only take the place back and forth."""
+        self.troubled = anyio.Event()
+        """Set when something is in `unread` or `contested` that was not, so that `tending` looks at once."""
         self._quiet = anyio.Event()
         self._quiet.set()
 
@@ -109,18 +115,30 @@ class LiveCatalog:
         self._snapshot = await self.thread(self._load)
 
     def _load(self) -> Snapshot:
-        stored = self._visible(self.store.manifests.catalog())
+        stored = self._ours(())
         index = self._kind.open(stored)
         functions = self._library()
         return Snapshot(_with(stored, functions), index.updated(functions, ()) if functions else index)
 
-    def _visible(self, stored: Catalog) -> Catalog:
-        """Without the servers that only other configurations on this store know: nobody here could call them."""
-        known = self.store.manifests.status()
-        hidden = {each.server for each in known if not each.entry_digest.startswith(INGESTED)} - set(self.entries)
-        if not hidden:
+    def _ours(self, before: Iterable[Card]) -> Catalog:
+        """What the store holds of our entries. `before` still stands for those that another configuration replaced.
+
+        Not shown: servers that only other configurations on this store know, as nobody here could call them, and
+        tools read by another entry of the same name, which may be another server.
+        """
+        stored = self.store.manifests.catalog()
+        others = {
+            status.server
+            for status in self.store.manifests.status()
+            if not status.entry_digest.startswith(INGESTED) and self.entries.get(status.server) != status.entry_digest
+        }
+        self.contested = frozenset(others.intersection(self.entries))
+        held = [tool for name in self.contested for tool in self._held.get(name, ())]
+        if not others:
             return stored
-        return Catalog((entry for entry in stored if entry.server not in hidden), stored.tools)
+        cards = [entry for entry in stored if entry.server not in others]
+        cards += [entry for entry in before if entry.server in self.contested and not self._held.get(entry.server)]
+        return _with(Catalog(cards, self.store.manifests.loader()), held)
 
     async def tools(self, ids: Sequence[str]) -> Sequence[Tool]:
         catalog = self.catalog
@@ -150,9 +168,13 @@ class LiveCatalog:
             or now - status.fetched_at > MANIFEST_AGE
         ]
 
-    async def read(self, names: Sequence[str]) -> None:
-        """Reads the manifests of these servers and takes over what changed. A broken one costs itself alone."""
-        self.begin(names)
+    async def read(self, names: Sequence[str], *, announced: bool = True) -> None:
+        """Reads the manifests of these servers and takes over what changed. A broken one costs itself alone.
+
+        Unless `announced`, nobody waits for it: what was known is good enough meanwhile.
+        """
+        if announced:
+            self.begin(names)
         taken_over = 0.0
         try:
             async for name, answer in self.gateway.manifests(names):
@@ -163,14 +185,17 @@ class LiveCatalog:
                         await self.reload()
                         taken_over = time.monotonic()
                 finally:
-                    self._stop_reading([name])
+                    self._stop_reading([name] if announced else ())
         finally:
-            self._stop_reading(names)
+            self._stop_reading(names if announced else ())
 
     async def _keep(self, name: str, answer: Manifest | UpstreamError) -> None:
         if isinstance(answer, UpstreamError):
+            known = self.unread.get(name)
             self.unread[name] = answer.message
-            await self.thread(self.store.manifests.failed, name, str(answer))
+            self.troubled.set()
+            if known != answer.message:
+                await self.thread(self.store.manifests.failed, name, str(answer))
             return
         self.unread.pop(name, None)
         write = partial(
@@ -178,6 +203,20 @@ class LiveCatalog:
             protocol=answer.protocol,
         )  # fmt: skip
         await self.thread(write, name, self.entries.get(name, ""), answer.tools)
+
+    async def hold(self) -> None:
+        """Reads our own tools of contested servers that we do not hold yet, without taking the store's place."""
+        for name in sorted(self.contested - self._held.keys() - self.reading - self.unread.keys()):
+            answer = await self.gateway.manifest(name)
+            tools = () if isinstance(answer, UpstreamError) else answer.tools
+            ids = await self.look(self.store.manifests.ids, name)
+            own = {ids[tool.name]: tool for tool in reversed(tools) if tool.name in ids}
+            self._held[name] = [replace(tool, id=given) for given, tool in own.items()]
+            await self.reload()
+
+    def let_go(self) -> None:
+        """Forgets what is held: the next `hold` reads it anew."""
+        self._held.clear()
 
     def begin(self, names: Iterable[str]) -> None:
         """Notes that these are about to be read, so that whoever asks now waits for them."""
@@ -197,13 +236,16 @@ class LiveCatalog:
             snapshot, delta = await self.thread(self._difference, old)
             if delta:
                 self._snapshot = snapshot
+        if self.contested - self._held.keys():
+            self.troubled.set()
         if delta:
             for listener in self.on_change:
                 listener(delta)
         return delta
 
     def _difference(self, old: Snapshot) -> tuple[Snapshot, Delta]:
-        stored, functions = self._visible(self.store.manifests.catalog()), self._library()
+        own = [entry for entry in old.catalog if entry.server in self.entries]
+        stored, functions = self._ours(own), self._library()
         catalog = _with(stored, functions)
         delta = old.catalog.delta(catalog)
         if not delta:

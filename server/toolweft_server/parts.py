@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +34,16 @@ READS = 8
 
 
 def upstreams_of(config: Config) -> tuple[dict[str, Upstream], dict[str, str]]:
-    """Every configured upstream by name, with its entry's digest; the everyday tools when there is none."""
+    """Every configured upstream by name, with its entry's digest; the everyday tools when there is none.
+
+    The digest covers the local file that an entry names, too, so that an edited one is read at the next start.
+    """
     upstreams = {name: _upstream(name, entry, config) for name, entry in config.servers.items()}
     if upstreams:
-        return upstreams, dict(config.digests)
+        return upstreams, {name: _digest(config, name) for name in upstreams}
     modules = bundled.modules()
     own: dict[str, Upstream] = {name: PythonUpstream(name, module=module) for name, module in modules.items()}
-    return own, {name: digest(["bundled", module]) for name, module in modules.items()}
+    return own, {name: digest(["bundled", module, *_mark(_file_of(module))]) for name, module in modules.items()}
 
 
 def _upstream(name: str, entry: Entry, config: Config) -> Upstream:
@@ -59,6 +64,40 @@ def _upstream(name: str, entry: Entry, config: Config) -> Upstream:
         cwd = entry.cwd or (str(folder) if folder else None)
         how = StdioEntry(entry.command or "", tuple(entry.args), entry.env, cwd)
     return McpUpstream(name, config=how, start_timeout=entry.start_timeout, call_timeout=entry.timeout, idle=entry.idle)
+
+
+def _digest(config: Config, name: str) -> str:
+    entry, folder = config.servers[name], config.path.parent.resolve() if config.path else None
+    file: Path | None = None
+    if isinstance(entry, PythonEntry):
+        by_path = entry.module.endswith(".py")
+        file = Path(_beside(folder, entry.module)).expanduser() if by_path else _file_of(entry.module)
+    elif isinstance(entry, OpenApiEntry) and "://" not in entry.spec:
+        file = Path(_beside(folder, entry.spec)).expanduser()
+    given = config.digests[name]
+    return digest([given, *mark]) if (mark := _mark(file)) else given
+
+
+def _mark(file: Path | None) -> list[int]:
+    """What changes when the file does; nothing when there is none."""
+    try:
+        found = file.stat() if file else None
+    except (OSError, ValueError):
+        return []
+    return [found.st_size, found.st_mtime_ns] if found else []
+
+
+def _file_of(module: str) -> Path | None:
+    """Where a module lies. Nothing is imported, so the packages around it are followed by their folders."""
+    top, *parts = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+        for n, _ in enumerate(parts, 2):
+            within = spec.submodule_search_locations if spec else None
+            spec = PathFinder.find_spec(".".join([top, *parts][:n]), within) if within else None
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return Path(spec.origin) if spec and spec.has_location and spec.origin else None
 
 
 def _beside(folder: Path | None, text: str) -> str:

@@ -40,6 +40,8 @@ META = "dev.toolweft/"
 PAGE = 200
 """Resources in one page of a list."""
 TAKES = {tool["name"]: ", ".join(tool["inputSchema"]["properties"]) for tool in surface.TOOLS}
+LISTENERS = 256
+"""Sessions told of changes, and resources subscribed to: HTTP hosts come and go without saying so."""
 BEAT = 2.0
 """Seconds between signs of life while a request is worked on: what takes longer shows progress."""
 DAY_MS = 24 * 3600 * 1000
@@ -121,9 +123,9 @@ class Serving:
     owner: str
     connection: str
     bus: InMemorySubscriptionBus = field(default_factory=InMemorySubscriptionBus)
-    listeners: set[ServerSession] = field(default_factory=set)
-    """Sessions of the older revisions, which are told of changes without asking."""
-    subscribed: dict[str, set[ServerSession]] = field(default_factory=dict)
+    listeners: dict[ServerSession, None] = field(default_factory=dict)
+    """Sessions of the older revisions, which are told of changes without asking; the latest `LISTENERS` of them."""
+    subscribed: dict[str, dict[ServerSession, None]] = field(default_factory=dict)
 
     async def list_tools(self, _ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         _only_page(params)
@@ -227,26 +229,29 @@ class Serving:
         return types.GetPromptResult(messages=[message])
 
     async def subscribe(self, ctx: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
-        self.subscribed.setdefault(str(params.uri), set()).add(ctx.session)
+        if str(params.uri) not in self.subscribed and len(self.subscribed) >= LISTENERS:
+            raise MCPError(types.INVALID_PARAMS, f"too many subscriptions: {LISTENERS} resources have one already")
+        _add(self.subscribed.setdefault(str(params.uri), {}), ctx.session)
         self.runtime.warm()
         return types.EmptyResult()
 
     async def unsubscribe(self, ctx: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
-        self.subscribed.get(str(params.uri), set()).discard(ctx.session)
+        self.subscribed.get(str(params.uri), {}).pop(ctx.session, None)
         return types.EmptyResult()
 
     async def initialized(self, ctx: Context, _params: types.NotificationParams | None) -> None:
-        self.listeners.add(ctx.session)
+        _add(self.listeners, ctx.session)
 
     async def functions_changed(self, names: Sequence[str]) -> None:
         """Tells everybody who listens, in the manner of each protocol revision."""
         await self.bus.publish(ResourcesListChanged())
-        for session in list(self.listeners):
-            await self._tell(session, session.send_resource_list_changed)
-        for uri in (resources.ROOT, *(f"{resources.ROOT}/{name}" for name in names)):
-            await self.bus.publish(ResourceUpdated(uri=uri))
-            for session in list(self.subscribed.get(uri, ())):
-                await self._tell(session, partial(session.send_resource_updated, uri))
+        async with anyio.create_task_group() as telling:
+            for session in list(self.listeners):
+                telling.start_soon(self._tell, session, session.send_resource_list_changed)
+            for uri in (resources.ROOT, *(f"{resources.ROOT}/{name}" for name in names)):
+                await self.bus.publish(ResourceUpdated(uri=uri))
+                for session in list(self.subscribed.get(uri, ())):
+                    telling.start_soon(self._tell, session, partial(session.send_resource_updated, uri))
 
     async def _tell(self, session: ServerSession, send: Callable[[], Awaitable[None]]) -> None:
         """One listener that has gone away must not keep the news from the others."""
@@ -254,9 +259,9 @@ class Serving:
             with anyio.fail_after(5):
                 await send()
         except Exception:  # noqa: BLE001 - whatever a dead connection raises means the same
-            self.listeners.discard(session)
+            self.listeners.pop(session, None)
             for sessions in self.subscribed.values():
-                sessions.discard(session)
+                sessions.pop(session, None)
 
 
 def build(runtime: Runtime, *, servers: Sequence[str], owner: str = "local", connection: str = "") -> Server[None]:
@@ -298,6 +303,12 @@ def explain(error: ValidationError) -> str:
         for each in error.errors(include_url=False, include_input=False)[:5]
     ]
     return "; ".join(problems)
+
+
+def _add(sessions: dict[ServerSession, None], session: ServerSession) -> None:
+    sessions[session] = None
+    while len(sessions) > LISTENERS:
+        del sessions[next(iter(sessions))]
 
 
 def _told(text: str) -> types.CallToolResult:

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from toolweft_catalog import names
-from toolweft_catalog.catalog import Card, Catalog, Delta
+from toolweft_catalog.catalog import Card, Catalog, Delta, Load
 from toolweft_catalog.tool import Annotations, Tool, digest
 from toolweft_server.store import sources
 from toolweft_server.store.database import Database
@@ -122,6 +122,16 @@ class Manifests:
         with self._database.read() as connection:
             rows = connection.execute(select(*columns).where(tool.c.present).order_by(tool.c.id)).all()
         return Catalog((Card(*row) for row in rows), _Loader(self._database))
+
+    def loader(self) -> Load:
+        """Fetches whole tools by id, those that vanished as they were."""
+        return _Loader(self._database)
+
+    def ids(self, server: str) -> dict[str, str]:
+        """The id of each tool that `server` has ever had, by the tool's own name."""
+        wanted = select(tool.c.name, tool.c.id).where(tool.c.source == server, tool.c.server == server)
+        with self._database.read() as connection:
+            return {row.name: row.id for row in connection.execute(wanted)}
 
     def each(self) -> Iterator[Tool]:
         """Every whole tool in the order of ids, a page at a time: for building an index without holding them all."""
