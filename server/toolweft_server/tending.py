@@ -1,0 +1,72 @@
+"""Keeps manifests current in a server that runs for days: reads again what is old, what failed, what others replaced.
+
+`live` reads what it is told to and at start what is due; when to look again is decided here.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+import anyio
+
+from toolweft_server.errors import ToolweftError
+from toolweft_server.live import LiveCatalog
+
+logger = logging.getLogger(__name__)
+
+EVERY = 3600.0
+"""Seconds between looks for manifests that are older than `live.MANIFEST_AGE`."""
+RETRIES: Sequence[float] = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
+"""Seconds until a server that could not be read is tried again; the last one repeats."""
+
+
+class Tender:
+    """Runs beside a `LiveCatalog` until it is cancelled. A store that is locked or full only delays it."""
+
+    every = EVERY
+    retries = RETRIES
+
+    def __init__(self, live: LiveCatalog) -> None:
+        self._live = live
+        self._tried: dict[str, int] = {}
+        """How often each server that cannot be read was tried again, and at what time it is next."""
+        self._next: dict[str, float] = {}
+        self._look = time.monotonic() + min(self.every, self.retries[-1])
+        """The first look is early: a locked store can have spoiled the reading at the start."""
+
+    async def run(self) -> None:
+        while True:
+            woken = self._live.troubled = anyio.Event()
+            try:
+                await self._round()
+            except ToolweftError as error:
+                logger.warning("tools could not be read again: %s", error)
+                await anyio.sleep(self.retries[0])
+            self._plan()
+            wake = min([self._look, *self._next.values()])
+            with anyio.move_on_after(max(0.0, wake - time.monotonic())):
+                await woken.wait()
+
+    def _plan(self) -> None:
+        """Gives each server that cannot be read its next time; forgets those that can."""
+        now, unread = time.monotonic(), self._live.unread
+        for name in self._next.keys() - unread.keys():
+            del self._next[name], self._tried[name]
+        for name in unread:
+            tried = self._tried.setdefault(name, 0)
+            if self._next.setdefault(name, 0.0) <= now:
+                self._next[name] = now + self.retries[min(tried, len(self.retries) - 1)]
+                self._tried[name] = tried + 1
+
+    async def _round(self) -> None:
+        live, now = self._live, time.monotonic()
+        again = {name for name, at in self._next.items() if at <= now and name in live.unread}
+        if self._look <= now:
+            again.update(set(await live.look(live.due)) - live.contested)
+            self._look = now + self.every
+            live.let_go()
+        # Not announced: what is known still serves, and nobody who searches should wait for a server that is down.
+        await live.read(sorted(again - live.reading), announced=False)
+        await live.hold()
