@@ -24,13 +24,18 @@ $(VENV)/.dev: pyproject.toml constraints.txt requirements.txt $(VENV)/.demo
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
+# Everything but torch and what needs it.
+$(VENV)/.core: pyproject.toml constraints.txt $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/.dev
 	PYTHONWARNDEFAULTENCODING=1 $(BIN)/python -m pytest
 
-test-core: $(VENV)/.dev
+test-core: $(VENV)/.core
 	PYTHONWARNDEFAULTENCODING=1 $(BIN)/python -m pytest -m "not torch"
 
 check: $(VENV)/.dev
