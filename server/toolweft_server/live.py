@@ -197,12 +197,12 @@ class LiveCatalog:
             if known != answer.message:
                 await self.thread(self.store.manifests.failed, name, str(answer))
             return
-        self.unread.pop(name, None)
         write = partial(
             self.store.manifests.write, problems=answer.problems, instructions=answer.instructions,
             protocol=answer.protocol,
         )  # fmt: skip
         await self.thread(write, name, self.entries.get(name, ""), answer.tools)
+        self.unread.pop(name, None)
 
     async def hold(self) -> None:
         """Reads our own tools of contested servers that we do not hold yet, without taking the store's place."""
