@@ -233,9 +233,7 @@ class LiveCatalog:
         """Takes over what the store holds now; the difference. Cheap when there is none."""
         async with self._changing:
             old = self._now
-            snapshot, delta = await self.thread(self._difference, old)
-            if delta:
-                self._snapshot = snapshot
+            self._snapshot, delta = await self.thread(self._difference, old)
         if self.contested - self._held.keys():
             self.troubled.set()
         if delta:
@@ -249,7 +247,8 @@ class LiveCatalog:
         catalog = _with(stored, functions)
         delta = old.catalog.delta(catalog)
         if not delta:
-            return old, delta
+            # The same cards may stand for texts that lie elsewhere now: held here, and no more in the store.
+            return Snapshot(catalog, old.index) if self.contested else old, delta
         renewed = (*delta.added, *delta.changed)
         index = old.index.updated(catalog.tools(renewed) if renewed else (), (*delta.removed, *delta.changed))
         if any(not each.startswith("functions.") for each in (*renewed, *delta.removed)):
