@@ -224,6 +224,13 @@ CLAIMS: Mapping[str, Sequence[str]] = {
         "end_to_end/test_bad_input.py::test_a_store_deleted_while_serving_takes_no_promise_and_is_made_again",
         "end_to_end/test_bad_input.py::test_a_full_disk_costs_what_is_kept_and_not_the_answer",
     ),
+    "A server that was down, an old list and an edited file are read again; no configuration replaces another's.": (
+        "end_to_end/test_staying_current.py::test_a_server_that_was_down_at_start_is_found_when_it_comes_up",
+        "end_to_end/test_staying_current.py::test_an_old_list_is_read_again_while_the_server_runs",
+        "end_to_end/test_staying_current.py::test_an_edited_document_is_read_again_at_the_next_start",
+        "end_to_end/test_staying_current.py::test_an_edited_module_is_read_again_at_the_next_start",
+        "end_to_end/test_staying_current.py::test_servers_of_one_name_in_two_configurations_do_not_replace_each_other",
+    ),
     # The repository
     "Importing anything but training and local models imports no torch.": (
         "test_layout.py::test_importing_any_module_imports_no_torch",
