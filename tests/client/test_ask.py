@@ -136,6 +136,7 @@ def test_ctrl_c_leaves_a_readable_trace_and_exit_code_130(server, replies, tmp_p
         out, err = process.communicate(timeout=30)
     finally:
         process.kill()
+        process.communicate()
     assert (process.returncode, out) == (130, "")
     assert f"interrupted; the trace so far: {trace}" in err
     assert "Traceback" not in err

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,15 +54,48 @@ def run(args: argparse.Namespace) -> int:
 
     path: list[Path] = []
     try:
-        answer = anyio.run(_ask, args, path)
+        answer = anyio.run(_interruptible, args, path)
     except AgentError as error:
         print(f"toolweft ask: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        answer = None
+    if answer is None:
         print(f"interrupted; the trace so far: {path[0]}" if path else "interrupted", file=sys.stderr)
         return 130
     _show(answer, as_json=args.json)
     return 0 if answer.status == "answered" else 1
+
+
+async def _interruptible(args: argparse.Namespace, path: list[Path]) -> Answer | None:
+    """The answer, or `None` after Ctrl-C.
+
+    A cancelled scope keeps on cancelling until everything has ended; the single cancellation with which Python
+    answers Ctrl-C is lost when it meets another one on its way.
+    """
+    import anyio
+
+    from toolweft_client.errors import AgentError
+
+    answer: Answer | None = None
+    failure: AgentError | None = None
+    async with anyio.create_task_group() as tasks:
+
+        async def stop() -> None:
+            with anyio.open_signal_receiver(signal.SIGINT) as signals:
+                async for _ in signals:
+                    tasks.cancel_scope.cancel()
+
+        if sys.platform != "win32":
+            tasks.start_soon(stop)
+        try:
+            answer = await _ask(args, path)
+        except AgentError as error:
+            failure = error
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return answer
 
 
 async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:

@@ -1,5 +1,6 @@
 """Nothing outlives the server, not even its `kill -9`; what it left on disk goes at the next start."""
 
+import gc
 import os
 import signal
 import sys
@@ -109,11 +110,12 @@ async def test_many_children_leave_no_process_descriptor_or_file(backend, host, 
     before = _descriptors()
     for _ in range(soak_runs):
         await once()
-    assert _descriptors() == before
+    assert _descriptors() <= before
     assert list(tmp_path.iterdir()) == []
 
 
 def _descriptors():
+    gc.collect()  # what earlier tests left to the collector must not close in between
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
