@@ -77,7 +77,9 @@ class Lazy:
                     finally:
                         # Nobody may reach an app that is closing: whoever comes now waits for the next one.
                         self._app, self._settled = None, anyio.Event()
-                self._close(lost)
+                # Whoever was using it has been told by the store itself; whoever waits gets the one opened next.
+                logger.warning("the store was lost and is opened again: %s", lost)
+                self._close(None)
             except ToolweftError as error:
                 self._close(error)
             except Exception as error:
@@ -87,7 +89,7 @@ class Lazy:
                 unknown = ToolweftError(f"toolweft itself failed ({type(cause).__name__}); its log says why")
                 self._close(cause if isinstance(cause, ToolweftError) else unknown)
 
-    def _close(self, failure: ToolweftError) -> None:
+    def _close(self, failure: ToolweftError | None) -> None:
         self._app, self._failure = None, failure
         settled, self._settled, self._wanted = self._settled, anyio.Event(), anyio.Event()
         settled.set()
