@@ -1,4 +1,6 @@
-"""The composition root: the only file that names concrete classes. It joins what must not know of one another.
+"""The composition root: with `parts`, the only file that names concrete classes.
+
+It joins what must not know of one another.
 
 `App` is the open server behind the protocol; `runtime.Lazy` opens one when it is first needed. Read `App.open` to
 see the whole product in one screen.
@@ -6,33 +8,29 @@ see the whole product in one screen.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import anyio
 import anyio.abc
 
-from toolweft_catalog import shape
 from toolweft_catalog.call import Caller, Progress, Result
 from toolweft_catalog.catalog import Delta
 from toolweft_catalog.names import identifier
-from toolweft_catalog.shape import Shape
 from toolweft_catalog.tool import Json, Tool
-from toolweft_catalog.wire import CallRecord, Execution, FunctionCard, IndexName, SavedFunction, SessionState
+from toolweft_catalog.wire import CallRecord, Execution, FunctionCard, SavedFunction, SessionState
 from toolweft_server.bridge import Bridge
 from toolweft_server.config import SERVER_LIMITS, Config
 from toolweft_server.errors import SandboxError, StoreError, ToolweftError
 from toolweft_server.executions import Executions, Request, as_text
-from toolweft_server.index.base import Matches
+from toolweft_server.finder import Finder
 from toolweft_server.index.saved import SavedIndex
+from toolweft_server.learning import Learning
 from toolweft_server.ledger import Ledger, Recorder
-from toolweft_server.library.extract import extract
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.live import LiveCatalog
 from toolweft_server.parts import sandbox_limits, sandbox_of, upstreams_of
@@ -48,20 +46,14 @@ from toolweft_server.upstream.gateway import Gateway
 
 logger = logging.getLogger(__name__)
 
-CELLS, SESSIONS = 20, 64
-"""Programs of a session that a saved function may draw from, and sessions for which they are kept."""
 REQUESTS_KEPT = 90 * 24 * 3600.0
 """Seconds that requests and the calls after them are kept for learning; they hold no results."""
-NOTING = 1.0
-"""Seconds that an answer waits at most for its request to be noted: a locked store delays nobody."""
 POLL = 0.5
 """Seconds between looks for other processes' changes; one look costs microseconds while there are none."""
 
 
 class App:
     """Everything that runs while somebody is connected. Made by `App.open`, closed with its context."""
-
-    index_name: IndexName = "lexical"
 
     def __init__(self, config: Config, store: Store, live: LiveCatalog, tasks: anyio.abc.TaskGroup) -> None:
         self.config, self.store, self.live = config, store, live
@@ -77,8 +69,7 @@ class App:
         self.noting = anyio.CapacityLimiter(1)
         """Requests are noted by one thread of their own: those that wait for a locked store stop nothing else."""
         self._scrubber = store.scrub
-        self._cells: dict[tuple[str, str], list[str]] = {}
-        """Clean programs of each named session: a function may need what an earlier one defined."""
+        self.learning = Learning(live, store, self.library)
         self._tasks = tasks
 
     @classmethod
@@ -177,7 +168,8 @@ class App:
     # ---- find_tools -------------------------------------------------------------------------------------------
 
     async def find_tools(self, arguments: dict[str, Any], asker: Asker) -> Reply:
-        answer = await find_tools.find_tools(find_tools.Arguments.model_validate(arguments), Finder(self, asker))
+        finder = Finder(self.live, self.store, asker, patience=self.limits["manifest_wait"], noting=self.noting)
+        answer = await find_tools.find_tools(find_tools.Arguments.model_validate(arguments), finder)
         return Reply(answer.found.model_dump(mode="json"), answer.text)
 
     # ---- execute_code -----------------------------------------------------------------------------------------
@@ -228,7 +220,7 @@ class App:
         caller: Caller = recorder(self.config.policy.guard(self.live.gateway))
 
         async def observe(tool: Tool, result: Result) -> None:
-            await self.live.thread(self._observed, tool, result, request)
+            await self.learning.observed(tool, result, request)
 
         bridge = Bridge(
             catalog=lambda: self.live.catalog,
@@ -246,20 +238,10 @@ class App:
     async def _tool(self, tool_id: str) -> Tool:
         return (await self.live.tools([tool_id]))[0]
 
-    def _observed(self, tool: Tool, result: Result, request: Request) -> None:
-        """What a call teaches: the shape of its result, and that it followed a request. Losing one is no failure."""
-        try:
-            if result.ok:
-                seen = json.dumps(shape.to_json(shape.observe(result.value)))
-                self.store.shapes.merge(tool.digest, seen, _merge_shapes)
-            self.store.requests.called(request.owner, request.connection, tool.id, result.ok)
-        except ToolweftError as error:
-            logger.warning("not learned from %s: %s", tool.id, error)
-
     async def run(self, program: Program, bridge: Bridge, request: Request) -> tuple[Outcome, SessionState | None]:
         outcome, state = await self.sessions.run(program, bridge, owner=request.owner, session=request.session)
-        if request.session and state is not None and state.state == "reset":
-            self._cells.pop((request.owner, request.session), None)
+        if state is not None and state.state == "reset":
+            self.learning.forget(request)
         return outcome, state
 
     async def source(self, name: str, version: int | None) -> SavedSource | str:
@@ -287,47 +269,10 @@ class App:
     async def learn(
         self, execution: str, request: Request, bridge: Bridge, calls: Sequence[CallRecord]
     ) -> tuple[list[SavedFunction], list[str]]:
-        """Offers a clean run's functions to the library: what was saved, and a sentence on each that was not."""
-        earlier = self._cells_of(request)
-        extraction = extract(request.code, servers=self.servers(), earlier=earlier, save=bridge.wanted)
-        if request.session:
-            earlier.append(request.code)
-            del earlier[:-CELLS]
-        made = {call.tool for call in calls if call.status == "ok"}
-        fetched = {name for name, _ in bridge.used}
-        worked = [
-            each
-            for each in extraction.functions
-            if each.name in bridge.wanted or made.intersection(each.tools) or fetched.intersection(each.functions)
-        ]
-        tools = await self.live.tools(sorted({tool for each in worked for tool in each.tools}))
-        provenance: dict[str, Json] = {
-            "execution": execution, "owner": request.owner, "host": request.connection.partition(":")[2],
-            "date": datetime.now(UTC).date().isoformat(), "task": request.task,
-        }  # fmt: skip
-        admission = await self.live.thread(
-            partial(self.library.admit, worked, tools={tool.id: tool for tool in tools}, provenance=provenance)
-        )
-        if admission.saved:
-            await self.live.reload()
-        refused = (*extraction.rejected, *admission.rejected)
-        return list(admission.saved), [f"{each.name} was not saved: {each.reason}" for each in refused]
-
-    def _cells_of(self, request: Request) -> list[str]:
-        """The clean programs of the request's session so far; the oldest sessions are forgotten."""
-        if request.session is None:
-            return []
-        key = (request.owner, request.session)
-        cells = self._cells[key] = self._cells.pop(key, [])
-        while len(self._cells) > SESSIONS:
-            del self._cells[next(iter(self._cells))]
-        return cells
+        return await self.learning.functions(execution, request, bridge, calls, self.servers())
 
     async def used(self, functions: Iterable[tuple[str, int]], outcome: Outcome) -> None:
-        """Counts uses. A failure counts against a function only when it was running as the program failed."""
-        frames = " ".join(outcome.error.frames) if outcome.error else ""
-        for name, version in functions:
-            await self.live.thread(self.library.used, name, version, f" {name}" not in frames)
+        await self.learning.used(functions, outcome)
 
     async def functions(self) -> Sequence[FunctionCard]:
         offered = await self.live.look(self.library.cards)
@@ -362,50 +307,5 @@ class App:
         return await self.live.look(self.store.executions.output, execution, name)
 
 
-class Finder:
-    """One request's view of the app: `tools.find_tools.Finding`."""
-
-    def __init__(self, app: App, asker: Asker) -> None:
-        self._app, self._asker = app, asker
-        self.index_name: IndexName = app.index_name
-
-    async def search(self, query: str, limit: int, *, server: str | None) -> Matches:
-        return await self._app.live.search(query, limit, server=server)
-
-    async def tools(self, ids: Sequence[str]) -> Sequence[Tool]:
-        return await self._app.live.tools(ids)
-
-    async def shapes(self, tools: Sequence[Tool]) -> Mapping[str, Shape]:
-        unknown = [tool.digest for tool in tools if tool.output is None]
-        texts = await self._app.live.look(self._app.store.shapes.get, unknown) if unknown else {}
-        return {key: shape.from_json(json.loads(text)) for key, text in texts.items()}
-
-    def size(self) -> int:
-        return len(self._app.live.catalog)
-
-    def servers(self) -> Sequence[str]:
-        return self._app.live.catalog.servers
-
-    async def settled(self) -> str | None:
-        reading = await self._app.live.settled(self._app.limits["manifest_wait"])
-        notes = [f"Still being read: {', '.join(reading)}; ask again soon."] if reading else []
-        broken = sorted(self._app.live.unread)
-        notes += [f"Not reachable: {', '.join(broken)} (toolweft doctor says why)."] if broken else []
-        return " ".join(notes) or None
-
-    async def asked(self, query: str, shown: Sequence[str]) -> None:
-        try:
-            store = self._app.store.requests
-            note = partial(store.asked, self._asker.owner, self._asker.connection, query, list(shown))
-            with anyio.move_on_after(NOTING):
-                await anyio.to_thread.run_sync(note, limiter=self._app.noting, abandon_on_cancel=True)
-        except ToolweftError as error:
-            logger.warning("the request was not noted: %s", error)
-
-
 async def _tell(listener: Callable[[Sequence[str]], Awaitable[None]], names: Sequence[str]) -> None:
     await listener(names)
-
-
-def _merge_shapes(old: str, new: str) -> str:
-    return json.dumps(shape.to_json(shape.merge(shape.from_json(json.loads(old)), shape.from_json(json.loads(new)))))

@@ -189,3 +189,14 @@ async def test_twenty_programs_at_once_keep_their_answers_apart(host):
         for number in range(10):
             tasks.start_soon(one, number)
     assert answers == {number: number * 2 for number in range(10)}
+
+
+async def test_a_failure_counts_against_a_function_only_while_it_was_running(host):
+    code = 'def halve(x: int) -> float:\n    """Half."""\n    return 1 / x\n\nfunctions.save(halve)\nhalve(2)'
+    await host.execute(code)
+    await host.execute("from functions import halve\nhalve(2)\nraise ValueError('mine, after halve (2)')")
+    innocent = await host.read("toolweft://reusable_functions/halve")
+    await host.execute("from functions import halve\nhalve(0)")
+    guilty = await host.read("toolweft://reusable_functions/halve")
+    assert (innocent["uses"], innocent["failures"]) == (1, 0)
+    assert (guilty["uses"], guilty["failures"]) == (2, 1)

@@ -17,10 +17,10 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from toolweft_catalog.call import Failure, Result
+from toolweft_catalog.call import Failure
 from toolweft_catalog.wire import Error
 from toolweft_server.errors import SandboxError
-from toolweft_server.sandbox import frames
+from toolweft_server.sandbox import frames, requests
 from toolweft_server.sandbox.base import FileOut, Host, Outcome, OutcomeStatus, Program
 from toolweft_server.sandbox.clock import Clock
 from toolweft_server.sandbox.frames import Done, ViolationError
@@ -267,31 +267,11 @@ class _Run:
             self._slots.release()
 
     async def _ask(self, request: frames.Request) -> dict[str, Any]:
-        """The answer's frame. A defect behind the host costs this request, not the run."""
-        try:
-            match request:
-                case frames.CallRequest():
-                    return _answer(request, await self._call(request))
-                case frames.DescribeRequest():
-                    return _result(request, v=await self._host.describe(request.tool))
-                case frames.FunctionRequest():
-                    found = await self._host.function(request.name, request.version)
-                    if isinstance(found, str):
-                        return _failed(request, Failure("unknown_tool", found, sent=False))
-                    return _result(request, v={**asdict(found), "pins": dict(found.pins)})
-                case frames.SaveRequest():
-                    return _result(request, v=await self._host.save(request.name))
-        except Exception as error:
-            _logger.exception("a request of a program failed inside toolweft")
-            text = f"toolweft failed while it served this request ({type(error).__name__}); its log says more"
-            return _failed(request, Failure("unavailable", text))
-
-    async def _call(self, request: frames.CallRequest) -> Result:
-        if self._calls > self._limits.calls:
+        if isinstance(request, frames.CallRequest) and self._calls > self._limits.calls:
             self._note("calls")
             text = f"more than {self._limits.calls} calls in one run (limit `calls`)"
-            return Result(failure=Failure("limit", text, sent=False))
-        return await self._host.call(request.tool, request.args, request.kwargs)
+            return requests.failed(request, Failure("limit", text, sent=False))
+        return await requests.ask(self._host, request)
 
     def _encoded(self, request: frames.Request, frame: dict[str, Any]) -> bytes:
         data = frames.encode(frame)
@@ -300,7 +280,7 @@ class _Run:
         allowed = size(self._limits.result)
         self._note("result", f"result={allowed}")
         text = f"the result has {size(len(data))}, {allowed} are allowed: ask for less (limit `result`)"
-        return frames.encode(_failed(request, Failure("limit", text)))
+        return frames.encode(requests.failed(request, Failure("limit", text)))
 
     def _take_file(self, part: frames.FilePart) -> None:
         self._filed += max(len(part.data), 1024)  # so that endless empty parts come to an end too
@@ -385,21 +365,6 @@ class _Run:
             files=tuple(FileOut(name, bytes(data)) for name, data in self._files.items()),
             limits=(*self._hit, *more.pop("limits", ())), **more,
         )  # fmt: skip
-
-
-def _answer(request: frames.CallRequest, result: Result) -> dict[str, Any]:
-    if result.failure is not None:
-        return _failed(request, result.failure)
-    value, blobs = frames.split(result.value)
-    return _result(request, v=value, b=blobs)
-
-
-def _result(request: frames.Request, *, v: object, b: object = ()) -> dict[str, Any]:
-    return {"kind": "result", "c": request.c, "ok": True, "v": v, "b": b}
-
-
-def _failed(request: frames.Request, failure: Failure) -> dict[str, Any]:
-    return {"kind": "result", "c": request.c, "ok": False, "e": {"kind": failure.kind, "message": failure.message}}
 
 
 def _unrun(status: OutcomeStatus, kind: str, text: str, *, kept: bool, limits: tuple[str, ...] = ()) -> Outcome:
