@@ -74,10 +74,3 @@ def test_the_configuration_page_shows_a_configuration_that_works():
 @pytest.mark.parametrize(("text", "flags"), snippets("python"))
 def test_python_snippets_are_python(text, flags):
     compile(text, "snippet", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-
-
-@pytest.mark.parametrize(("text", "flags"), [p for p in snippets("python") if "run" in p.values[1].split()])
-def test_python_snippets_marked_run_do_run(text, flags, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec(compile(text, "snippet", "exec"), {"__name__": "__main__"})

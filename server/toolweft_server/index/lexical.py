@@ -107,10 +107,6 @@ class LexicalIndex:
             held.append((fresh, np.ones(len(fresh), np.bool_)))
         return LexicalIndex(weighed(compacted(held), self._ranking), self._ranking)
 
-    def reranked(self, ranking: Ranking) -> LexicalIndex:
-        """The same tools under other dials, for tuning."""
-        return LexicalIndex(weighed([(part.segment, part.live) for part in self._parts], ranking), ranking)
-
     def search(self, query: str, limit: int, *, server: str | None = None) -> Matches:
         request = read(query)
         scores, named = self._scores(request), self._named(request.names)

@@ -93,14 +93,6 @@ class Executions:
         with self._database.read() as db:
             return [_row(row) for row in db.execute(query)]
 
-    def programs(self, owner: str, session: str, limit: int = 50) -> list[str]:
-        """The programs that a session has run to an end, oldest first: where its functions were defined."""
-        query = select(execution.c.code).where(execution.c.owner == owner, execution.c.session == session)
-        query = query.where(execution.c.finished_at.is_not(None))
-        with self._database.read() as db:
-            codes = db.execute(query.order_by(execution.c.started_at.desc(), execution.c.id).limit(limit)).scalars()
-            return [*codes][::-1]
-
     def keep(self, id: str, name: str, data: bytes | str, *, mime: str = "text/plain") -> Output:  # noqa: A002
         """Keeps an output (`stdout`, `value`, `files/…`) under its name, instead of an earlier one. Scrubs texts."""
         if isinstance(data, str):

@@ -146,18 +146,6 @@ class Manifests:
                 return
             last = rows[-1].id
 
-    def vanished(self, ids: Iterable[str]) -> dict[str, str]:
-        """Of these ids, the ones that were a tool's once and are no more, with the digest that each had."""
-        with self._database.read() as connection:
-            found = [
-                row
-                for chunk in _chunks(list(ids))
-                for row in connection.execute(
-                    select(tool.c.id, tool.c.digest).where(tool.c.id.in_(chunk), tool.c.present.is_(False))
-                )
-            ]
-        return {row.id: row.digest for row in found}
-
 
 class _Loader:
     """Reads whole tools by id and keeps the latest. A tool that vanished meanwhile is still answered, as it was."""

@@ -36,15 +36,6 @@ def test_an_execution_of_another_owner_is_not_found(tmp_path):
         assert store.executions.get("ex_2") is None
 
 
-def test_the_programs_of_a_session_come_in_their_order(tmp_path):
-    with Store.open(tmp_path / "t.db") as store:
-        for n, session in enumerate(["s", "t", "s", "s"]):
-            store.executions.start(f"ex_{n}", "local", "c", session, f"{n}")
-            if n < 3:
-                store.executions.finish(f"ex_{n}", "ok")
-        assert store.executions.programs("local", "s") == ["0", "2"]
-
-
 async def test_purging_takes_the_old_then_the_large_and_their_ledgers(tmp_path):
     with Store.open(tmp_path / "t.db") as store:
         for name in ("old", "big", "new", "running"):
