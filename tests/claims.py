@@ -241,6 +241,6 @@ CLAIMS: Mapping[str, Sequence[str]] = {
     ),
     "Every command is documented with examples; the documents' snippets run.": (
         "test_docs.py::test_every_command_is_documented_and_its_help_has_examples",
-        "test_docs.py::test_python_snippets_marked_run_do_run",
+        "test_docs.py::test_python_snippets_run_as_they_stand",
     ),
 }
