@@ -20,14 +20,12 @@ FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def snippets(language):
-    return list(_snippets(language))
-
-
-def _snippets(language):
-    for page in PAGES:
-        for number, (found, _flags, text) in enumerate(FENCE.findall(page.read_text(encoding="utf-8"))):
-            if found == language:
-                yield pytest.param(text, page.name, id=f"{page.name}-{number}")
+    return [
+        pytest.param(text, page.name, id=f"{page.name}-{number}")
+        for page in PAGES
+        for number, (found, _, text) in enumerate(FENCE.findall(page.read_text(encoding="utf-8")))
+        if found == language
+    ]
 
 
 def help_of(name: str) -> str:
@@ -59,8 +57,8 @@ def test_files_that_the_pages_name_exist(page):
         assert (ROOT / name).exists(), name
 
 
-@pytest.mark.parametrize(("text", "page"), snippets("json"))
-def test_json_snippets_are_json(text, flags):
+@pytest.mark.parametrize("text", [pytest.param(p.values[0], id=p.id) for p in snippets("json")])
+def test_json_snippets_are_json(text):
     json.loads(text)
 
 
@@ -73,8 +71,8 @@ def test_the_configuration_page_shows_a_configuration_that_works():
     assert set(loaded.servers) == {"github", "remote", "petstore", "mine"}
 
 
-@pytest.mark.parametrize(("text", "page"), snippets("python"))
-def test_python_snippets_are_python(text, flags):
+@pytest.mark.parametrize("text", [pytest.param(p.values[0], id=p.id) for p in snippets("python")])
+def test_python_snippets_are_python(text):
     compile(text, "snippet", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
