@@ -20,7 +20,7 @@ from benchmarks import machine
 
 from toolweft_catalog.call import Result
 from toolweft_catalog.tool import Json
-from toolweft_server.sandbox.backends.local import LocalProcess
+from toolweft_server.sandbox.backends.local import UnsafeProcess
 from toolweft_server.sandbox.base import Outcome, Program, SavedSource
 from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.pool import Sessions
@@ -73,9 +73,9 @@ async def measure(repeat: int) -> dict[str, dict[str, float]]:
         subprocess.run([sys.executable, "-I", "-S", "-c", "pass"], check=True)  # noqa: ASYNC221  (nothing else waits)
 
     figures = {"interpreter": await timed(repeat, bare)}
-    async with Sessions(LocalProcess(), Limits(), warm=0) as cold:
+    async with Sessions(UnsafeProcess(), Limits(), warm=0) as cold:
         figures["cold"] = await timed(repeat, runner(cold, "1 + 1", session=None))
-    async with Sessions(LocalProcess(), Limits(), warm=1) as warm:
+    async with Sessions(UnsafeProcess(), Limits(), warm=1) as warm:
         figures["warm"] = await _warm(repeat, warm, runner(warm, "1 + 1", session=None))
         live = runner(warm, "1 + 1", session="s")
         await live()

@@ -90,10 +90,19 @@ _MODELS: Mapping[Kind, type[McpEntry | OpenApiEntry | PythonEntry]] = {
 }
 
 
+Backend = Literal[
+    "auto", "namespaces", "bwrap", "chroot", "landlock", "monty", "seatbelt", "e2b", "unsafe-process"
+]  # fmt: skip
+
+
 class SandboxEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backend: Literal["auto", "process"] = "auto"
+    backend: Backend = "auto"
+    packages: list[str] = Field(default_factory=list)
+    """Requirements as pip takes them, which programs may import beside the standard library."""
+    warm: int = Field(default=1, ge=0, le=16)
+    """Children that wait for the next program."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 from toolweft_catalog import bundled
 from toolweft_catalog.tool import digest
 from toolweft_server.config import Config, Entry, McpEntry, OpenApiEntry, PythonEntry
-from toolweft_server.sandbox.backends.local import LocalProcess
+from toolweft_server.sandbox.backends.local import UnsafeProcess
 from toolweft_server.sandbox.base import Sandbox
 from toolweft_server.sandbox.limits import Limits
 from toolweft_server.upstream.base import Upstream
@@ -20,7 +20,7 @@ from toolweft_server.upstream.python import PythonUpstream
 
 
 def sandbox_of(config: Config) -> Sandbox:  # noqa: ARG001 - the next backends choose by `config.sandbox`
-    return LocalProcess()
+    return UnsafeProcess()
 
 
 def sandbox_limits(config: Config) -> Limits:

@@ -22,11 +22,11 @@ from toolweft_catalog.wire import Error
 from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox import frames, requests
 from toolweft_server.sandbox.base import FileOut, Host, Outcome, OutcomeStatus, Program
+from toolweft_server.sandbox.child import Child
 from toolweft_server.sandbox.clock import Clock
 from toolweft_server.sandbox.frames import Done, ViolationError
 from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.output import Output
-from toolweft_server.sandbox.process import Process
 from toolweft_server.sandbox.texts import size
 
 HELLO_TIMEOUT = 10.0
@@ -44,8 +44,8 @@ _logger = logging.getLogger(__name__)
 class ChildSession:
     """One child and the runs in it, one at a time. Passes the contract of `base.Session`."""
 
-    def __init__(self, process: Process, limits: Limits) -> None:
-        self.process, self.limits = process, limits
+    def __init__(self, child: Child, limits: Limits) -> None:
+        self.child, self.limits = child, limits
         self.told = asdict(limits)
         """The limits as the child is told them."""
         self._buffer = frames.Buffer(cap=limits.frame)
@@ -58,7 +58,7 @@ class ChildSession:
     @property
     def alive(self) -> bool:
         """Whether another run could start here."""
-        return self._usable and self.process.alive
+        return self._usable and self.child.alive
 
     async def start(self) -> None:
         """Waits for the child's hello.
@@ -77,11 +77,11 @@ class ChildSession:
             await self.aclose()
             raise
         if not isinstance(hello, frames.Hello):
-            said = Output(self.process.outputs[1], cap=2000).drained()
-            status = await self.process.exit_status()
+            said = Output(self.child.outputs[1], cap=2000).drained()
+            status = await self.child.exit_status()
             self._usable = False
             raise SandboxError(f"the sandbox's process did not start (exit status {status}). It said: {said[-500:]!r}")
-        self.process.guarded = hello.guarded
+        self.child.guarded = hello.guarded
 
     async def run(self, program: Program, host: Host) -> Outcome:
         """See `base.Session.run`. A program too big to send, or a second one at a time, is an outcome, not a run."""
@@ -97,7 +97,7 @@ class ChildSession:
         try:
             outcome = await self._running.outcome()
             if outcome.kept:
-                self.process.freeze()
+                self.child.freeze()
             else:
                 await self._close()
         except BaseException:
@@ -115,11 +115,11 @@ class ChildSession:
             if self._running is not None:
                 self._running.close()
                 await self._idle.wait()
-            await self.process.aclose()
+            await self.child.aclose()
 
     async def _close(self) -> None:
         self._usable = False
-        await self.process.aclose()
+        await self.child.aclose()
 
     async def send(self, frame: bytes) -> None:
         """Writes one encoded frame.
@@ -134,9 +134,9 @@ class ChildSession:
             with anyio.move_on_after(WRITE_TIMEOUT) as deadline:
                 while data:
                     try:
-                        data = data[self.process.channel.send(data) :]
+                        data = data[self.child.channel.send(data) :]
                     except BlockingIOError:
-                        await anyio.wait_writable(self.process.channel)
+                        await anyio.wait_writable(self.child.channel)
             if deadline.cancelled_caught:
                 raise ViolationError(f"the program took no answer for {WRITE_TIMEOUT:g} s")
 
@@ -150,7 +150,7 @@ class ChildSession:
         while (body := self._buffer.next()) is None:
             data = self._read()
             while data is None:
-                await anyio.wait_readable(self.process.channel)
+                await anyio.wait_readable(self.child.channel)
                 data = self._read()
             if not data:
                 return None
@@ -165,7 +165,7 @@ class ChildSession:
     def _read(self) -> bytes | None:
         """What is there; `b""` at the end, `None` when there is nothing yet."""
         try:
-            return self.process.channel.recv(_READ)
+            return self.child.channel.recv(_READ)
         except BlockingIOError:
             return None
         except ConnectionError:
@@ -176,14 +176,14 @@ class _Run:
     """One program from `run` to its outcome."""
 
     def __init__(self, session: ChildSession, program: Program, host: Host) -> None:
-        self._session, self._process, self._limits = session, session.process, session.limits
+        self._session, self._child, self._limits = session, session.child, session.limits
         self._program, self._host = program, host
         limits = self._limits
         self._clock = Clock(
             wall=limits.wall if program.timeout is None else program.timeout,
-            total=limits.total, cpu=limits.cpu, processor=self._process.cpu,
+            total=limits.total, cpu=limits.cpu, processor=self._child.cpu,
         )  # fmt: skip
-        self._out, self._err = (Output(fd, cap=limits.stdout) for fd in self._process.outputs)
+        self._out, self._err = (Output(fd, cap=limits.stdout) for fd in self._child.outputs)
         self._slots = anyio.Semaphore(limits.pending_calls)
         self._pending: set[int] = set()
         self._calls = 0
@@ -194,7 +194,7 @@ class _Run:
         self._talk = anyio.CancelScope()
 
     async def outcome(self) -> Outcome:
-        self._process.thaw()
+        self._child.thaw()
         done: Done | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch_output, self._out, "stdout")
@@ -293,7 +293,7 @@ class _Run:
             await anyio.sleep(self._clock.next_look())
         self._note(over.limit, over.text)
         self._verdict = self._verdict or ("timeout", over.reason)
-        self._process.interrupt()
+        self._child.interrupt()
         await anyio.sleep(INTERRUPT_GRACE)
         self._end("timeout", over.reason)
 
@@ -305,7 +305,7 @@ class _Run:
     def _end(self, status: OutcomeStatus, reason: str) -> None:
         """Ends the child; the first reason given is the one that counts."""
         self._verdict = self._verdict or (status, reason)
-        self._process.kill()
+        self._child.kill()
         self._talk.cancel()
 
     def _note(self, limit: str, text: str = "") -> None:
@@ -322,7 +322,7 @@ class _Run:
             error = (error or Error(type="", message="")).model_copy(update={"type": "TimeoutError", "message": reason})
         elif error is not None and error.type == "MemoryError":
             self._note("memory", f"memory={size(self._limits.memory)}")
-        killed = not self._process.alive
+        killed = not self._child.alive
         return self._outcome(
             status, value=done.value, value_repr=done.value_repr, error=error, limits=done.limits,
             reset_reason="the program's process was ended" if killed else None,
@@ -333,9 +333,9 @@ class _Run:
         self._session._usable = False  # noqa: SLF001  (same module)
         self._out.drain()
         self._err.drain()
-        ended = await self._process.exit_status() if self._verdict is None else None
+        ended = await self._child.exit_status() if self._verdict is None else None
         status, reason = self._verdict or self._cause(ended or 0)
-        await self._process.aclose()
+        await self._child.aclose()
         kind = {"timeout": "TimeoutError", "limit": "LimitExceeded", "violation": "SandboxViolation"}
         error = Error(type=kind.get(status, "Crash"), message=reason)
         return self._outcome(status, error=error, reset_reason=reason, drain=False)

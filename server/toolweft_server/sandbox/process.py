@@ -1,8 +1,7 @@
-"""`Process`: a child with its frame socket and its two output pipes, as the broker handles it.
+"""`Process`: the `Child` that a backend starts by itself.
 
-A backend makes one (see `backends/local.py`); the broker neither knows nor cares how the child is confined. All
-signals go to the child's process group, and the group is signalled before its leader is reaped, so that no signal can
-reach a stranger who got the same number.
+All signals go to the child's process group, and the group is signalled before its leader is reaped, so that no signal
+can reach a stranger who got the same number.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from toolweft_catalog.call import Blob, Result, failed
-from toolweft_server.sandbox.backends.local import LocalProcess
+from toolweft_server.sandbox.backends.local import UnsafeProcess
 from toolweft_server.sandbox.base import Program, SavedSource
 from toolweft_server.sandbox.limits import Limits
 
@@ -88,7 +88,7 @@ def host():
 
 @pytest.fixture
 def backend(tmp_path):
-    return LocalProcess(folder=tmp_path)
+    return UnsafeProcess(folder=tmp_path)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from toolweft_server.errors import SandboxError
-from toolweft_server.sandbox.backends.local import LocalProcess
+from toolweft_server.sandbox.backends.local import UnsafeProcess
 from toolweft_server.sandbox.base import Program
 from toolweft_server.sandbox.limits import Limits
 
@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 import anyio
 from toolweft_catalog.call import Result
-from toolweft_server.sandbox.backends.local import LocalProcess
+from toolweft_server.sandbox.backends.local import UnsafeProcess
 from toolweft_server.sandbox.base import Program
 from toolweft_server.sandbox.limits import Limits
 
@@ -31,7 +31,7 @@ class Host:
         return Result(None)
 
 async def main():
-    backend = LocalProcess(folder=Path(sys.argv[1]))
+    backend = UnsafeProcess(folder=Path(sys.argv[1]))
     async with anyio.create_task_group() as tasks:
         for code in sys.argv[2:]:
             session = await backend.open(Limits())
@@ -72,7 +72,7 @@ async def test_work_directories_of_dead_servers_are_swept(tmp_path, host):
     (tmp_path / f"toolweft-run-{dead}-x").mkdir()
     (tmp_path / f"toolweft-run-{os.getpid()}-mine").mkdir()
     (tmp_path / "toolweft-run-other").mkdir()
-    session = await LocalProcess(folder=tmp_path).open(Limits())
+    session = await UnsafeProcess(folder=tmp_path).open(Limits())
     await session.aclose()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [f"toolweft-run-{os.getpid()}-mine", "toolweft-run-other"]
@@ -84,17 +84,17 @@ async def test_child_that_cannot_start_is_an_error_with_its_words(tmp_path, monk
     broken.write_text("raise SystemExit('no luck')", encoding="utf-8")
     monkeypatch.setattr("toolweft_server.sandbox.backends.local.RUNNER", broken)
     with pytest.raises(SandboxError, match=r"did not start \(exit status 1\).*no luck"):
-        await LocalProcess(folder=tmp_path).open(Limits())
+        await UnsafeProcess(folder=tmp_path).open(Limits())
 
 
 async def test_missing_work_folder_is_an_error_that_names_it(tmp_path):
     with pytest.raises(SandboxError, match="nowhere"):
-        await LocalProcess(folder=tmp_path / "nowhere").open(Limits())
+        await UnsafeProcess(folder=tmp_path / "nowhere").open(Limits())
 
 
 async def test_ended_session_refuses_to_run(open_session, host, until):
     session = await open_session()
-    os.kill(session.process.popen.pid, signal.SIGKILL)
+    os.kill(session.child.popen.pid, signal.SIGKILL)
     await until(lambda: not session.alive)
     with pytest.raises(SandboxError, match="has ended"):
         await session.run(Program("x", "1"), host)

@@ -253,7 +253,7 @@ async def test_threads_left_over_are_frozen_between_runs(open_session, host):
         "threading.Thread(target=count, daemon=True).start()"
     )
     await session.run(Program("a", code), host)
-    stat = anyio.Path(f"/proc/{session.process.popen.pid}/stat")
+    stat = anyio.Path(f"/proc/{session.child.popen.pid}/stat")
     with anyio.fail_after(10):
         # The kernel stops a busy thread at its next tick, not within the call that asks for it.
         while (await stat.read_text(encoding="utf-8")).rpartition(")")[2].split()[0] != "T":
@@ -290,13 +290,13 @@ async def test_cancelled_run_ends_the_program_and_its_calls(open_session, host, 
         tasks.cancel_scope.cancel()
     assert host.inside == 0
     assert not session.alive
-    await until(lambda: not _runs(session.process.popen.pid))
+    await until(lambda: not _runs(session.child.popen.pid))
 
 
 async def test_work_directory_goes_with_the_session(open_session, host, tmp_path):
     session = await open_session()
     await session.run(Program("a", "open('x', 'w').write('y')"), host)
-    assert [path.name for path in session.process.folder.iterdir() if path.is_file()] == ["x"]
+    assert [path.name for path in session.child.folder.iterdir() if path.is_file()] == ["x"]
     await session.aclose()
     assert not any(path.name.startswith("toolweft-run-") for path in tmp_path.iterdir())
 

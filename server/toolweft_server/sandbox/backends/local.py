@@ -1,4 +1,4 @@
-"""The `process` backend: a child process of its own, without isolation by the operating system.
+"""The `unsafe-process` backend: a child process of its own, without isolation by the operating system.
 
 Covered: programs never run in the server's process; a crash, an endless loop, a flood of output or memory ends the
 child alone; the environment is scrubbed, descriptors are closed, limits are set, everything dies with the server.
@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from toolweft_server.errors import SandboxError
@@ -28,12 +28,12 @@ RUNNER = Path(__file__).parent.parent / "runner.py"
 PREFIX = "toolweft-run-"
 
 
-class LocalProcess:
+class UnsafeProcess:
     """Starts a child for each session. `open` must be called on the thread of the event loop that goes on to serve
     the session: Linux ends a child with the *thread* that started it.
     """
 
-    name = "process"
+    name = "unsafe-process"
 
     def __init__(self, *, folder: Path | None = None) -> None:
         self._folder = folder
@@ -47,12 +47,14 @@ class LocalProcess:
 
         """
         if sys.platform == "win32":
-            raise SandboxError("the sandbox backend 'process' does not work on Windows; configure another in `sandbox`")
+            raise SandboxError(
+                "the sandbox backend 'unsafe-process' does not work on Windows; configure another in `sandbox`"
+            )
         base = self._folder or Path(tempfile.gettempdir())
         if not self._swept:
             self._swept = True
             sweep(base)
-        process = _start(base, limits)
+        process = start(base, lambda _folder, fd: command(fd, limits))
         session = ChildSession(process, limits)
         await session.start()
         return session
@@ -66,11 +68,18 @@ class LocalProcess:
         pass
 
 
-NOT_ISOLATED = "programs can read this user's files and reach the network: the backend 'process' does not isolate"
+NOT_ISOLATED = (
+    "programs can read this user's files and reach the network: the backend 'unsafe-process' does not isolate"
+)
 
 
-def _start(base: Path, limits: Limits) -> Process:
-    """One child, started on the calling thread."""
+def start(base: Path, command: Callable[[Path, int], Sequence[str]]) -> Process:
+    """One child, started on the calling thread: `command` gets its work directory and the number of its frame socket.
+
+    Raises:
+        SandboxError: No directory could be made in `base`, or the command did not start.
+
+    """
     try:
         folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=base))
         (folder / ".tmp").mkdir()
@@ -81,7 +90,7 @@ def _start(base: Path, limits: Limits) -> Process:
     err, err_child = os.pipe()
     try:
         popen = subprocess.Popen(
-            _command(theirs.fileno(), limits),
+            command(folder, theirs.fileno()),
             stdin=subprocess.DEVNULL, stdout=out_child, stderr=err_child, pass_fds=[theirs.fileno()],
             cwd=folder, env=_environment(folder), start_new_session=True,
         )  # fmt: skip
@@ -101,7 +110,8 @@ def _start(base: Path, limits: Limits) -> Process:
     return Process(popen, ours, (out, err), folder)
 
 
-def _command(fd: int, limits: Limits) -> list[str]:
+def command(fd: int, limits: Limits) -> list[str]:
+    """What starts the runner, unconfined."""
     # The base interpreter: a virtual environment's would look for its packages, which programs do not get.
     python = getattr(sys, "_base_executable", None) or sys.executable
     settings = json.dumps({"fd": fd, "parent": os.getpid(), "rlimits": rlimits(limits)})
