@@ -115,6 +115,8 @@ class Finding:
     check: str
     ok: bool
     detail: str = ""
+    area: str = ""
+    """What it is about, as reports group it: files, network, processes, …"""
 
 
 class Sandbox(Protocol):
