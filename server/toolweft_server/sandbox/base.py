@@ -14,7 +14,24 @@ from typing import Literal, Protocol
 from toolweft_catalog.call import Result, Value
 from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import Error
+from toolweft_server.sandbox.frames import is_file_name
 from toolweft_server.sandbox.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class FileIn:
+    """A file for the work directory of a program. A name that leads out of it is a `ValueError`."""
+
+    name: str
+    """Relative, with `/` between its parts."""
+    data: bytes
+
+    def __post_init__(self) -> None:
+        if not is_file_name(self.name):
+            raise ValueError(
+                f"{self.name[:80]!r} is no name for a file in the work directory: use a relative path such as "
+                "'data/input.csv', without '..', backslashes and control characters"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +44,8 @@ class Program:
     """Server identifiers. Each is `tools.NAME`; the bare name is bound too where it shadows nothing."""
     timeout: float | None = None
     """Seconds of the program's own time; waiting for tools does not count. `None`: the limit's default."""
+    files: Sequence[FileIn] = ()
+    """Written into the work directory before the program starts, instead of what has these names there."""
 
 
 @dataclass(frozen=True, slots=True)

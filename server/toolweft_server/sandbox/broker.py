@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from toolweft_catalog.call import Failure
 from toolweft_catalog.wire import Error
 from toolweft_server.errors import SandboxError
-from toolweft_server.sandbox import frames, requests
+from toolweft_server.sandbox import files_in, frames, requests
 from toolweft_server.sandbox.base import FileOut, Host, Outcome, OutcomeStatus, Program
 from toolweft_server.sandbox.child import Child
 from toolweft_server.sandbox.clock import Clock
@@ -90,6 +90,8 @@ class ChildSession:
         if len(program.code) > self.limits.code:
             text = f"the program has {len(program.code)} characters, {self.limits.code} are allowed (limit `code`)"
             return _unrun("limit", "CodeTooLong", text, kept=True, limits=("code",))
+        if problem := files_in.too_much(program.files, self.limits):
+            return _unrun("limit", "FilesTooBig", problem.text, kept=True, limits=(problem.limit,))
         if not self.alive:
             await self.aclose()
             raise SandboxError("the session's process has ended; open another session")
@@ -222,6 +224,10 @@ class _Run:
         if not self._session.silent():
             raise ViolationError("it spoke between two runs")
         program = self._program
+        self._clock.pause()
+        for put in files_in.puts(program.files):
+            await self._session.send(put)
+        self._clock.resume()
         run = {"kind": "run", "id": program.id, "code": program.code, "servers": list(program.servers)}
         await self._session.send(frames.encode({**run, "limits": self._session.told}))
         while (message := await self._session.receive()) is not None:

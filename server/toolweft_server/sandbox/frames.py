@@ -4,7 +4,9 @@ A frame is four bytes of length (big-endian) and one JSON object in UTF-8. The s
 does not trust: every rule here either gives a typed message or raises `ViolationError`, and a violation ends the child.
 What to do with a message is `broker`'s business; the child's own, simpler half is `inside/channel.py`.
 
-Server to child: `run{id, code, servers, limits}`, `result{c, ok, v | e, b}`.
+Server to child: `put{name, data}` for files handed in (base64; pieces of one name follow one another), then
+`run{id, code, servers, limits}`, then `result{c, ok, v | e, b}`. A `put` has no answer: what goes wrong is told by the
+`done` of the run, which then ran nothing.
 Child to server: `hello`, the requests `call{c, f, a, k}`, `describe{c, f}`, `function{c, name, version}`,
 `save{c, name}`, then `file{name, data}` and one `done{id, status, value | repr | error, b, limits}`.
 A `Blob` inside a value travels apart: null in its place and `[path, mime, base64]` in `b`, so that no key of a
@@ -37,7 +39,7 @@ DoneStatus = Literal["ok", "error"]
 
 _MIME = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_FILE_PART = re.compile(r"[^/\\\x00-\x1f\x7f]{1,200}")
+_FILE_PART = re.compile(r"[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
 
 class ViolationError(Exception):
@@ -157,6 +159,12 @@ def parse(body: bytes, *, arguments: int) -> Message:
     if frame:
         raise ViolationError(f"a {kind} frame with unknown keys {clean(', '.join(frame))[:80]}")
     return message
+
+
+def is_file_name(name: str) -> bool:
+    """Whether it is a relative path that stays below its folder: what files in and out may be called."""
+    parts = name.split("/")
+    return len(parts) <= 16 and all(_FILE_PART.fullmatch(part) and part not in {".", ".."} for part in parts)
 
 
 def split(value: Value) -> tuple[Json, list[Json]]:
@@ -319,8 +327,7 @@ def _save(frame: dict[str, Any]) -> SaveRequest:
 
 def _file(frame: dict[str, Any]) -> FilePart:
     name: str = _take(frame, "name", str)
-    parts = name.split("/")
-    if len(parts) > 16 or any(not _FILE_PART.fullmatch(part) or part in {".", ".."} for part in parts):
+    if not is_file_name(name):
         raise ViolationError(f"a file name that is no relative path: {clean(name)[:80]!r}")
     return FilePart(name, _base64(_take(frame, "data", str)))
 

@@ -30,7 +30,7 @@ Reply = dict[str, Any]
 
 
 class Channel:
-    """`requests` by the threads of a program, `runs` for the main thread."""
+    """`requests` by the threads of a program, `runs` (and the files handed in before them) for the main thread."""
 
     def __init__(self, fd: int, interrupt: Interrupt) -> None:
         self._fd, self._interrupt = fd, interrupt
@@ -131,7 +131,7 @@ class Channel:
                 _exit(EXIT_CHANNEL)
 
     def _take(self, frame: dict[str, Any]) -> None:
-        if frame["kind"] == "run":
+        if frame["kind"] in ("run", "put"):
             self.runs.put(frame)
         elif deliver := self._waiting.pop(frame["c"], None):
             deliver(frame)  # never raises: a reply nobody waits for any more is dropped

@@ -53,7 +53,14 @@ def boot(settings: str) -> None:
     channel.start()
     _preload(channel)
     while True:
-        _serve(channel.runs.get(), channel, interrupt, session, files)
+        given = channel.runs.get()
+        if given["kind"] == "put":
+            files.put(given["name"], given["data"])
+        elif failed := files.handed_in():
+            done = f'"limits":[],"status":"error","error":{encode(failed)},"value":null,"repr":null'
+            channel.close(f'{{"kind":"done","id":{encode(given["id"])},{done}}}')
+        else:
+            _serve(given, channel, interrupt, session, files)
 
 
 def _die_with(parent: int) -> bool:
