@@ -16,6 +16,8 @@ class Limits:
     """Active time of one run: hosts show a spinner for about half a minute before people worry."""
     total: float = 900.0
     """One run including all waiting for tools and people; ends a program that waits for ever."""
+    approval: float = 600.0
+    """One question to a person: time to come back from a meeting; then the call is refused, within `total`."""
     cpu: float = 30.0
     """Processor time of one run; never stops counting."""
     session_cpu: int = 300
