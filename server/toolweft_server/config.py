@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from toolweft_catalog.tool import digest
 from toolweft_server.errors import ConfigError
 from toolweft_server.policy import Policy
+from toolweft_server.sandbox.e2b.settings import E2BEntry
 
 OURS = ("mcpServers", "servers", "openapi", "python", "policy", "limits", "sandbox", "store")
 HOSTS = frozenset({"inputs", "globalShortcut", "preferences", "$schema", "scale", "locale", "userThemeMode"})
@@ -103,6 +104,7 @@ class SandboxEntry(BaseModel):
     """Requirements as pip takes them, which programs may import beside the standard library."""
     warm: int = Field(default=1, ge=0, le=16)
     """Children that wait for the next program."""
+    e2b: E2BEntry = Field(default_factory=E2BEntry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,7 @@ def parse(document: object, *, path: Path | None, environ: Mapping[str, str]) ->
         digests=reader.digests,
         policy=Policy.parse(document.get("policy"), where=where),
         limits=_limits(document.get("limits"), where),
-        sandbox=_sandbox(document.get("sandbox"), where),
+        sandbox=_sandbox(document.get("sandbox"), where, reader),
         problems=tuple(reader.problems),
         secrets=tuple(sorted(reader.secrets, key=len, reverse=True)),
     )
@@ -265,10 +267,10 @@ class _Reader:
             return value
         expanded = _VARIABLE.sub(lambda match: self._variable(match.group(1)), value)
         if names_secret(key):
-            self._secret(expanded)
+            self.secret(expanded)
         return expanded
 
-    def _secret(self, value: str) -> None:
+    def secret(self, value: str) -> None:
         """Keeps a value for scrubbing, and its words: `Bearer abc` is also sent as `abc`."""
         self.secrets.update(part for part in (value, *value.split()) if len(part) >= MIN_SECRET and part != "Bearer")
 
@@ -278,12 +280,12 @@ class _Reader:
         for option, value in zip(words, [*words[1:], ""][: len(words)], strict=True):
             name, has_value, inline = option.lstrip("-").partition("=")
             if option.startswith("-") and names_secret(name):
-                self._secret(inline if has_value else value)
+                self.secret(inline if has_value else value)
         if isinstance(url := entry.get("url"), str):
             parts = urlsplit(url)
             for name, value in [("password", parts.password or ""), *parse_qsl(parts.query)]:
                 if names_secret(name):
-                    self._secret(value)
+                    self.secret(value)
 
     def _variable(self, inside: str) -> str:
         name, has_default, default = inside.partition(":-")
@@ -297,7 +299,7 @@ class _Reader:
             raise ConfigError(f"the environment variable {name!r} is not set; set it, or write ${{{name}:-default}}")
         value = found if found else default if has_default else (found or "")
         if names_secret(name):
-            self._secret(value)
+            self.secret(value)
         return value
 
     def expand_text(self, text: str) -> str:
@@ -350,11 +352,13 @@ def _limits(value: object, where: str) -> dict[str, float]:
     return dict(value)
 
 
-def _sandbox(value: object, where: str) -> SandboxEntry:
+def _sandbox(value: object, where: str, reader: _Reader) -> SandboxEntry:
     try:
-        return SandboxEntry.model_validate(value if value is not None else {})
+        entry = SandboxEntry.model_validate(value if value is not None else {})
     except ValidationError as error:
         raise ConfigError(f"{where}: 'sandbox' {_first(error)}") from None
+    reader.secret(reader.environ.get(entry.e2b.key_env, ""))
+    return entry
 
 
 def _first(error: ValidationError) -> str:

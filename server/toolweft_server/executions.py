@@ -23,7 +23,8 @@ from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import CallRecord, Error, Execution, OutputFile, SavedFunction, SessionState
 from toolweft_server.bridge import Bridge
 from toolweft_server.errors import SandboxError, ToolweftError
-from toolweft_server.sandbox.base import FileOut, Outcome, Program
+from toolweft_server.inputs import InputError
+from toolweft_server.sandbox.base import FileIn, FileOut, Outcome, Program
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class Request:
     owner: str = "local"
     connection: str = ""
     task: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Files for the work directory by name: addresses, data URIs or texts (see `inputs`)."""
 
 
 @dataclass
@@ -82,6 +85,8 @@ class Work(Protocol):
     async def prepare(self, execution: str, request: Request, progress: Progress | None) -> tuple[Bridge, Recorder]: ...
 
     def servers(self) -> Sequence[str]: ...
+
+    async def files_in(self, request: Request) -> Sequence[FileIn]: ...
 
     async def run(self, program: Program, bridge: Bridge, request: Request) -> tuple[Outcome, SessionState | None]: ...
 
@@ -199,9 +204,13 @@ class Executions:
         request = running.request
         if request.retry_of and not await self._work.known(request.retry_of, request.owner):
             return self._unknown(execution, request.retry_of)
+        try:
+            files = await self._work.files_in(request)
+        except InputError as error:
+            return self._refused(execution, "FileNotHandedIn", str(error))
         await self._work.begun(execution, request)
         bridge, running.recorder = await self._work.prepare(execution, request, running.report)
-        program = Program(execution, request.code, tuple(self._work.servers()), request.timeout)
+        program = Program(execution, request.code, tuple(self._work.servers()), request.timeout, files)
         try:
             async with self._slots:
                 outcome, session = await self._work.run(program, bridge, request)
@@ -251,7 +260,7 @@ class Executions:
                 OutputFile(uri=file_uri(execution, f.name), mime=_mime(f.name), size=len(f.data))
                 for f in files.values()
             ],
-            limits=[*outcome.limits, *notes],
+            limits=[*outcome.limits, *notes, *([outcome.cost] if outcome.cost else [])],
             output_uri=f"toolweft://executions/{execution}/{'value' if is_cut else 'output'}" if truncated else None,
             truncated=truncated,
             seconds=round(outcome.seconds, 3),
@@ -274,7 +283,10 @@ class Executions:
     def _unknown(self, execution: str, wanted: str) -> Answer:
         """To run it as new would make calls again that the caller believes to be on record."""
         message = f"there is no execution {wanted!r} to retry; leave out retry_of to run this program as a new one"
-        told = Error(type="UnknownExecution", message=self._work.scrub(message))
+        return self._refused(execution, "UnknownExecution", message)
+
+    def _refused(self, execution: str, kind: str, message: str) -> Answer:
+        told = Error(type=kind, message=self._work.scrub(message))
         return Answer(Execution(id=execution, status="refused", backend=self._work.backend, error=told))
 
     def _forget(self) -> None:
@@ -303,7 +315,7 @@ def carry(value: Value, files: dict[str, FileOut], images: list[Image], executio
 def file_uri(execution: str, name: str) -> str:
     from urllib.parse import quote
 
-    return f"toolweft://executions/{execution}/files/{quote(name)}"
+    return f"toolweft://executions/{execution}/files/{quote(name, safe='')}"
 
 
 def as_text(value: Json) -> str:

@@ -110,6 +110,8 @@ class Outcome:
     reset_reason: str | None = None
     seconds: float = 0.0
     """The program's own time: the clock stops while a tool or a person answers."""
+    cost: str | None = None
+    """What the run cost in money, where a backend costs any, as a line to show."""
 
 
 class Session(Protocol):
