@@ -23,19 +23,21 @@ from toolweft_catalog.catalog import Delta
 from toolweft_catalog.names import identifier
 from toolweft_catalog.tool import Json, Tool
 from toolweft_catalog.wire import CallRecord, Execution, FunctionCard, SavedFunction, SessionState
+from toolweft_server import resources
 from toolweft_server.bridge import Bridge
 from toolweft_server.config import SERVER_LIMITS, Config
 from toolweft_server.errors import SandboxError, StoreError, ToolweftError
 from toolweft_server.executions import Executions, Request, as_text
 from toolweft_server.finder import Finder
 from toolweft_server.index.saved import SavedIndex
+from toolweft_server.inputs import gathered
 from toolweft_server.learning import Learning
 from toolweft_server.ledger import Ledger, Recorder
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.live import LiveCatalog
 from toolweft_server.parts import sandbox_limits, sandbox_of, upstreams_of
 from toolweft_server.resources import Content
-from toolweft_server.sandbox.base import FileOut, Outcome, Program, SavedSource
+from toolweft_server.sandbox.base import FileIn, FileOut, Outcome, Program, SavedSource
 from toolweft_server.sandbox.pool import Sessions
 from toolweft_server.scrub import Scrubber
 from toolweft_server.serving import Asker, Reply, Report
@@ -177,7 +179,14 @@ class App:
     async def execute_code(self, arguments: dict[str, Any], asker: Asker, report: Report) -> Reply:
         wanted = execute_code.Arguments.model_validate(arguments)
         request = Request(
-            wanted.code, wanted.session, wanted.retry_of, wanted.timeout, asker.owner, asker.connection, asker.task
+            wanted.code,
+            wanted.session,
+            wanted.retry_of,
+            wanted.timeout,
+            asker.owner,
+            asker.connection,
+            asker.task,
+            wanted.files,
         )
         answer = await self.executions.execute(request, report)
         execution = answer.execution
@@ -237,6 +246,9 @@ class App:
 
     async def _tool(self, tool_id: str) -> Tool:
         return (await self.live.tools([tool_id]))[0]
+
+    async def files_in(self, request: Request) -> Sequence[FileIn]:
+        return await gathered(request.files, partial(resources.read, library=self, owner=request.owner))
 
     async def run(self, program: Program, bridge: Bridge, request: Request) -> tuple[Outcome, SessionState | None]:
         outcome, state = await self.sessions.run(program, bridge, owner=request.owner, session=request.session)

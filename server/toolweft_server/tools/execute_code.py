@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from toolweft_catalog.wire import CallRecord, Error, Execution
 from toolweft_server.executions import as_text
+from toolweft_server.sandbox.base import FileIn
+from toolweft_server.sandbox.files_in import MOST
 
 SHOWN_CALLS = 20
 """Calls listed in the text. Failed ones come first: they are what the reader looks for."""
@@ -20,6 +22,14 @@ class Arguments(BaseModel):
     session: str | None = Field(default=None, min_length=1, max_length=200, strict=True)
     retry_of: str | None = Field(default=None, max_length=100, strict=True)
     timeout: float | None = Field(default=None, gt=0, le=86_400, allow_inf_nan=False, strict=True)
+    files: dict[str, str] = Field(default_factory=dict, max_length=MOST, strict=True)
+
+    @field_validator("files")
+    @classmethod
+    def _names_stay_inside(cls, files: dict[str, str]) -> dict[str, str]:
+        for name in files:
+            FileIn(name, b"")
+        return files
 
 
 def text(execution: Execution) -> str:

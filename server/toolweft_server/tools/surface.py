@@ -70,6 +70,11 @@ EXECUTE_CODE: dict[str, Any] = {
             "session": {"type": "string", "description": "Any name; keeps variables between calls"},
             "retry_of": {"type": "string", "description": "An execution's id: calls it finished are not repeated"},
             "timeout": {"type": "number", "exclusiveMinimum": 0, "description": "Seconds"},
+            "files": {
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+                "description": "Placed by name: an earlier file's toolweft:// address, or text",
+            },
         },
         "required": ["code"],
         "additionalProperties": False,
