@@ -40,6 +40,7 @@ def program(code: str, status: str, words: str, **arguments: Any) -> Row:
     return Row({"code": code, **arguments}, status, words)
 
 
+OURS = "toolweft://executions"
 PROGRAMS = {
     "nothing": program("", "ok", "ok (ex_"),
     "blank lines": program(" \n\n", "ok", "ok (ex_"),
@@ -50,7 +51,7 @@ PROGRAMS = {
     "too long": Row({"code": "#" + "x" * 200_000}, None, "code: String should have at most 200000 characters"),
     "not a text": Row({"code": 5}, None, "code: Input should be a valid string"),
     "a list": Row({"code": ["1"]}, None, "code: Input should be a valid string"),
-    "missing": Row({}, None, "code: Field required. Its arguments: code, session, retry_of, timeout."),
+    "missing": Row({}, None, "code: Field required. Its arguments: code, session, retry_of, timeout, files."),
     "unknown argument": Row({"code": "1", "language": "js"}, None, "language: Extra inputs are not permitted"),
     "negative timeout": Row({"code": "1", "timeout": -1}, None, "timeout: Input should be greater than 0"),
     "timeout of nothing": Row({"code": "1", "timeout": 0}, None, "timeout: Input should be greater than 0"),
@@ -60,6 +61,19 @@ PROGRAMS = {
     "retry of nobody": program("1", "refused", "there is no execution 'ex_nope' to retry", retry_of="ex_nope"),
     "retry of a number": Row({"code": "1", "retry_of": 7}, None, "retry_of: Input should be a valid string"),
     "session without a name": Row({"code": "1", "session": ""}, None, "session: String should have at least 1"),
+    "file of nobody": program(
+        "1", "refused", "there is nothing at 'toolweft://executions/ex_0/files/a'", files={"a": f"{OURS}/ex_0/files/a"}
+    ),
+    "file at no address": program("1", "refused", "there is nothing at 'toolweft://x'", files={"a": "toolweft://x"}),
+    "file that is not base64": program("1", "refused", "is not base64", files={"a": "data:text/csv;base64,#"}),
+    "file name outside": Row({"code": "1", "files": {"../a": ""}}, None, "'../a' is no name for a file in the work"),
+    "file name from the root": Row({"code": "1", "files": {"/etc/a": ""}}, None, "use a relative path such as"),
+    "file under two names of one": program(
+        "1", "error", "FileNotWritten: the file 'a/b' could not be handed in", files={"a": "", "a/b": ""}
+    ),
+    "files as a list": Row({"code": "1", "files": ["a"]}, None, "files: Input should be a valid dictionary"),
+    "file without a text": Row({"code": "1", "files": {"a": None}}, None, "files.a: Input should be a valid string"),
+    "101 files": Row({"code": "1", "files": {str(n): "" for n in range(101)}}, None, "files: Dictionary should have"),
     "session of 10 kB": Row({"code": "1", "session": "s" * 10_000}, None, "session: String should have at most 200"),
     "session like a path": program("1", "ok", "value:\n1", session="../../etc/passwd\0\n\u202e"),
     "endless loop": program("while True: pass", "timeout", "ran longer than 0.3 s", timeout=0.3),
