@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,10 +25,13 @@ from toolweft_catalog.names import identifier
 from toolweft_catalog.tool import Json, Tool
 from toolweft_catalog.wire import CallRecord, Execution, FunctionCard, SavedFunction, SessionState
 from toolweft_server import resources
+from toolweft_server.answer import as_text
+from toolweft_server.approvals import Approvals
+from toolweft_server.beat import Report
 from toolweft_server.bridge import Bridge
 from toolweft_server.config import SERVER_LIMITS, Config
 from toolweft_server.errors import SandboxError, StoreError, ToolweftError
-from toolweft_server.executions import Executions, Request, as_text
+from toolweft_server.executions import Executions, Request
 from toolweft_server.finder import Finder
 from toolweft_server.index.saved import SavedIndex
 from toolweft_server.inputs import gathered
@@ -36,11 +40,12 @@ from toolweft_server.ledger import Ledger, Recorder
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.live import LiveCatalog
 from toolweft_server.parts import sandbox_limits, sandbox_of, upstreams_of
+from toolweft_server.questions import Answers, Person, Questions
 from toolweft_server.resources import Content
 from toolweft_server.sandbox.base import FileIn, FileOut, Outcome, Program, SavedSource
 from toolweft_server.sandbox.pool import Sessions
 from toolweft_server.scrub import Scrubber
-from toolweft_server.serving import Asker, Reply, Report
+from toolweft_server.serving import Asker, Reply
 from toolweft_server.store.store import Store
 from toolweft_server.tending import Tender
 from toolweft_server.tools import execute_code, find_tools
@@ -67,7 +72,9 @@ class App:
         self.sessions = Sessions(self.sandbox, limits)
         self.library = FunctionStore(store)
         self.ledger = Ledger(store)
-        self.executions = Executions(self, tasks, patience=self.limits["answer"], slots=limits.sessions)
+        self.executions = Executions(
+            self, tasks, patience=self.limits["answer"], slots=limits.sessions, approval=limits.approval
+        )
         self.noting = anyio.CapacityLimiter(1)
         """Requests are noted by one thread of their own: those that wait for a locked store stop nothing else."""
         self._scrubber = store.scrub
@@ -176,25 +183,37 @@ class App:
 
     # ---- execute_code -----------------------------------------------------------------------------------------
 
-    async def execute_code(self, arguments: dict[str, Any], asker: Asker, report: Report) -> Reply:
+    async def execute_code(
+        self,
+        arguments: dict[str, Any],
+        asker: Asker,
+        report: Report,
+        person: Person | None = None,
+        answers: Answers | None = None,
+    ) -> Reply:
         wanted = execute_code.Arguments.model_validate(arguments)
-        request = Request(
-            wanted.code,
-            wanted.session,
-            wanted.retry_of,
-            wanted.timeout,
-            asker.owner,
-            asker.connection,
-            asker.task,
-            wanted.files,
-        )
-        answer = await self.executions.execute(request, report)
+        if answers is not None:
+            answer = await self.executions.resume(answers, asker.owner, report, person)
+        else:
+            request = Request(
+                wanted.code,
+                wanted.session,
+                wanted.retry_of,
+                wanted.timeout,
+                asker.owner,
+                asker.connection,
+                asker.task,
+                wanted.files,
+                asker.grants,
+            )
+            answer = await self.executions.execute(request, report, person)
         execution = answer.execution
         return Reply(
             execution.model_dump(mode="json"),
             execute_code.text(execution),
             is_error=execution.status not in ("ok", "waiting"),
             images=[(image.mime, image.data) for image in answer.images],
+            asked=answer.asked,
         )
 
     def scrub(self, text: str) -> str:
@@ -223,10 +242,15 @@ class App:
             execution, request.owner, request.connection, request.session, request.code, request.retry_of,
         )  # fmt: skip
 
-    async def prepare(self, execution: str, request: Request, progress: Progress | None) -> tuple[Bridge, Recorder]:
+    async def prepare(
+        self, execution: str, request: Request, questions: Questions, progress: Progress | None
+    ) -> tuple[Bridge, Recorder]:
         await self.live.settled(self.limits["manifest_wait"])
         recorder = self.ledger.recorder(execution, request.retry_of, owner=request.owner)
-        caller: Caller = recorder(self.config.policy.guard(self.live.gateway))
+        memory = _Memory(self.live, self.store, request.owner)
+        approvals = Approvals(questions, memory, given=request.grants, scrub=self.scrub_json)
+        permit = self.config.policy.gate(approvals)
+        caller: Caller = questions.counting(recorder(self.live.gateway, permit=permit))
 
         async def observe(tool: Tool, result: Result) -> None:
             await self.learning.observed(tool, result, request)
@@ -317,6 +341,21 @@ class App:
         if not await self.known(execution, owner):
             return None
         return await self.live.look(self.store.executions.output, execution, name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """`approvals.Memory` in the store."""
+
+    live: LiveCatalog
+    store: Store
+    owner: str
+
+    async def holds(self, tool: Tool) -> bool:
+        return await self.live.look(self.store.approvals.holds, self.owner, tool.id, tool.digest)
+
+    async def keep(self, tool: Tool) -> None:
+        await self.live.thread(self.store.approvals.keep, self.owner, tool.id, tool.digest)
 
 
 async def _tell(listener: Callable[[Sequence[str]], Awaitable[None]], names: Sequence[str]) -> None:

@@ -5,6 +5,7 @@
     ├── StoreError         the database file: locked, read-only, full, corrupt, newer than the code
     ├── UpstreamError      a person's server or service: not found, not starting, gone, garbled
     ├── SandboxError       the place where programs run could not do its work (never: the program failed)
+    ├── AnswerError        an answer to a question that is not open, or not ours
     ├── LibraryError       a saved function: unknown, refused, broken folder
     └── IndexFolderError   an index folder that cannot be read
 
@@ -40,6 +41,15 @@ class UpstreamError(ToolweftError):
 
 class SandboxError(ToolweftError):
     pass
+
+
+class AnswerError(ToolweftError):
+    """Somebody answers a question of a program and cannot: `execution` is the program, empty if unknown."""
+
+    def __init__(self, execution: str, message: str) -> None:
+        hint = f" Call execute_code with retry_of={execution!r} for what became of the program." if execution else ""
+        super().__init__(f"{message}; nothing was run.{hint}")
+        self.execution = execution
 
 
 class LibraryError(ToolweftError):

@@ -7,10 +7,10 @@ order of things, and the shape of the answer.
 
 from __future__ import annotations
 
-import json
 import logging
+import math
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -18,12 +18,14 @@ from typing import Protocol
 import anyio
 import anyio.abc
 
-from toolweft_catalog.call import Blob, Progress, Value
+from toolweft_catalog.call import Progress
 from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import CallRecord, Error, Execution, OutputFile, SavedFunction, SessionState
+from toolweft_server.answer import Answer, Image, as_text, carry, cut, file_uri, mime_of, scrubbed
 from toolweft_server.bridge import Bridge
-from toolweft_server.errors import SandboxError, ToolweftError
+from toolweft_server.errors import AnswerError, SandboxError, ToolweftError
 from toolweft_server.inputs import InputError
+from toolweft_server.questions import Answers, Person, Questions, Round
 from toolweft_server.sandbox.base import FileIn, FileOut, Outcome, Program
 
 logger = logging.getLogger(__name__)
@@ -45,20 +47,8 @@ class Request:
     task: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     """Files for the work directory by name: addresses, data URIs or texts (see `inputs`)."""
-
-
-@dataclass
-class Image:
-    """An image in the value, for hosts that show images."""
-
-    mime: str
-    data: bytes
-
-
-@dataclass
-class Answer:
-    execution: Execution
-    images: list[Image] = field(default_factory=list)
+    grants: tuple[str, ...] = ()
+    """Patterns of tools that the client approved together with the program."""
 
 
 class Recorder(Protocol):
@@ -82,7 +72,9 @@ class Work(Protocol):
 
     async def begun(self, execution: str, request: Request) -> None: ...
 
-    async def prepare(self, execution: str, request: Request, progress: Progress | None) -> tuple[Bridge, Recorder]: ...
+    async def prepare(
+        self, execution: str, request: Request, questions: Questions, progress: Progress | None
+    ) -> tuple[Bridge, Recorder]: ...
 
     def servers(self) -> Sequence[str]: ...
 
@@ -102,13 +94,14 @@ class Work(Protocol):
 @dataclass
 class _Running:
     request: Request
+    questions: Questions
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     done: anyio.Event = field(default_factory=anyio.Event)
     answer: Answer | None = None
     recorder: Recorder | None = None
     progress: Progress | None = None
     detached: bool = False
-    """Its caller was told `waiting`: it goes on without a request."""
+    """Its caller was told `waiting` or given questions: it goes on without a request."""
 
     async def report(self, done: float, total: float | None, message: str | None) -> None:
         """Passes an upstream's progress to whoever waits now."""
@@ -119,34 +112,58 @@ class _Running:
 class Executions:
     """Lives as long as the server; `tasks` is the server's task group, so that nothing outlives it."""
 
-    def __init__(self, work: Work, tasks: anyio.abc.TaskGroup, *, patience: float, slots: int) -> None:
-        """`patience` is the time in seconds after which a running program is answered with `waiting`.
+    def __init__(self, work: Work, tasks: anyio.abc.TaskGroup, *, patience: float, slots: int, approval: float) -> None:
+        """`patience` is the time in seconds after which a running program is answered with `waiting`, `approval`
+        the time that a question to a person stays open.
 
         More programs than `slots` wait for their turn.
         """
-        self._work, self._tasks, self._patience = work, tasks, patience
+        self._work, self._tasks, self._patience, self._approval = work, tasks, patience, approval
         self._slots = anyio.Semaphore(slots)
         self._running: dict[str, _Running] = {}
 
-    async def execute(self, request: Request, progress: Progress | None = None) -> Answer:
+    async def execute(self, request: Request, progress: Progress | None = None, person: Person | None = None) -> Answer:
         """Runs a program, or joins the one that `retry_of` names, and answers within the server's patience.
 
-        Cancelling ends the program, unless an earlier caller was told that it goes on.
+        The time in which `person` is asked does not count. One who cannot be asked at once has the questions in the
+        answer. Cancelling ends the program, unless an earlier caller was told that it goes on.
         """
         execution, running = self._joinable(request), None
         if execution is None:
             execution = "ex_" + secrets.token_hex(6)
-            self._running[execution] = running = _Running(request)
+            self._running[execution] = running = _Running(request, Questions(self._approval))
             self._forget()
             self._tasks.start_soon(self._run, execution, running)
         else:
             running = self._running[execution]
-        answer = await self._wait(execution, running, progress)
+        answer = await self._wait(execution, running, progress, person)
         if request.retry_of == execution and request.code.strip() not in ("", running.request.code.strip()):
             note = f"this is the answer of {execution}, which was running; the code sent with retry_of did not run"
             limits = [*answer.execution.limits, note]
             return replace(answer, execution=answer.execution.model_copy(update={"limits": limits}))
         return answer
+
+    async def resume(
+        self, answers: Answers, owner: str, progress: Progress | None = None, person: Person | None = None
+    ) -> Answer:
+        """Gives a program the answers to its questions and goes on as `execute` does.
+
+        Raises:
+            AnswerError: The program is not `owner`'s, is gone, or does not wait for these answers.
+
+        """
+        running = self._running.get(answers.execution)
+        if running is None or running.request.owner != owner:
+            raise AnswerError("", f"there is no program {answers.execution!r} that waits for an answer")
+        running.questions.take(answers)
+        # The caller who was promised that it goes on is back: from here on it ends with this request, too.
+        running.detached = False
+        return await self._wait(answers.execution, running, progress, person)
+
+    def questions(self, execution: str) -> Questions | None:
+        """The questions of a running program."""
+        running = self._running.get(execution)
+        return None if running is None else running.questions
 
     def _joinable(self, request: Request) -> str | None:
         """The execution to join: it was answered `waiting` and belongs to the same owner."""
@@ -155,11 +172,20 @@ class Executions:
             return None
         return request.retry_of
 
-    async def _wait(self, execution: str, running: _Running, progress: Progress | None) -> Answer:
+    async def _wait(
+        self, execution: str, running: _Running, progress: Progress | None, person: Person | None
+    ) -> Answer:
         running.progress = progress
+        running.questions.attend(person is not None)
+        asked: Round | None = None
         try:
-            with anyio.move_on_after(self._patience):
-                await running.done.wait()
+            with anyio.move_on_after(self._patience) as patience:
+                while (asked := await running.questions.next()) and person and person.ask:
+                    patience.deadline = math.inf
+                    await running.questions.put(asked, person.ask)
+                    patience.deadline, asked = anyio.current_time() + self._patience, None
+                if asked is None:
+                    await running.done.wait()
         except BaseException:
             # The host took its request back. Only a program nobody else was promised ends with it.
             if not running.detached:
@@ -173,7 +199,7 @@ class Executions:
             calls = list(running.recorder.records) if running.recorder else []
             hint = "still running; call execute_code again with retry_of set to this id to wait for it"
             waiting = Execution(id=execution, status="waiting", backend=self._work.backend, calls=calls, limits=[hint])
-            return Answer(waiting)
+            return Answer(waiting, asked=asked)
         self._running.pop(execution, None)
         return running.answer
 
@@ -191,6 +217,7 @@ class Executions:
         finally:
             if running.answer is None:
                 running.answer = self._failed(execution, "cancelled", None)
+            running.questions.end()
             running.done.set()
             if running.answer.execution.status in ("cancelled", "crashed"):
                 await self._close(running.answer.execution)
@@ -209,7 +236,7 @@ class Executions:
         except InputError as error:
             return self._refused(execution, "FileNotHandedIn", str(error))
         await self._work.begun(execution, request)
-        bridge, running.recorder = await self._work.prepare(execution, request, running.report)
+        bridge, running.recorder = await self._work.prepare(execution, request, running.questions, running.report)
         program = Program(execution, request.code, tuple(self._work.servers()), request.timeout, files)
         try:
             async with self._slots:
@@ -252,12 +279,12 @@ class Executions:
             value=shown,
             stdout=stdout,
             stderr=stderr,
-            error=_scrubbed(outcome.error, scrub),
+            error=scrubbed(outcome.error, scrub),
             calls=list(calls),
             saved=saved,
             session=session,
             files=[
-                OutputFile(uri=file_uri(execution, f.name), mime=_mime(f.name), size=len(f.data))
+                OutputFile(uri=file_uri(execution, f.name), mime=mime_of(f.name), size=len(f.data))
                 for f in files.values()
             ],
             limits=[*outcome.limits, *notes, *([outcome.cost] if outcome.cost else [])],
@@ -293,66 +320,3 @@ class Executions:
         finished = [key for key, running in self._running.items() if running.done.is_set()]
         for key in finished[: max(0, len(finished) - KEPT)]:
             del self._running[key]
-
-
-def carry(value: Value, files: dict[str, FileOut], images: list[Image], execution: str) -> Json:
-    """The value as JSON: each binary leaf becomes a file with an address, an image one is shown as well."""
-    if isinstance(value, Blob):
-        number = len(files) + 1
-        while (name := f"blob-{number}{_suffix(value.mime)}") in files:
-            number += 1
-        files[name] = FileOut(name, value.data)
-        if value.mime.startswith("image/"):
-            images.append(Image(value.mime, value.data))
-        return {"blob": value.mime, "size": len(value.data), "uri": file_uri(execution, name)}
-    if isinstance(value, list):
-        return [carry(each, files, images, execution) for each in value]
-    if isinstance(value, dict):
-        return {key: carry(each, files, images, execution) for key, each in value.items()}
-    return value
-
-
-def file_uri(execution: str, name: str) -> str:
-    from urllib.parse import quote
-
-    return f"toolweft://executions/{execution}/files/{quote(name, safe='')}"
-
-
-def as_text(value: Json) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def cut(text: str, budget: int) -> str:
-    """At most `budget` characters: the beginning and the end, since that is where reports say what they are."""
-    if len(text) <= budget:
-        return text
-    head, tail = budget * 2 // 3, budget // 3
-    return f"{text[:head]}\n… {len(text) - head - tail} characters left out …\n{text[-tail:]}"
-
-
-def _listed(execution: str, file: FileOut) -> OutputFile:
-    return OutputFile(uri=file_uri(execution, file.name), mime=_mime(file.name), size=len(file.data))
-
-
-def _scrubbed(error: Error | None, scrub: Callable[[str], str]) -> Error | None:
-    if error is None:
-        return None
-    return error.model_copy(
-        update={
-            "message": scrub(error.message),
-            "frames": [scrub(frame) for frame in error.frames],
-            "locals": {name: scrub(text) for name, text in error.locals.items()},
-        }
-    )
-
-
-def _mime(name: str) -> str:
-    import mimetypes
-
-    return mimetypes.guess_type(name)[0] or "application/octet-stream"
-
-
-def _suffix(mime: str) -> str:
-    import mimetypes
-
-    return mimetypes.guess_extension(mime) or ".bin"

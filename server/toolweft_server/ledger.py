@@ -21,6 +21,7 @@ from toolweft_catalog.call import Blob, Call, Caller, Failure, Result, Value, fa
 from toolweft_catalog.tool import digest
 from toolweft_catalog.wire import CallRecord
 from toolweft_server.errors import StoreError
+from toolweft_server.policy import Permit
 from toolweft_server.scrub import Scrubber
 from toolweft_server.store.calls import DONE, Key, Past, Rows
 from toolweft_server.store.schema import call_blob, call_end, call_start
@@ -38,7 +39,11 @@ class Recorder(Protocol):
         """The finished calls, in the order in which they began."""
         ...
 
-    def __call__(self, next_: Caller, /) -> Caller: ...
+    def __call__(self, next_: Caller, /, *, permit: Permit | None = None) -> Caller:
+        """`permit` is asked about each call that the record does not answer, before it is noted as begun: one that
+        waits for a person has not begun, whatever happens meanwhile.
+        """
+        ...
 
 
 class Ledger:
@@ -70,26 +75,34 @@ class _Recorder:
     def records(self) -> list[CallRecord]:
         return [self._records[seq] for seq in sorted(self._records)]
 
-    def __call__(self, next_: Caller, /) -> Caller:
-        return partial(self._call, next_)
+    def __call__(self, next_: Caller, /, *, permit: Permit | None = None) -> Caller:
+        return partial(self._call, next_, permit or _anything)
 
-    async def _call(self, next_: Caller, call: Call) -> Result:
+    async def _call(self, next_: Caller, permit: Permit, call: Call) -> Result:
         try:
             arguments = digest(call.arguments)
         except RecursionError:
             return failed("arguments", "the arguments are nested too deeply", sent=False)
         seq, key = self._number(call.tool.id, arguments)
-        began = time.perf_counter()
-        row = self._start_row(call, seq, key)
+        reads, noted, answered = call.tool.annotations.effect == "read", True, None
         try:
-            past = await self._read_past()
-            answered = await self._from_record(past, call, key)
-            await self._writer.add(row)
+            answered = await self._from_record(await self._read_past(), call, key)
         except StoreError as error:
-            if call.tool.annotations.effect != "read":
-                return failed("unavailable", f"{error} Nothing was sent: a call that cannot be noted is not made.",
-                              sent=False)  # fmt: skip
-            return await next_(call)
+            if not reads:
+                return _unnoted(error)
+            noted = False
+        if answered is None and (refusal := await permit(call)) is not None:
+            answered = Result(failure=refusal)
+        began = time.perf_counter()
+        try:
+            if noted:
+                await self._writer.add(self._start_row(call, seq, key))
+        except StoreError as error:
+            if not reads:
+                return _unnoted(error)
+            noted = False
+        if not noted:
+            return answered or await next_(call)
         if answered is None:
             answered = await self._forward(next_, call, seq, began)
         await self._end(call, seq, arguments, answered, began)
@@ -184,6 +197,10 @@ class _Recorder:
         return [(call_blob, row) for row in rows] + [(call_end, end)]
 
 
+async def _anything(_call: Call) -> Failure | None:
+    return None
+
+
 class _Batch:
     """Rows that go into one transaction, and the news of what became of it."""
 
@@ -230,6 +247,10 @@ class _Writer:
             batch.error = error
         finally:
             batch.written.set()
+
+
+def _unnoted(error: StoreError) -> Result:
+    return failed("unavailable", f"{error} Nothing was sent: a call that cannot be noted is not made.", sent=False)
 
 
 def _refused(call: Call, what: str) -> Result:

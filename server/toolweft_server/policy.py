@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
-from toolweft_catalog.call import Call, Caller, Result, failed
+from toolweft_catalog.call import Call, Failure
 from toolweft_catalog.tool import Tool
 from toolweft_server.errors import ConfigError
 
 Decision = Literal["allow", "ask", "block"]
 Preset = Literal["host", "careful", "trust"]
+
+Approve = Callable[[Call, str], Awaitable[str | None]]
+"""Asks whether a call may be made, for a reason: why not, as a sentence, or `None`."""
+Permit = Callable[[Call], Awaitable[Failure | None]]
+"""The refusal of a call; `None` lets it pass."""
 
 _PATTERN = re.compile(r"[A-Za-z0-9_.*?\-]+")
 
@@ -49,45 +54,61 @@ class Policy:
         if preset not in get_args(Preset):
             raise ConfigError(f"{where}: policy 'default' must be host, careful or trust, not {preset!r:.80}")
         patterns: dict[str, Decision] = {}
-        for pattern, decision in document.items():
-            if pattern == "default":
+        for text, decision in document.items():
+            if text == "default":
                 continue
-            if not _PATTERN.fullmatch(pattern):
-                raise ConfigError(f"{where}: {pattern!r:.80} is no tool pattern; write 'server.tool' or 'server.*'")
+            if (whole := pattern(text)) is None:
+                raise ConfigError(f"{where}: {text!r:.80} is no tool pattern; write 'server.tool' or 'server.*'")
             if decision not in get_args(Decision):
-                raise ConfigError(f"{where}: policy {pattern!r} must be allow, ask or block, not {decision!r:.80}")
-            patterns[pattern if "." in pattern or pattern == "*" else pattern + ".*"] = decision
+                raise ConfigError(f"{where}: policy {text!r} must be allow, ask or block, not {decision!r:.80}")
+            patterns[whole] = decision
         return cls(preset, patterns)
 
     def judge(self, tool: Tool) -> Verdict:
-        fitting = [pattern for pattern in self.patterns if fnmatch.fnmatchcase(tool.id, pattern)]
+        fitting = [each for each in self.patterns if fits(tool.id, each)]
         if fitting:
-            pattern = max(fitting, key=_specific)
-            return Verdict(self.patterns[pattern], f"the policy says {pattern!r}: {self.patterns[pattern]!r}")
+            best = max(fitting, key=_specific)
+            return Verdict(self.patterns[best], f"the policy says {best!r}: {self.patterns[best]!r}")
         if self.preset == "host" and tool.annotations.destructive is True and not tool.annotations.read_only:
             return Verdict("ask", "the tool says that it is destructive")
         if self.preset == "careful" and tool.annotations.read_only is not True:
             return Verdict("ask", "the policy is 'careful' and the tool does not say that it only reads")
         return Verdict("allow", f"the policy is {self.preset!r}")
 
-    def guard(self, proceed: Caller) -> Caller:
-        """`proceed` for allowed calls; a refusal that says why, and what to write, for all others."""
+    def gate(self, approve: Approve | None = None) -> Permit:
+        """Decides about each call. `approve` is who asks a person; without it, what must ask is refused."""
 
-        async def guarded(call: Call) -> Result:
+        async def permit(call: Call) -> Failure | None:
             decision, reason = self.judge(call.tool)
             if decision == "allow":
-                return await proceed(call)
+                return None
             if decision == "block":
-                return failed("refused", f"{call.tool.id} is blocked: {reason}.", sent=False)
-            line = f'"policy": {{"{call.tool.id}": "allow"}}'
-            return failed(
-                "refused",
-                f"{call.tool.id} needs a person's approval ({reason}) and nobody can be asked here. "
-                f"To allow it, the person adds {line} to the toolweft configuration.",
-                sent=False,
-            )
+                return Failure("refused", f"{call.tool.id} is blocked: {reason}.", sent=False)
+            refusal = nobody(call, reason) if approve is None else await approve(call, reason)
+            return None if refusal is None else Failure("refused", refusal, sent=False)
 
-        return guarded
+        return permit
+
+
+def nobody(call: Call, reason: str) -> str:
+    """The refusal where no person can be asked."""
+    return f"{call.tool.id} needs a person's approval ({reason}) and nobody can be asked here. {to_allow(call)}"
+
+
+def to_allow(call: Call) -> str:
+    line = f'"policy": {{"{call.tool.id}": "allow"}}'
+    return f"To allow it, the person adds {line} to the toolweft configuration."
+
+
+def pattern(text: str) -> str | None:
+    """The pattern over tool ids that a person wrote, a bare server's name made whole; `None` if it is none."""
+    if not _PATTERN.fullmatch(text):
+        return None
+    return text if "." in text or text == "*" else text + ".*"
+
+
+def fits(tool_id: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(tool_id, pattern)
 
 
 def _specific(pattern: str) -> tuple[int, int, str]:

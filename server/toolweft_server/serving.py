@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -27,8 +27,11 @@ from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
 from toolweft_catalog import __version__
-from toolweft_server import prompts, resources
-from toolweft_server.errors import ToolweftError
+from toolweft_server import person, prompts, resources
+from toolweft_server.beat import Report, beat
+from toolweft_server.errors import AnswerError, ToolweftError
+from toolweft_server.questions import Answers, Person, Round
+from toolweft_server.seal import Seal
 from toolweft_server.tools import surface
 
 logger = logging.getLogger(__name__)
@@ -42,8 +45,6 @@ PAGE = 200
 TAKES = {tool["name"]: ", ".join(tool["inputSchema"]["properties"]) for tool in surface.TOOLS}
 LISTENERS = 256
 """Sessions told of changes, and resources subscribed to: HTTP hosts come and go without saying so."""
-BEAT = 2.0
-"""Seconds between signs of life while a request is worked on: what takes longer shows progress."""
 DAY_MS = 24 * 3600 * 1000
 HINTS: dict[Any, CacheHint] = {
     "tools/list": CacheHint(ttl_ms=DAY_MS, scope="public"),
@@ -56,8 +57,6 @@ HINTS: dict[Any, CacheHint] = {
 """The surface never changes while we run. The library may change with every execution, and whoever has just saved a
 function looks for it at once: even a second would show the list without it."""
 
-Report = Callable[[float, float | None, str | None], Awaitable[None]]
-
 
 @dataclass(frozen=True, slots=True)
 class Asker:
@@ -67,6 +66,8 @@ class Asker:
     connection: str
     client: str
     task: str | None = None
+    grants: tuple[str, ...] = ()
+    """Patterns of tools that may be called without asking: the client asked its person already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class Reply:
     text: str
     is_error: bool = False
     images: Sequence[tuple[str, bytes]] = ()
+    asked: Round | None = None
+    """Questions that the request is to be answered with instead: its client brings the replies with another one."""
 
 
 class App(resources.Library, Protocol):
@@ -90,7 +93,21 @@ class App(resources.Library, Protocol):
         """
         ...
 
-    async def execute_code(self, arguments: dict[str, Any], asker: Asker, report: Report) -> Reply: ...
+    async def execute_code(
+        self,
+        arguments: dict[str, Any],
+        asker: Asker,
+        report: Report,
+        person: Person | None = None,
+        answers: Answers | None = None,
+    ) -> Reply:
+        """
+        Raises:
+            ValidationError: The arguments are wrong; the message goes to the model.
+            AnswerError: `answers` are to questions that are not open.
+
+        """
+        ...
 
 
 class Runtime(Protocol):
@@ -126,27 +143,33 @@ class Serving:
     listeners: dict[ServerSession, None] = field(default_factory=dict)
     """Sessions of the older revisions, which are told of changes without asking; the latest `LISTENERS` of them."""
     subscribed: dict[str, dict[ServerSession, None]] = field(default_factory=dict)
+    seal: Seal = field(default_factory=Seal)
 
     async def list_tools(self, _ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         _only_page(params)
         self.runtime.warm()
         return types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in surface.TOOLS])
 
-    async def call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call_tool(
+        self, ctx: Context, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
         arguments = dict(params.arguments or {})
         if params.name not in ("find_tools", "execute_code"):
             raise MCPError(types.INVALID_PARAMS, f"unknown tool {params.name[:100]!r}: find_tools or execute_code?")
         asker = self._asker(ctx)
         try:
             with _told_as_protocol_error():
-                async with _beat(ctx.session) as report:
+                answers = person.answers(params, arguments, self.seal, owner=self.owner)
+                async with beat(ctx.session) as report:
                     app = await self.runtime.app()
                     if params.name == "find_tools":
                         reply = await app.find_tools(arguments, asker)
                     else:
-                        reply = await app.execute_code(arguments, asker, report)
+                        reply = await app.execute_code(arguments, asker, report, person.behind(ctx), answers)
         except ValidationError as error:
             return _told(f"{params.name}: {explain(error)}. Its arguments: {TAKES[params.name]}.")
+        if reply.asked is not None:
+            return person.required(reply.asked, reply.structured["id"], arguments, self.seal, owner=self.owner)
         pictures: list[types.ContentBlock] = [
             types.ImageContent(type="image", data=base64.b64encode(data).decode("ascii"), mime_type=mime)
             for mime, data in reply.images
@@ -163,7 +186,8 @@ class Serving:
         meta: dict[str, Any] = dict(ctx.meta or {})
         task = meta.get(META + "task")
         text = task.get("text") if isinstance(task, dict) else task
-        return Asker(self.owner, f"{self.connection}:{name}", name, text[:4000] if isinstance(text, str) else None)
+        task = text[:4000] if isinstance(text, str) else None
+        return Asker(self.owner, f"{self.connection}:{name}", name, task, person.grants(meta.get(META + "grants")))
 
     async def list_resources(
         self, _ctx: Context, params: types.PaginatedRequestParams | None
@@ -321,6 +345,8 @@ def _told_as_protocol_error() -> Iterator[None]:
     """What toolweft itself cannot do (a locked store …) is no tool's failure: the host is told, in our words."""
     try:
         yield
+    except AnswerError as error:
+        raise MCPError(types.INVALID_PARAMS, str(error)) from error
     except ToolweftError as error:
         raise MCPError(types.INTERNAL_ERROR, str(error)) from error
 
@@ -336,36 +362,3 @@ def _offset(cursor: str | None, size: int) -> int:
     if not (cursor.isdecimal() and len(cursor) < 10) or not 0 <= int(cursor) <= size:
         raise MCPError(types.INVALID_PARAMS, f"unknown cursor {cursor[:40]!r}; start again without one")
     return int(cursor)
-
-
-@asynccontextmanager
-async def _beat(session: ServerSession) -> AsyncIterator[Report]:
-    """Reports progress while its block runs: what upstreams say, and a sign of life every `BEAT` seconds.
-
-    The number is elapsed seconds, because it must grow from report to report whoever makes them.
-    """
-    start = anyio.current_time()
-    failure: Exception | None = None
-
-    async def report(message: str) -> None:
-        with suppress(Exception):
-            await session.report_progress(round(anyio.current_time() - start, 3), None, message)
-
-    async def from_upstream(done: float, total: float | None, message: str | None) -> None:
-        await report(f"{message or 'working'}{f' ({done:g}/{total:g})' if total else ''}")
-
-    async def keep_beating() -> None:
-        while True:
-            await anyio.sleep(BEAT)
-            await report("working")
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(keep_beating)
-        try:
-            yield from_upstream
-        except Exception as error:  # noqa: BLE001 - carried past the task group, which would wrap it
-            failure = error
-        finally:
-            tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure

@@ -2,7 +2,7 @@
 
 import pytest
 
-from toolweft_catalog.call import Call, Result
+from toolweft_catalog.call import Call
 from toolweft_catalog.tool import Annotations, Tool
 from toolweft_server.policy import Policy
 
@@ -58,15 +58,20 @@ def test_annotations_never_lift_a_persons_block():
         ({"github.*": "ask"}, '"policy": {"github.delete_repo": "allow"}'),
     ],
 )
-async def test_a_refused_call_is_never_made_and_says_why(policy, words):
-    made = []
+async def test_a_refusal_says_why_and_what_to_write(policy, words):
+    refused = await Policy.parse(policy).gate()(Call(tool()))
+    assert (refused.kind, refused.sent) == ("refused", False)
+    assert words in refused.message
 
-    async def proceed(call):
-        made.append(call)
-        return Result()
 
-    result = await Policy.parse(policy).guard(proceed)(Call(tool()))
-    assert result.failure.kind == "refused"
-    assert result.failure.sent is False
-    assert words in result.failure.message
-    assert made == []
+async def test_only_what_must_ask_is_asked_about():
+    asked = []
+
+    async def approve(call, reason):
+        asked.append((call.tool.id, reason))
+
+    policy = Policy.parse({"github.delete_*": "ask", "github.drop": "block"})
+    permit = policy.gate(approve)
+    assert [await permit(Call(tool(f"github.{name}"))) for name in ("list", "delete_repo")] == [None, None]
+    assert "is blocked" in (await permit(Call(tool("github.drop")))).message
+    assert asked == [("github.delete_repo", "the policy says 'github.delete_*': 'ask'")]

@@ -27,6 +27,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
     update,
 )
 
@@ -34,7 +35,15 @@ from toolweft_server.errors import StoreError
 
 Step = Callable[[Connection], None]
 
-STEPS: Sequence[Step] = ()
+
+def _approvals(connection: Connection) -> None:
+    connection.execute(text(
+        "CREATE TABLE approval (owner TEXT NOT NULL, tool TEXT NOT NULL, digest VARCHAR(32) NOT NULL, "
+        "at FLOAT NOT NULL, PRIMARY KEY (owner, tool))"
+    ))  # fmt: skip
+
+
+STEPS: Sequence[Step] = (_approvals,)
 """Step n (from 0) leads from version n + 1 to version n + 2, inside the transaction that opens the store."""
 
 NEWEST = len(STEPS) + 1
@@ -194,6 +203,17 @@ request_call = Table(
     Column("shown", Boolean, nullable=False),
     Column("ok", Boolean, nullable=False),
     Column("at", Float, nullable=False),
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    Column("owner", Text, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("digest", String(32), nullable=False),
+    Column("at", Float, nullable=False),
+    PrimaryKeyConstraint("owner", "tool"),
+    comment="What a person always allows.",
 )
 
 function = Table(

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from toolweft_server.errors import StoreError
 from toolweft_server.scrub import Scrubber
 from toolweft_server.store import schema, sources
+from toolweft_server.store.approvals import Approvals
 from toolweft_server.store.calls import Calls
 from toolweft_server.store.database import Database
 from toolweft_server.store.executions import Executions
@@ -47,6 +48,7 @@ class Store:
         self.executions = Executions(database, scrub)
         self.calls = Calls(database, scrub)
         self.requests = Requests(database, scrub)
+        self.approvals = Approvals(database)
         self._seen: tuple[int, Changes] | None = None
 
     @classmethod

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from toolweft_catalog.wire import CallRecord, Error, Execution
-from toolweft_server.executions import as_text
+from toolweft_server.answer import as_text
 from toolweft_server.sandbox.base import FileIn
 from toolweft_server.sandbox.files_in import MOST
 

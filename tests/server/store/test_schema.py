@@ -36,6 +36,21 @@ def test_an_older_database_walks_only_the_steps_it_lacks():
     engine.dispose()
 
 
+def test_a_database_of_the_first_version_becomes_what_a_fresh_one_is():
+    old, fresh = create_engine("sqlite://"), create_engine("sqlite://")
+    with old.begin() as connection:
+        later = ["approval"]
+        schema.metadata.create_all(connection, tables=[t for n, t in schema.metadata.tables.items() if n not in later])
+        connection.execute(schema.schema_version.insert().values(version=1))
+        schema.migrate(connection)
+    with fresh.begin() as connection:
+        schema.migrate(connection)
+    assert columns(old) == columns(fresh)
+    assert inspect(old).get_pk_constraint("approval") == inspect(fresh).get_pk_constraint("approval")
+    old.dispose()
+    fresh.dispose()
+
+
 def test_a_step_that_fails_leaves_the_version_as_it_was(tmp_path):
     engine = create_engine(f"sqlite:///{tmp_path / 'x.db'}")
     with engine.begin() as connection:

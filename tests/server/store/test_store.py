@@ -48,7 +48,7 @@ def test_a_store_that_is_newer_than_the_code_is_named_and_not_touched(tmp_path):
         raw.execute("UPDATE schema_version SET version = 99")
     raw.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"version 99 .* knows versions up to 1.* update toolweft"):
+    with pytest.raises(StoreError, match=r"version 99 .* knows versions up to \d+\..* update toolweft"):
         Store.open(path)
     assert path.read_bytes() == before
 

@@ -1,0 +1,112 @@
+"""The person behind a request, in both eras of the protocol: whether there is one, and how a question gets there.
+
+Older revisions: the server asks over the connection while the call goes on. 2026-07-28: the call is answered with
+its questions, and made again with the replies. What is asked is `questions`' business.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import mcp_types as types
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+
+from toolweft_catalog.tool import Json
+from toolweft_server.errors import AnswerError
+from toolweft_server.policy import pattern
+from toolweft_server.questions import Answers, Person, Question, Reply, Round, Unanswered
+from toolweft_server.seal import Seal, Ticket
+
+logger = logging.getLogger(__name__)
+
+Context = ServerRequestContext[Any, Any]
+
+
+def behind(ctx: Context) -> Person | None:
+    """Who can be asked through this request; `None` where the client shows no forms to anybody."""
+    offered = ctx.session.client_capabilities
+    elicitation = offered.elicitation if offered else None
+    # Before there were two kinds, an empty object meant forms.
+    if elicitation is None or (elicitation.form is None and elicitation.url is not None):
+        return None
+    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        return Person()
+    if not ctx.session.can_send_request:
+        return None
+
+    async def ask(question: Question) -> Reply | Unanswered:
+        return await _over_the_connection(ctx, question)
+
+    return Person(ask)
+
+
+async def _over_the_connection(ctx: Context, question: Question) -> Reply | Unanswered:
+    params = types.ElicitRequestFormParams.model_validate(question.params)
+    try:
+        answer = await ctx.session.elicit_form(params.message, params.requested_schema, ctx.request_id)
+    except (MCPError, ValidationError) as error:
+        logger.warning("a question could not be asked: %s", error)
+        return "nobody"
+    return reply(answer)
+
+
+def required(
+    asked: Round, execution: str, request: Mapping[str, Any], seal: Seal, *, owner: str
+) -> types.InputRequiredResult:
+    """The answer to a call that must wait for a person. `request` are the call's arguments."""
+    requests: types.InputRequests = {
+        question.id: types.ElicitRequest(params=types.ElicitRequestFormParams.model_validate(question.params))
+        for question in asked.questions
+    }
+    state = seal.seal(Ticket(execution, asked.number), owner=owner, request=request, seconds=asked.seconds)
+    return types.InputRequiredResult(input_requests=requests, request_state=state)
+
+
+def answers(
+    params: types.CallToolRequestParams, request: Mapping[str, Any], seal: Seal, *, owner: str
+) -> Answers | None:
+    """What a call brings for a program that waits; `None` for one that starts something.
+
+    Raises:
+        AnswerError: Its state is not one of ours, or answers come without one.
+
+    """
+    if params.request_state is None:
+        if params.input_responses is not None:
+            raise AnswerError("", "inputResponses came without the requestState that they answer")
+        return None
+    if params.name != "execute_code":
+        raise AnswerError("", f"{params.name} asks nothing, so no requestState belongs to it")
+    ticket = seal.open(params.request_state, owner=owner, request=request)
+    # An answer of another kind than was asked for counts as none.
+    given = (params.input_responses or {}).items()
+    replies = {key: reply(each) for key, each in given if isinstance(each, types.ElicitResult)}
+    return Answers(ticket.execution, ticket.round, replies)
+
+
+def reply(answer: types.ElicitResult) -> Reply:
+    content: dict[str, Json] = {}
+    for key, value in (answer.content or {}).items():
+        content[key] = [*value] if isinstance(value, list) else value
+    return Reply(answer.action, content)
+
+
+def grants(given: object) -> tuple[str, ...]:
+    """Patterns of tools that the client approved, from `_meta`.
+
+    Raises:
+        MCPError: Something else: what it means must not be guessed.
+
+    """
+    if given is None:
+        return ()
+    patterns = [pattern(each) if isinstance(each, str) else None for each in given] if isinstance(given, list) else []
+    if not patterns or None in patterns:
+        what = f"must be a list of tool ids or patterns such as 'server.*', not {given!r:.100}"
+        raise MCPError(types.INVALID_PARAMS, f"_meta dev.toolweft/grants {what}")
+    return tuple(each for each in patterns if each)
