@@ -1,3 +1,4 @@
+# needs: work directory
 from pathlib import Path
 
 folder = Path("made")
