@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +17,8 @@ from pathlib import Path
 
 import anyio
 from anyio import to_thread
+
+from toolweft_server.sandbox.folders import remove
 
 _REAP_STEP = 0.002
 _REAP_LIMIT = 5.0
@@ -99,7 +100,7 @@ class Process:
                 self.channel.close()
                 for fd in self.outputs:
                     os.close(fd)
-                await to_thread.run_sync(lambda: shutil.rmtree(self.folder, ignore_errors=True))
+                await to_thread.run_sync(remove, self.folder)
         return status
 
     async def exit_status(self) -> int:

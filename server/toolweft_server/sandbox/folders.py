@@ -1,0 +1,72 @@
+"""Removing a folder that a program has filled: however deep it is, whatever modes are in it, no link is followed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from pathlib import Path
+
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+def remove(folder: Path) -> None:
+    """Removes it with all that is in it. Never raises: what resists stays, for the next sweep.
+
+    Folders within are moved up before they are emptied, so that neither the depth of the tree nor the length of a
+    path matters: recursion, as in `shutil.rmtree`, fails at a thousand levels.
+    """
+    try:
+        top = os.open(folder, _FOLDER)
+    except OSError:
+        return
+    numbers = itertools.count()
+    try:
+        while _emptied(top, numbers):
+            pass
+        folder.rmdir()
+    except OSError:
+        return
+    finally:
+        os.close(top)
+
+
+def _emptied(top: int, numbers: itertools.count[int]) -> bool:
+    """Removes what stands in `top`, and moves what stands one level lower up into it; whether anything changed."""
+    changed = False
+    for name in os.listdir(top):
+        try:
+            if _unlinked(top, name):
+                changed = True
+                continue
+            _free(top, name)
+            inner = os.open(name, _FOLDER, dir_fd=top)
+        except OSError:
+            continue
+        try:
+            for child in os.listdir(inner):  # noqa: PTH208  (a descriptor, not a path)
+                if not _unlinked(inner, child):
+                    _free(inner, child)
+                    os.rename(child, f".{os.getpid()}-{next(numbers)}", src_dir_fd=inner, dst_dir_fd=top)
+            os.rmdir(name, dir_fd=top)
+            changed = True
+        except OSError:
+            pass
+        finally:
+            os.close(inner)
+    return changed
+
+
+def _free(folder: int, name: str) -> None:
+    """A folder that may not be written can be neither emptied nor moved."""
+    if stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
+        os.chmod(name, 0o700, dir_fd=folder)
+
+
+def _unlinked(folder: int, name: str) -> bool:
+    """False for a folder: systems differ in how they refuse."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except (IsADirectoryError, PermissionError):
+        return False
+    return True
