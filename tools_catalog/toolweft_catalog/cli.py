@@ -22,6 +22,7 @@ SUMMARIES = {
     "run": "run a program against your tools",
     "ask": "let the agent solve a task",
     "functions": "list, show, export, import and remove saved functions",
+    "policy": "which calls may run, and what was always allowed by an answer: list, forget",
     "index": "the search index: status, rebuild",
     "ingest": "read a tool catalogue from a file into the store",
     "purge": "delete old executions and their output",
