@@ -169,6 +169,15 @@ CLAIMS: Mapping[str, Sequence[str]] = {
         "end_to_end/test_main_job.py::test_a_call_that_needs_a_person_is_refused_with_the_line_to_write",
         "server/test_policy.py::test_annotations_never_lift_a_persons_block",
     ),
+    "A call that must ask suspends its program until a person answers, in both eras, and is made once at most.": (
+        "end_to_end/test_approvals.py::"
+        "test_an_allowed_call_is_made_and_the_question_shows_tool_and_arguments",
+        "end_to_end/test_approvals.py::test_a_call_that_is_not_allowed_is_refused_and_the_program_goes_on",
+        "end_to_end/test_approvals.py::test_a_state_is_good_for_one_answer_to_the_same_call",
+        "end_to_end/test_approvals.py::"
+        "test_a_program_that_died_with_its_server_while_it_asked_has_not_made_the_call",
+        "end_to_end/test_approvals.py::test_always_is_kept_for_the_tool_as_it_was_and_never_beats_a_block",
+    ),
     "Secrets are masked before anything is written.": (
         "server/test_scrub.py::test_the_usual_shapes_of_secrets_are_masked_inside_any_text",
         "server/store/test_executions.py::test_an_execution_is_kept_without_secrets",
