@@ -12,10 +12,13 @@ from typing import Protocol
 class Child(Protocol):
     channel: socket.socket
     """Non-blocking, ours of the pair: frames."""
-    outputs: tuple[int, int]
-    """Read ends of stdout and stderr, non-blocking."""
     guarded: bool
     """The kernel ends it with us even while it is frozen; only then it may be frozen."""
+
+    @property
+    def outputs(self) -> tuple[int | socket.socket, int | socket.socket]:
+        """Read ends of stdout and stderr, non-blocking; sockets where the child is not on this machine."""
+        ...
 
     @property
     def alive(self) -> bool:

@@ -6,6 +6,7 @@ Bytes, not frames: whatever writes to the descriptor is caught, be it Python, C 
 from __future__ import annotations
 
 import os
+import socket
 
 import anyio
 import anyio.lowlevel
@@ -17,8 +18,9 @@ _READ = 64 * 1024
 
 
 class Output:
-    def __init__(self, fd: int, *, cap: int) -> None:
-        self._fd, self._cap = fd, cap
+    def __init__(self, source: int | socket.socket, *, cap: int) -> None:
+        """`source` does not block. A socket stands for a pipe where the child is not on this machine."""
+        self._source, self._cap = source, cap
         self._kept = bytearray()
         self._count = 0
         self.flood = FLOOD * cap
@@ -32,7 +34,7 @@ class Output:
         while self._count <= self.flood:
             match self._take():
                 case None:
-                    await anyio.wait_readable(self._fd)
+                    await anyio.wait_readable(self._source)
                 case 0:
                     await anyio.sleep_forever()
                 case _:
@@ -53,7 +55,7 @@ class Output:
     def _take(self) -> int | None:
         """Bytes read; `None` when there are none yet, 0 at the end."""
         try:
-            data = os.read(self._fd, _READ)
+            data = os.read(self._source, _READ) if isinstance(self._source, int) else self._source.recv(_READ)
         except BlockingIOError:
             return None
         except OSError:
