@@ -26,8 +26,11 @@ class Limits:
     """Address space: numpy and pandas load within it, a runaway list does not take the laptop down."""
     file_size: int = 64 * MIB
     disk: int = 64 * MIB
+    inodes: int = 4096
+    """Files and folders: each costs the kernel memory that no other limit counts."""
     open_files: int = 64
     threads: int = 64
+    """With a stack of 1 MiB each and two arenas of the C library they fit the address space."""
     stdout: int = 256 * KIB
     """Kept of stdout, and again of stderr; sixteen times as much ends the program (a print loop, not a report)."""
     value: int = MIB

@@ -1,17 +1,23 @@
-"""The child: a fresh interpreter that runs programs, started by path and never imported by the server.
+"""The child: a fresh interpreter that runs programs, or a zygote that forks ones that do.
 
-`python -I -S -B -X utf8 runner.py '{"fd": …, "parent": …, "rlimits": {…}}'`. Standard library only: what it needs
-stands in the folder `inside` beside it, which is on the import path for a moment only, so that programs see neither.
-How a child is started and confined is a backend's business; what it may say is `frames`'s.
+`python -I -S -B -X utf8 runner.py '{"fd": …, "parent": …, "rlimits": {…}}'`, started by path and never imported by the
+server. Standard library only: what it needs stands in the folders `inside` and `linux` beside it, which are on the
+import path for a moment only, so that programs see neither. How a child is started and confined is a backend's
+business; what it may say is `frames`'s.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 
 if __name__ == "__main__":
+    given = json.loads(sys.argv.pop())
     sys.path.insert(0, __file__.rpartition("/")[0])
-    boot = importlib.import_module("inside.main").boot
+    module, function = ("linux.zygote", "main") if "tier" in given else ("inside.main", "boot")
+    start = getattr(importlib.import_module(module), function)
+    if "walls" in given:
+        importlib.import_module("linux.lockdown")
     del sys.path[0]
-    boot(sys.argv.pop())
+    start(given)

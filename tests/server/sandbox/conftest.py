@@ -1,10 +1,14 @@
 """A backend, a host whose tools a test can see, and the shortest way to run a program."""
 
+import asyncio
+from pathlib import Path
+
 import anyio
 import pytest
+import pytest_asyncio
 
+import tiers
 from toolweft_catalog.call import Blob, Result, failed
-from toolweft_server.sandbox.backends.local import UnsafeProcess
 from toolweft_server.sandbox.base import Program, SavedSource
 from toolweft_server.sandbox.limits import Limits
 
@@ -86,12 +90,22 @@ def host():
     return ToolHost()
 
 
-@pytest.fixture
-def backend(tmp_path):
-    return UnsafeProcess(folder=tmp_path)
+def pytest_collection_modifyitems(items):
+    """One event loop for all of these tests, so that they can share a tier's process, as programs do."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and asyncio.iscoroutinefunction(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(params=tiers.HERE, scope="session", loop_scope="session")
+async def backend(request, tmp_path_factory):
+    """Each tier with CPython that this machine can run; a test that cannot do with one asks for another fixture."""
+    found = tiers.backend(request.param, tmp_path_factory.mktemp(request.param))
+    yield found
+    await found.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def open_session(backend):
     """Opens sessions, the limits given by keyword, and closes them after the test."""
     opened = []
@@ -105,7 +119,7 @@ async def open_session(backend):
         await session.aclose()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def run(open_session, host):
     """Runs programs in one session with default limits; returns the outcome."""
     session = None

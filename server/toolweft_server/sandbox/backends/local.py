@@ -21,6 +21,7 @@ from pathlib import Path
 from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox.base import Finding
 from toolweft_server.sandbox.broker import ChildSession
+from toolweft_server.sandbox.folders import remove
 from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.process import Process
 
@@ -114,7 +115,7 @@ def command(fd: int, limits: Limits) -> list[str]:
     """What starts the runner, unconfined."""
     # The base interpreter: a virtual environment's would look for its packages, which programs do not get.
     python = getattr(sys, "_base_executable", None) or sys.executable
-    settings = json.dumps({"fd": fd, "parent": os.getpid(), "rlimits": rlimits(limits)})
+    settings = json.dumps({"fd": fd, "parent": os.getpid(), "rlimits": rlimits(limits), "forget": ["MALLOC_ARENA_MAX"]})
     return [python, "-I", "-S", "-B", "-X", "utf8", str(RUNNER), settings]
 
 
@@ -140,13 +141,13 @@ def _environment(folder: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def sweep(base: Path) -> None:
+def sweep(base: Path, prefix: str = PREFIX) -> None:
     """Removes work directories of servers that died without a chance to. Errors are left to the next sweep."""
     with contextlib.suppress(OSError):
-        for folder in base.glob(f"{PREFIX}*"):
-            owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        for folder in base.glob(f"{prefix}*"):
+            owner = folder.name.removeprefix(prefix).partition("-")[0]
             if owner.isdigit() and not _runs(int(owner)) and folder.lstat().st_uid == os.getuid():
-                shutil.rmtree(folder, ignore_errors=True)
+                remove(folder)
 
 
 def _runs(pid: int) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +22,8 @@ MAX_DEPTH = 8
 
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+_NAME = re.compile(r"([^/\\\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]{1,200}(/|$))+")
+"""Names that the server takes: its half of the rule is `frames.is_file_name`."""
 _UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT})
 
 Seen = dict[str, tuple[int, int, int]]
@@ -30,7 +33,8 @@ Seen = dict[str, tuple[int, int, int]]
 class Files:
     """Knows the work directory and what of it the server has been given."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str | None) -> None:
+        """`folder` is absolute; `None` where programs have no work directory."""
         self._folder = folder
         self._seen: Seen = {}
         self._putting: tuple[str, int] | None = None
@@ -79,6 +83,8 @@ class Files:
     def _create(self, name: str) -> int:
         """A new file of that name, open for writing, with the folders above it."""
         *folders, last = name.split("/")
+        if self._folder is None:
+            raise _NoWorkDirectoryError
         try:
             at = os.open(self._folder, _FOLDER)
         except OSError as error:
@@ -104,13 +110,16 @@ class Files:
 
     def changed(self, cap: int) -> Iterator[tuple[str, str] | str]:
         """`(name, base64 chunk)` pairs; a plain string says what was left out, and why."""
-        found = sorted(self._walk(self._folder, "", 0))
+        found = sorted(self._walk(self._folder, "", 0)) if self._folder is not None else []
         self._seen = {name: self._seen.get(name, (0, 0, 0)) for name, _ in found}
         left, count = cap, 0
         for name, mark in found:
             if self._seen[name] == mark:
                 continue
             self._seen[name] = mark
+            if not _NAME.fullmatch(name):
+                yield f"files: {ascii(name)[:120]} stays, because of its name"
+                continue
             if count == MAX_FILES:
                 yield f"files={MAX_FILES}"
                 return
@@ -126,7 +135,10 @@ class Files:
         except OSError:
             return
         for entry in entries[: MAX_FILES * 100]:
-            info = entry.stat(follow_symlinks=False)
+            try:
+                info = entry.stat(follow_symlinks=False)
+            except OSError:  # a thread of the program has taken it away again
+                continue
             if stat.S_ISREG(info.st_mode):
                 yield prefix + entry.name, (info.st_ino, info.st_size, info.st_mtime_ns)
             elif stat.S_ISDIR(info.st_mode) and depth < MAX_DEPTH and entry.name not in {"__pycache__", ".tmp"}:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import importlib
 import os
 import signal
 import sys
@@ -35,20 +35,37 @@ _opened: dict[int, TextIO] = {}
 _setrecursionlimit, _recursion = sys.setrecursionlimit, sys.getrecursionlimit()
 
 
-def boot(settings: str) -> None:
-    """Everything before the first run. A step that fails ends the child with its reason on stderr."""
-    given = json.loads(settings)
+def boot(given: Mapping[str, Any]) -> None:
+    """Everything before the first run, for a process that serves one session.
+
+    A step that fails ends the child with its reason on stderr.
+    """
     if given["fd"] != FRAME_FD:
         os.dup2(given["fd"], FRAME_FD, inheritable=False)
         os.close(given["fd"])
-    os.environ.pop("MALLOC_ARENA_MAX", None)
+    for name in given.get("forget", ()):
+        os.environ.pop(name, None)
     guarded = _die_with(given["parent"])
-    _limit(given["rlimits"])
+    if (packages := given.get("packages")) is not None:
+        sys.path.append(packages)
+    if (walls := given.get("walls")) is not None:
+        lockdown = importlib.import_module("linux.lockdown")
+        lockdown.lock(lockdown.Walls(**walls), given["rlimits"])
+    else:
+        _limit(given["rlimits"])
+    serve(work=str(Path.cwd()), guarded=guarded)
+
+
+def serve(*, work: str | None, guarded: bool) -> None:
+    """Serves runs until the server closes the channel, and never returns.
+
+    `work` is the folder whose files go in and out. `guarded`: the kernel ends this process with the server.
+    """
     stack_size(THREAD_STACK)
     interrupt = Interrupt()
     interrupt.install()
     channel = Channel(FRAME_FD, interrupt)
-    session, files = Session(channel), Files(str(Path.cwd()))
+    session, files = Session(channel), Files(work)
     channel.send(frame("hello", version=VERSION, guarded=guarded))
     channel.start()
     _preload(channel)

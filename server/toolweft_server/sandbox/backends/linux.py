@@ -1,0 +1,121 @@
+"""Linux: `namespaces`, `chroot` and `landlock`. A zygote confines itself once and forks a process for each session.
+
+The tiers differ in what the kernel lets us take away; what they stop and what not is in `tiers.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import platformdirs
+
+from toolweft_catalog.tool import digest
+from toolweft_server.errors import SandboxError
+from toolweft_server.sandbox.backends.local import RUNNER, rlimits
+from toolweft_server.sandbox.base import Finding
+from toolweft_server.sandbox.broker import ChildSession
+from toolweft_server.sandbox.forked import BOOT_TIMEOUT, PACKAGES_TIMEOUT, Forked, Zygote
+from toolweft_server.sandbox.limits import Limits
+
+if TYPE_CHECKING:
+    from toolweft_server.sandbox.packages import Environment
+
+Tier = Literal["namespaces", "chroot", "landlock"]
+INSIDE = "/packages"
+"""Where programs find the packages, in the tiers that have a file tree of their own."""
+ZONEINFO = "/usr/share/zoneinfo"
+
+
+class LinuxSandbox:
+    """One tier. The zygote starts with the first session and again after it has died."""
+
+    def __init__(self, tier: Tier, *, packages: Environment | None = None, cache: Path | None = None) -> None:
+        self.name: str = tier
+        self._tier, self._packages = tier, packages
+        self._cache = cache or Path(platformdirs.user_cache_dir("toolweft", appauthor=False))
+        self._zygote: Zygote | None = None
+        self._starting = asyncio.Lock()
+
+    async def open(self, limits: Limits) -> ChildSession:
+        """A waiting session.
+
+        Raises:
+            SandboxError: This machine refuses the tier, or the process did not start.
+
+        """
+        zygote = await self._ready()
+        child: Forked = await zygote.fork(limits, rlimits(limits) | {"RLIMIT_NPROC": (limits.threads, limits.threads)})
+        session = ChildSession(child, limits)
+        await session.start()
+        return session
+
+    async def self_check(self) -> Sequence[Finding]:
+        from toolweft_server.sandbox.self_check import check
+
+        return await check(self)
+
+    async def aclose(self) -> None:
+        zygote, self._zygote = self._zygote, None
+        if zygote is not None:
+            await zygote.aclose()
+
+    async def _ready(self) -> Zygote:
+        async with self._starting:
+            if self._zygote is None or not self._zygote.alive:
+                if self._zygote is not None:
+                    await self._zygote.aclose()
+                self._zygote = await self._start()
+            return self._zygote
+
+    async def _start(self) -> Zygote:
+        if not sys.platform.startswith("linux"):
+            raise SandboxError(f"the sandbox backend {self.name!r} needs Linux")
+        packages = self._packages
+        paths = [(path, path) for path in (*standard_library(), "/dev/null", "/dev/urandom")]
+        inside = None
+        if packages is not None:
+            inside = str(packages.path) if self._tier == "landlock" else INSIDE
+            paths += [(str(packages.path), inside)] if inside == INSIDE else []
+        settings: dict[str, Any] = {
+            "tier": self._tier, "paths": paths, "hidden": hidden(), "packages": inside,
+            "modules": packages.modules if packages else (), "folder": self._root(paths),
+        }  # fmt: skip
+        patience = PACKAGES_TIMEOUT if packages else BOOT_TIMEOUT
+        return await Zygote.start(interpreter(), settings, patience=patience)
+
+    def _root(self, paths: Sequence[tuple[str, str]]) -> str | None:
+        """Where the copy for `chroot` lies: one for each interpreter and set of packages."""
+        if self._tier != "chroot":
+            return None
+        marks = [(outside, inside, Path(outside).stat().st_mtime_ns) for outside, inside in paths]
+        return str(self._cache / f"root-{digest([sys.version, *marks])[:16]}")
+
+
+def interpreter() -> list[str]:
+    """The command that takes settings as one more argument. Not a virtual environment's: programs get no packages."""
+    python = getattr(sys, "_base_executable", None) or sys.executable
+    return [python, "-I", "-S", "-B", "-X", "utf8", str(RUNNER)]
+
+
+def standard_library() -> list[str]:
+    """Folders that a program may read: Python's own modules and the time zones."""
+    return [path for path in dict.fromkeys([*_own_modules(), ZONEINFO]) if Path(path).is_dir()]
+
+
+def hidden() -> list[str]:
+    """Folders within the standard library's that hold what somebody installed."""
+    return [f"{folder}/{name}" for folder in _own_modules() for name in ("site-packages", "dist-packages")]
+
+
+def _own_modules() -> list[str]:
+    # In a virtual environment the paths as they are would lead to what is installed there.
+    base = {"base": sys.base_prefix, "installed_base": sys.base_prefix, "platbase": sys.base_exec_prefix}
+    return [
+        sysconfig.get_path(name, vars={**base, "installed_platbase": sys.base_exec_prefix})
+        for name in ("stdlib", "platstdlib")
+    ]

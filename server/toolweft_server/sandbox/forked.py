@@ -1,0 +1,308 @@
+"""`Zygote` and `Forked`: the server's side of a process that forks sessions, and of one session of it.
+
+The zygote is ours and runs no program, but it answers beside programs, so what it says is checked all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from toolweft_server.errors import SandboxError
+from toolweft_server.sandbox.limits import Limits
+
+BOOT_TIMEOUT = 10.0
+"""Seconds for the interpreter to start, load its libraries and confine itself; a tenth of one is usual."""
+PACKAGES_TIMEOUT = 60.0
+"""The same with packages to load."""
+END_TIMEOUT = 5.0
+_MESSAGE = 1 << 16
+
+_ENVIRONMENT = {
+    "LANG": "C.UTF-8", "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}  # fmt: skip
+"""Each arena of the C library reserves 64 MiB of address space, each thread of a numeric library some more; and a
+process with threads cannot fork safely. Sessions do not see these names."""
+
+
+@dataclass(slots=True)
+class Forked:
+    """A session's process, a `Child`. Signals go by descriptor, so they can reach nobody else."""
+
+    zygote: Zygote
+    number: int
+    pidfd: int
+    channel: socket.socket
+    outputs: tuple[int, int]
+    guarded: bool = True
+    ended: int | None = None
+    _pid: int = field(default=0)
+    _frozen: bool = field(default=False)
+
+    def __post_init__(self) -> None:
+        self._pid = _pid_of(self.pidfd)
+
+    @property
+    def alive(self) -> bool:
+        return self.ended is None and not select.select([self.pidfd], [], [], 0)[0]
+
+    def interrupt(self) -> None:
+        self._signal(signal.SIGINT)
+
+    def freeze(self) -> None:
+        if not self._frozen:
+            self._signal(signal.SIGSTOP)
+            self._frozen = True
+
+    def thaw(self) -> None:
+        if self._frozen:
+            self._signal(signal.SIGCONT)
+            self._frozen = False
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def cpu(self) -> float | None:
+        try:
+            with open(f"/proc/{self._pid}/stat", "rb", buffering=0) as file:
+                fields = file.read(4096).rpartition(b")")[2].split()
+        except OSError:
+            return None
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    async def aclose(self) -> int:
+        if self.ended is not None:
+            return self.ended
+        with anyio.CancelScope(shield=True):
+            self.kill()
+            status = await self.zygote.ended(self.number)
+            if self.ended is None:  # another task may have closed it meanwhile, and the numbers are free again
+                self.ended = status
+                self.zygote.forget(self.number)
+                self.channel.close()
+                for descriptor in (*self.outputs, self.pidfd):
+                    os.close(descriptor)
+        return status
+
+    async def exit_status(self) -> int:
+        if self.ended is None:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                await self.zygote.ended(self.number)
+        return await self.aclose()
+
+    def _signal(self, number: int) -> None:
+        if self.ended is None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, number)
+
+
+class Zygote:
+    """Lives on one event loop, on the thread that starts it: the kernel ends it with that thread."""
+
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
+        self._process, self._control = process, control
+        self._numbers = 0
+        self._opened: dict[int, asyncio.Future[int]] = {}
+        self._ended: dict[int, asyncio.Future[int]] = {}
+        self._ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._closed = False
+        asyncio.get_running_loop().add_reader(control, self._read)
+
+    @classmethod
+    async def start(cls, command: Sequence[str], settings: Mapping[str, Any], *, patience: float) -> Zygote:
+        """Starts `command` with the settings as its last argument, and waits until it has confined itself.
+
+        Raises:
+            SandboxError: It did not start, or a step of the confinement was refused; the text says which.
+
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        given = json.dumps({**settings, "fd": theirs.fileno(), "parent": os.getpid()})
+        try:
+            process = subprocess.Popen(  # noqa: ASYNC220  (a fork: a thread would cost more, and is not the one it must die with)
+                [*command, given], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()], cwd="/", env=_ENVIRONMENT, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            ours.close()
+            raise SandboxError(f"no process could be started for programs: {error}") from error
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        zygote = cls(process, ours)
+        try:
+            with anyio.fail_after(patience):
+                await zygote._ready
+        except TimeoutError:
+            await zygote.aclose()
+            raise SandboxError(f"the sandbox was not ready within {patience:g} s") from None
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await zygote.aclose()
+            raise
+        return zygote
+
+    @property
+    def alive(self) -> bool:
+        return not self._closed
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What it found on this machine: version of Landlock, architecture, version of Python."""
+        return self._ready.result()
+
+    async def fork(self, limits: Limits, rlimits: Mapping[str, tuple[int, int]]) -> Forked:
+        """A new session's process.
+
+        Raises:
+            SandboxError: The kernel refused, or the zygote is gone.
+
+        """
+        self._numbers += 1
+        number = self._numbers
+        ours, theirs = socket.socketpair()
+        out, out_child = os.pipe()
+        err, err_child = os.pipe()
+        loop = asyncio.get_running_loop()
+        self._opened[number], self._ended[number] = loop.create_future(), loop.create_future()
+        asked = {"open": number, "rlimits": rlimits, "disk": limits.disk, "inodes": limits.inodes}
+        try:
+            self._send(asked, [theirs.fileno(), out_child, err_child])
+            with anyio.fail_after(BOOT_TIMEOUT):
+                pidfd = await self._opened[number]
+        except BaseException as error:
+            ours.close()
+            os.close(out)
+            os.close(err)
+            self._forget(number)
+            if isinstance(error, TimeoutError):
+                raise SandboxError(f"no process for a program within {BOOT_TIMEOUT:g} s") from None
+            raise
+        finally:
+            theirs.close()
+            os.close(out_child)
+            os.close(err_child)
+        del self._opened[number]
+        ours.setblocking(False)
+        os.set_blocking(out, False)
+        os.set_blocking(err, False)
+        return Forked(self, number, pidfd, ours, (out, err))
+
+    async def ended(self, number: int) -> int:
+        """A session's exit status, when it has ended; -9 when the zygote cannot tell."""
+        future = self._ended.get(number)
+        with anyio.move_on_after(END_TIMEOUT):
+            if future is not None:
+                return await asyncio.shield(future)
+        return -signal.SIGKILL
+
+    def forget(self, number: int) -> None:
+        """Nobody asks for this session any more."""
+        self._ended.pop(number, None)
+
+    async def aclose(self) -> None:
+        """Ends it, and with it every session. Idempotent."""
+        self._lost("the sandbox was closed")
+        with anyio.CancelScope(shield=True):
+            self._process.kill()
+            while self._process.poll() is None:  # noqa: ASYNC110  (no event tells of an exit on every platform)
+                await anyio.sleep(0.002)
+        if self._process.stderr:
+            self._process.stderr.close()
+
+    def _send(self, message: Mapping[str, Any], descriptors: list[int]) -> None:
+        if self._closed:
+            raise SandboxError("the sandbox's process has ended")
+        try:
+            socket.send_fds(self._control, [json.dumps(message).encode()], descriptors)
+        except OSError as error:
+            raise SandboxError(f"the sandbox's process takes no orders: {error}") from error
+
+    def _read(self) -> None:
+        try:
+            data, passed, _, _ = socket.recv_fds(self._control, _MESSAGE, 1, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, passed = b"", []
+        if not data:
+            self._lost(self._last_words())
+            return
+        try:
+            self._take(json.loads(data), passed)
+        except (ValueError, KeyError, TypeError) as error:
+            self._lost(f"it said something that cannot be ({type(error).__name__})")
+        finally:
+            for descriptor in passed:
+                os.close(descriptor)
+
+    def _take(self, message: dict[str, Any], passed: list[int]) -> None:
+        match message:
+            case {"ready": dict(facts)}:
+                self._ready.set_result(facts)
+            case {"failed": str(reason)}:
+                self._lost(reason[:500])
+            case {"opened": int(number)} if passed and number in self._opened:
+                if self._opened[number].done():  # nobody waits any more
+                    return
+                self._opened[number].set_result(passed.pop())
+            case {"opened": int(number)} if passed:
+                signal.pidfd_send_signal(passed[0], signal.SIGKILL)  # whoever wanted it has gone
+            case {"refused": int(number), "why": str(reason)} if number in self._opened:
+                if not self._opened[number].done():
+                    self._opened[number].set_exception(SandboxError(f"no process for a program: {reason[:500]}"))
+            case {"ended": int(number), "status": int(status)}:
+                if (future := self._ended.get(number)) is not None and not future.done():
+                    future.set_result(status)
+
+    def _forget(self, number: int) -> None:
+        future = self._opened.pop(number, None)
+        if future is not None and future.done() and not future.cancelled() and future.exception() is None:
+            signal.pidfd_send_signal(future.result(), signal.SIGKILL)
+            os.close(future.result())
+        self._ended.pop(number, None)
+
+    def _lost(self, reason: str) -> None:
+        """It is gone, or must go: everybody who waits is told."""
+        if self._closed:
+            return
+        self._closed = True
+        asyncio.get_running_loop().remove_reader(self._control)
+        self._control.close()
+        self._process.kill()
+        error = SandboxError(f"the sandbox's process ended: {reason}")
+        waiting: list[asyncio.Future[Any]] = [self._ready, *self._opened.values()]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # it may be that nobody asks
+        for each in self._ended.values():
+            if not each.done():
+                each.set_result(-signal.SIGKILL)
+
+    def _last_words(self) -> str:
+        assert self._process.stderr is not None
+        os.set_blocking(self._process.stderr.fileno(), False)
+        said = self._process.stderr.read(4096) or b""
+        return said.decode("utf-8", "replace").strip()[-500:] or "without a word"
+
+
+def _pid_of(pidfd: int) -> int:
+    """The number by which this process knows it; 0 when /proc does not tell."""
+    with contextlib.suppress(OSError, ValueError), open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("Pid:"):
+                return max(0, int(line.split()[1]))
+    return 0

@@ -1,0 +1,66 @@
+"""A copy of the standard library as a root folder, for where nothing can be mounted (root in a container)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+
+_LEFT_OUT = shutil.ignore_patterns("site-packages", "dist-packages", "test", "tests", "idlelib", "ensurepip", "*.a")
+
+
+def plant(folder: str, paths: Sequence[tuple[str, str]]) -> None:
+    """Copies `paths`, as they are outside and inside, below `folder`, readable for everybody; once for all time.
+
+    Raises:
+        OSError: Something could not be copied, or the folder is not ours.
+
+    """
+    if os.path.lexists(folder):
+        found = os.lstat(folder)
+        if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
+            raise OSError(errno.EPERM, f"{folder} was not made by us; remove it")
+        return
+    os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
+    new = tempfile.mkdtemp(prefix=os.path.basename(folder) + "-", dir=os.path.dirname(folder))
+    try:
+        _copy(new, paths)
+        with suppress(OSError):  # somebody else was first: theirs is as good
+            os.rename(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _copy(folder: str, paths: Sequence[tuple[str, str]]) -> None:
+    os.umask(0o022)
+    os.chmod(folder, 0o755)
+    for outside, inside in paths:
+        target = folder + inside
+        if inside.startswith("/dev/"):
+            _device(outside, target)
+        elif os.path.isdir(outside):
+            shutil.copytree(outside, target, symlinks=False, ignore=_LEFT_OUT, dirs_exist_ok=True)
+        else:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copyfile(outside, target)
+    os.makedirs(folder + "/tmp", exist_ok=True)
+
+
+def _device(outside: str, target: str) -> None:
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    with suppress(OSError):  # a container may forbid it: what is needed of it is open before the root changes
+        os.mknod(target, 0o666 | stat.S_IFCHR, os.stat(outside).st_rdev)
+        os.chmod(target, 0o666)
+
+
+def enter(folder: str, user: int) -> None:
+    """Makes the copy the root and lets go of uid 0. Needs CAP_SYS_CHROOT; the caller drops what is left of it."""
+    os.chroot(folder)
+    os.chdir("/")
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)

@@ -1,0 +1,188 @@
+"""The zygote: a process that has everything loaded and everything taken away, and forks sessions from itself.
+
+It reads one socket, the server's, in messages with descriptors beside them, and never runs a program itself:
+
+    server to zygote   {"open": id, "rlimits": {…}, "disk": bytes, "inodes": count} + [channel, stdout, stderr]
+    zygote to server   {"ready": {…}}, or {"failed": reason} and its end
+                       {"opened": id} + [pidfd], or {"refused": id, "why": …}; {"ended": id, "status": n}
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from contextlib import suppress
+from typing import Any
+
+from . import landlock, libc, lockdown, namespaces, seccomp, tree
+
+_serve = importlib.import_module("inside.main").serve
+EXIT_BOOT = 70
+_MESSAGE = 1 << 16
+_LIBRARIES = (
+    "libgcc_s.so.1", "libstdc++.so.6", "libm.so.6", "libdl.so.2", "librt.so.1", "libpthread.so.0", "libutil.so.1",
+    "libz.so.1", "libresolv.so.2", "libatomic.so.1", "libexpat.so.1",
+)  # fmt: skip
+"""What wheels for Linux may expect of a system (and, the first, the C library itself): loaded while it is in reach."""
+_PRELOAD = (
+    "asyncio", "concurrent.futures.thread", "csv", "dataclasses", "datetime", "decimal",
+    "difflib", "email.message", "enum", "fractions", "functools", "hashlib", "html", "inspect", "io", "ipaddress",
+    "itertools", "json", "logging", "math", "pathlib", "pickle", "pprint", "random", "re", "secrets", "shutil",
+    "sqlite3",
+    "statistics", "string", "tempfile", "textwrap", "threading", "traceback", "typing", "unicodedata", "urllib.parse",
+    "uuid", "xml.etree.ElementTree", "zipfile", "zoneinfo", "encodings.idna", "encodings.latin_1", "encodings.ascii",
+    "pydoc",
+)  # fmt: skip
+
+
+class Zygote:
+    def __init__(self, given: dict[str, Any]) -> None:
+        self._tier: str = given["tier"]
+        self._paths = [(outside, inside) for outside, inside in given["paths"]]
+        self._hidden: list[str] = given["hidden"]
+        self._packages: str | None = given["packages"]
+        self._modules: list[str] = given["modules"]
+        self._folder: str | None = given["folder"]
+        self._control = socket.socket(fileno=given["fd"])
+        self._proc = -1
+        self._sessions: dict[int, tuple[str, int]] = {}  # pidfd: id, pid
+
+    def prepare(self, parent: int) -> None:
+        """Everything that sessions share. Raises `OSError` with the step that failed."""
+        libc.die_with_parent(signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(EXIT_BOOT)
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("900")  # when memory ends, the system ends us first
+        self._load()
+        if not seccomp.supported:
+            raise OSError(0, f"no system call filter is written for {libc.MACHINE}")
+        if self._tier == "namespaces":
+            self._proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
+            namespaces.enter()
+            namespaces.furnish(self._paths, self._hidden)
+            namespaces.become_nobody()
+            libc.die_with_parent(signal.SIGKILL)  # another user, so it was forgotten
+        elif not landlock.version():
+            raise OSError(0, "this kernel has no Landlock, or it is switched off")
+        elif self._tier == "chroot":
+            if os.geteuid() != 0:
+                raise OSError(0, "changing the root needs root")
+            tree.plant(self._folder or "", self._paths)
+        if self._packages:
+            sys.path.append(self._packages)
+            for name in self._modules:
+                with suppress(ImportError):  # found missing when a program imports it
+                    importlib.import_module(name)
+        libc.prctl(libc.PR_SET_NO_NEW_PRIVS, 1)
+        gc.collect()
+        gc.freeze()
+
+    def serve(self) -> None:
+        """Until the server closes its end."""
+        facts = {"landlock": landlock.version(), "machine": libc.MACHINE, "python": sys.version.split()[0]}
+        self._send({"ready": facts})
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        while True:
+            for descriptor, _ in poll.poll():
+                if descriptor == self._control.fileno():
+                    message, passed, _, _ = socket.recv_fds(self._control, _MESSAGE, 3)
+                    if not message:
+                        return
+                    opened = self._open(json.loads(message), passed)
+                    if opened >= 0:
+                        poll.register(opened, select.POLLIN)
+                else:
+                    poll.unregister(descriptor)
+                    self._reap(descriptor)
+
+    def _load(self) -> None:
+        """While all files are still in reach: what is loaded needs no file any more."""
+        for name in _LIBRARIES:
+            with suppress(OSError):
+                ctypes.CDLL(name)
+        extensions = next((path for path in sys.path if path.endswith("lib-dynload")), None)
+        if extensions is not None:
+            for file in sorted(os.listdir(extensions)):
+                name = file.partition(".")[0]
+                if not name.startswith(
+                    ("_test", "_xx", "xx", "_tkinter", "_ctypes_test", "_curses", "readline", "nis")
+                ):
+                    with suppress(ImportError):
+                        importlib.import_module(name)
+        for name in _PRELOAD:
+            with suppress(ImportError):
+                importlib.import_module(name)
+
+    def _open(self, asked: dict[str, Any], passed: list[int]) -> int:
+        """A new session's pidfd; -1 when there is none."""
+        try:
+            pid = namespaces.fork_session(self._proc) if self._tier == "namespaces" else os.fork()
+            if pid == 0:
+                self._session(asked, passed)
+        except OSError as error:
+            self._send({"refused": asked["open"], "why": str(error)})
+            return -1
+        finally:
+            for descriptor in passed:
+                os.close(descriptor)
+        pidfd = os.pidfd_open(pid)
+        self._sessions[pidfd] = (asked["open"], pid)
+        self._send({"opened": asked["open"]}, [pidfd])
+        return pidfd
+
+    def _session(self, asked: dict[str, Any], passed: list[int]) -> None:
+        """In the new process, which never returns from here."""
+        try:
+            lockdown.take_descriptors(*passed)
+            work = self._wall_in(asked)
+            _serve(work=work, guarded=True)
+        except BaseException as error:  # noqa: BLE001  (whatever it is, no program may run)
+            with suppress(OSError):
+                os.write(2, f"{type(error).__name__}: {error}\n".encode())
+        os._exit(EXIT_BOOT)
+
+    def _wall_in(self, asked: dict[str, Any]) -> str | None:
+        libraries = [inside for _, inside in self._paths]
+        if self._tier == "namespaces":
+            namespaces.own_tmp(size=asked["disk"], files=asked["inodes"])
+            os.chdir("/tmp")
+            walls = lockdown.Walls(["/"], "/tmp", own_files=True, orphan=False, threads_only_ours=True)
+        elif self._tier == "chroot":
+            tree.enter(self._folder or "", namespaces.NOBODY)
+            walls = lockdown.Walls(["/"])
+        else:
+            os.chdir("/")
+            walls = lockdown.Walls([*libraries, *([self._packages] if self._packages else [])])
+        lockdown.environment("/tmp")
+        lockdown.lock(walls, asked["rlimits"])
+        return walls.work
+
+    def _reap(self, pidfd: int) -> None:
+        session, pid = self._sessions.pop(pidfd)
+        _, status = os.waitpid(pid, 0)
+        os.close(pidfd)
+        self._send({"ended": session, "status": os.waitstatus_to_exitcode(status)})
+
+    def _send(self, message: dict[str, Any], passed: list[int] | None = None) -> None:
+        socket.send_fds(self._control, [json.dumps(message).encode()], passed or [])
+
+
+def main(given: dict[str, Any]) -> None:
+    zygote = Zygote(given)
+    try:
+        zygote.prepare(given["parent"])
+    except OSError as error:
+        zygote._send({"failed": str(error)})  # noqa: SLF001  (same module)
+        os._exit(EXIT_BOOT)
+    with suppress(OSError):
+        zygote.serve()
+    os._exit(0)
