@@ -8,7 +8,6 @@ import ast
 import asyncio
 import inspect
 import json
-import linecache
 import os
 import sys
 import traceback
@@ -20,8 +19,8 @@ def value_of(path):
     """Executes the file as `__main__`; its value is that of its last expression."""
     source = path.read_text(encoding="utf-8")
     main = types.ModuleType("__main__")
+    main.__file__ = str(path)
     sys.modules["__main__"] = main
-    linecache.checkcache(str(path))
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     tree = compile(source, str(path), "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
     if tree.body and isinstance(tree.body[-1], ast.Expr):

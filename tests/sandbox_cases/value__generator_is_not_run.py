@@ -1,0 +1,10 @@
+log = []
+
+
+def lazy():
+    log.append("started")
+    yield 1
+
+
+print(log)
+lazy()

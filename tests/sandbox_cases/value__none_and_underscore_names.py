@@ -1,0 +1,7 @@
+def nothing():
+    """Returns nothing."""
+
+
+_private, __dunderish, _ = 1, 2, "ours"
+print(nothing(), _private, __dunderish, _)
+nothing()
