@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from toolweft_client.asking import Terminal
 from toolweft_client.trace import Step, Watcher
 
 DOING = {
@@ -15,8 +16,11 @@ DOING = {
 
 
 @contextmanager
-def display(*, quiet: bool = False) -> Iterator[Watcher]:
-    """A watcher that shows steps: rich on a terminal, plain lines elsewhere, nothing when `quiet`."""
+def display(*, quiet: bool = False, person: Terminal | None = None) -> Iterator[Watcher]:
+    """A watcher that shows steps: rich on a terminal, plain lines elsewhere, nothing when `quiet`.
+
+    It gives way while `person` is asked.
+    """
     if quiet:
         yield lambda _step: None
     elif not sys.stderr.isatty():
@@ -27,6 +31,8 @@ def display(*, quiet: bool = False) -> Iterator[Watcher]:
 
         console = Console(stderr=True)
         with console.status("starting") as status:
+            if person is not None:
+                person.pause, person.resume = status.stop, status.start
 
             def watch(step: Step) -> None:
                 if step.event == "stage":

@@ -22,6 +22,7 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, ValidationError
 
 from toolweft_catalog.wire import Execution, FoundTools, FunctionCard
+from toolweft_client.asking import Ask
 from toolweft_client.errors import SessionError
 
 Target: TypeAlias = Any
@@ -30,6 +31,8 @@ Target: TypeAlias = Any
 NEEDED = ("find_tools", "execute_code")
 REQUEST_SECONDS = 300.0
 """For one answer. The server says `waiting` long before; this ends a request to one that says nothing at all."""
+PERSON_SECONDS = 900.0
+"""More for one answer when a person may be asked meanwhile."""
 LONGEST_PAUSE = 2.0
 """Seconds between two re-attachments, at most: a server that answers `waiting` at once is not asked in a tight loop."""
 
@@ -51,8 +54,10 @@ class Session:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, target: Target, *, seconds: float = 60.0) -> AsyncIterator[Session]:
+    async def connect(cls, target: Target, *, seconds: float = 60.0, ask: Ask | None = None) -> AsyncIterator[Session]:
         """Connects, and makes sure that the server has the two tools.
+
+        `ask` answers what the server asks of a person; without it the server is told that nobody is there.
 
         Raises:
             SessionError: It does not start, cannot be reached within `seconds`, or offers other tools.
@@ -63,7 +68,7 @@ class Session:
             with anyio.move_on_after(seconds) as scope:
                 async with AsyncExitStack() as stack:
                     with _boundary(target, errlog):
-                        client = await stack.enter_async_context(_client(target, errlog))
+                        client = await stack.enter_async_context(_client(target, errlog, ask))
                         offered = await _tool_names(client)
                     scope.deadline = math.inf
                     _demand(target, offered)
@@ -140,11 +145,13 @@ class Session:
             return await self._client.call_tool(name, arguments, meta=notes)
 
 
-def _client(target: Target, errlog: IO[bytes]) -> Client:
+def _client(target: Target, errlog: IO[bytes], ask: Ask | None) -> Client:
+    # Older servers ask while the request goes on.
+    wait = REQUEST_SECONDS if ask is None else REQUEST_SECONDS + PERSON_SECONDS
     if isinstance(target, str):
         if not target.startswith(("http://", "https://")):
             raise SessionError(f"{target!r} is no URL; write a command as a list: ['toolweft', 'serve'].")
-        return Client(target, read_timeout_seconds=REQUEST_SECONDS)
+        return Client(target, read_timeout_seconds=wait, elicitation_callback=ask)
     if isinstance(target, Sequence):
         if not target:
             raise SessionError("The command of the server is an empty list.")
@@ -153,7 +160,7 @@ def _client(target: Target, errlog: IO[bytes]) -> Client:
     if isinstance(target, StdioServerParameters):
         # Its stderr is kept for the error message: it would tear the live display to pieces.
         target = stdio_client(target, errlog=errlog)  # type: ignore[arg-type]
-    return Client(target, read_timeout_seconds=REQUEST_SECONDS)
+    return Client(target, read_timeout_seconds=wait, elicitation_callback=ask)
 
 
 def _demand(target: Target, offered: set[str]) -> None:

@@ -101,6 +101,7 @@ async def _interruptible(args: argparse.Namespace, path: list[Path]) -> Answer |
 async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
     """`path` receives the trace's path as soon as there is one, for a run that is interrupted."""
     from toolweft_client.agent import Agent
+    from toolweft_client.asking import Terminal
     from toolweft_client.budget import Budget
     from toolweft_client.errors import UsageError
     from toolweft_client.model.spec import open_model
@@ -116,11 +117,12 @@ async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
     budget = Budget(
         model_calls=args.model_calls, repairs=max(0, args.repairs), tool_calls=args.tool_calls, seconds=args.seconds
     )
+    person = Terminal.if_any()
     async with (
         open_model(args.model, base_url=args.base_url) as model,
-        Session.connect(_target(args.server) or own_server(args.config)) as session,
+        Session.connect(_target(args.server) or own_server(args.config), ask=person) as session,
     ):
-        with display(quiet=args.quiet) as watch:
+        with display(quiet=args.quiet, person=person) as watch:
             trace = Trace.to(args.trace or new_path(task), watchers=[watch])
             path += [trace.path] if trace.path else []
             return await Agent(model, session, budget=budget).run(task, trace=trace)
