@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import json
 import re
 import struct
@@ -27,7 +28,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from toolweft_catalog.call import Blob, Value
 from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import Error
-from toolweft_server.sandbox.texts import clean
+from toolweft_server.sandbox.texts import clean, line
 
 HEADER = struct.Struct(">I")
 MAX_DEPTH = 100
@@ -39,7 +40,10 @@ DoneStatus = Literal["ok", "error"]
 
 _MIME = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_FILE_PART = re.compile(r"[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+_FILE_PART = re.compile(r"[^/\\\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]{1,200}")
+"""What steers a terminal is no file name. The same stands in `inside/files.py`, which leaves such files alone."""
+_TEXTS, _TEXT, _NAME = 40, 2000, 200
+"""Frames and variables of an error, and characters of each, that are kept: more than our runner ever sends."""
 
 
 class ViolationError(Exception):
@@ -157,7 +161,7 @@ def parse(body: bytes, *, arguments: int) -> Message:
         raise ViolationError(f"a {kind} of {len(body)} bytes, above the cap of {arguments}")
     message = reader(frame)
     if frame:
-        raise ViolationError(f"a {kind} frame with unknown keys {clean(', '.join(frame))[:80]}")
+        raise ViolationError(f"a {kind} frame with unknown keys {line(', '.join(frame))[:80]}")
     return message
 
 
@@ -302,7 +306,7 @@ def _name(frame: dict[str, Any], key: str) -> str:
     name: str = _take(frame, key, str)
     if not 0 < len(name) <= 300:
         raise ViolationError(f"{key!r} of {len(name)} characters")
-    return clean(name)
+    return line(name)
 
 
 def _hello(frame: dict[str, Any]) -> Hello:
@@ -328,14 +332,14 @@ def _save(frame: dict[str, Any]) -> SaveRequest:
 def _file(frame: dict[str, Any]) -> FilePart:
     name: str = _take(frame, "name", str)
     if not is_file_name(name):
-        raise ViolationError(f"a file name that is no relative path: {clean(name)[:80]!r}")
+        raise ViolationError(f"a file name that is no relative path: {line(name)[:80]!r}")
     return FilePart(name, _base64(_take(frame, "data", str)))
 
 
 def _done(frame: dict[str, Any]) -> Done:
     status = _take(frame, "status", str)
     if status not in get_args(DoneStatus):
-        raise ViolationError(f"a program that ended {clean(status)[:40]!r}")
+        raise ViolationError(f"a program that ended {line(status)[:40]!r}")
     error = _take(frame, "error", dict, type(None))
     if (error is None) != (status == "ok"):
         raise ViolationError("a status that its error contradicts")
@@ -345,20 +349,26 @@ def _done(frame: dict[str, Any]) -> Done:
         value=join(frame.pop("value", None), frame.pop("b", [])),
         value_repr=_take(frame, "repr", str, type(None)),
         error=None if error is None else _error(error),
-        limits=tuple(clean(each)[:200] for each in _strings(_take(frame, "limits", list))[:16]),
+        limits=tuple(line(each)[:200] for each in _strings(_take(frame, "limits", list))[:16]),
     )
 
 
 def _error(error: dict[str, Any]) -> Error:
     names = _take(error, "locals", dict)
-    return Error(
-        type=clean(_take(error, "type", str))[:200],
+    values = zip(names, _strings(list(names.values())), strict=True)
+    number = _take(error, "line", int, type(None))
+    hint = _take(error, "hint", str, type(None))
+    told = Error(
+        type=line(_take(error, "type", str))[:_NAME],
         message=clean(_take(error, "message", str)),
-        line=_take(error, "line", int, type(None)),
-        frames=[clean(each) for each in _strings(_take(error, "frames", list))],
-        locals={clean(name): clean(shown) for name, shown in zip(names, _strings(list(names.values())), strict=True)},
-        hint=_take(error, "hint", str, type(None)),
+        line=number if number is not None and 0 < number < 2**31 else None,
+        frames=[clean(each)[:_TEXT] for each in _strings(_take(error, "frames", list))[:_TEXTS]],
+        locals={line(name)[:_NAME]: clean(shown)[:_TEXT] for name, shown in itertools.islice(values, _TEXTS)},
+        hint=None if hint is None else clean(hint)[:_TEXT],
     )
+    if error:
+        raise ViolationError(f"an error with unknown keys {line(', '.join(error))[:80]}")
+    return told
 
 
 def _strings(values: Sequence[object]) -> list[str]:

@@ -9,12 +9,18 @@ import re
 
 from toolweft_server.sandbox.limits import KIB, MIB
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_BREAK = re.compile(r"[\t\n]")
 
 
 def clean(text: str) -> str:
     """The text with control characters other than tab and newline written as escapes, directional overrides too."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text.replace("\r\n", "\n"))
+
+
+def line(text: str) -> str:
+    """The text as part of one line: a name with a line break in it could forge the next line of a log."""
+    return _BREAK.sub(lambda match: f"\\x{ord(match[0]):02x}", clean(text))
 
 
 def size(count: int) -> str:

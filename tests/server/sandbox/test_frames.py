@@ -120,9 +120,32 @@ def test_escaped_lone_surrogate_does_not_get_through():
     assert parsed(b'{"kind":"save","c":1,"name":"\\ud83d\\ude00"}').name == "\U0001f600"
 
 
-def test_names_cannot_steer_a_terminal():
+def test_names_cannot_steer_a_terminal_or_forge_a_line():
     assert parsed(frames.encode({"kind": "save", "c": 1, "name": "a\x1b[2J\u202e"})[4:]).name == "a\\x1b[2J\\x202e"
-    assert clean("a\r\nb\tc\r") == "a\nb\tc\\x0d"
+    assert parsed(frames.encode({"kind": "save", "c": 1, "name": "a\nok"})[4:]).name == "a\\x0aok"
+    assert clean("a\r\nb\tc\r\u2028") == "a\nb\tc\\x0d\\x2028"
+
+
+def test_error_is_cut_and_made_fit_to_be_shown():
+    error = {"type": "E\n\x1b[2J", "message": "two\nlines\x07", "line": -5, "frames": ["f" * 9000] * 90,
+             "locals": {f"n\n{n}": "v" * 9000 for n in range(90)}, "hint": "h\x9b" * 9000}  # fmt: skip
+    frame = {"kind": "done", "id": "r", "status": "error", "error": error, "repr": None, "limits": ["a\nb"]}
+    told = parsed(frames.encode(frame)[4:])
+    assert (told.error.type, told.error.message, told.error.line) == ("E\\x0a\\x1b[2J", "two\nlines\\x07", None)
+    assert told.error.frames == ["f" * 2000] * 40
+    assert list(told.error.locals)[:2] == ["n\\x0a0", "n\\x0a1"]
+    assert [len(told.error.locals), *{*map(len, told.error.locals.values())}] == [40, 2000]
+    assert (told.error.hint[:5], len(told.error.hint), told.limits) == ("h\\x9b", 2000, ("a\\x0ab",))
+    with pytest.raises(ViolationError, match="unknown keys admin"):
+        parsed(frames.encode({**frame, "error": {**error, "admin": True}})[4:])
+
+
+@pytest.mark.parametrize(
+    "name", ["a\x1b", "a\x9b31m", "a\u202etxt", "a\u2028b", "a\nb", "..", "a//b", "a\\b", "x" * 201]
+)
+def test_file_name_that_steers_or_leads_away_is_a_violation(name):
+    with pytest.raises(ViolationError, match="no relative path"):
+        parsed(frames.encode({"kind": "file", "name": name, "data": ""})[4:])
 
 
 def test_sizes_and_times_read_as_they_are_documented():

@@ -245,3 +245,30 @@ async def test_program_longer_than_the_limit_is_not_run(open_session, host):
     outcome = await session.run(Program("ex", "1 + 1 + 1 + 1"), host)
     assert (outcome.status, outcome.kept) == ("limit", True)
     assert "13 characters" in outcome.error.message
+
+
+async def test_parameter_may_be_called_self(run):
+    assert (await run("box.echo(self=1, name=2)")).value == [{"self": 1, "name": 2}]
+
+
+async def test_name_that_is_too_long_is_the_programs_error_and_no_attack(run):
+    outcome = await run("try: functions.save('x' * 400)\nexcept ToolError as e: r = str(e)\nr")
+    assert outcome.value == "a name of 410 characters, 300 are allowed"
+    outcome = await run("functions.version('x', '3')")
+    assert (outcome.status, outcome.error.type, outcome.kept) == ("error", "TypeError", True)
+
+
+async def test_group_within_groups_is_told_without_end(run):
+    code = "e = ValueError(1)\nfor _ in range(100): e = ExceptionGroup('g', [e] * 9)\nraise e"
+    outcome = await run(code)
+    assert (outcome.status, outcome.error.type) == ("error", "ExceptionGroup")
+    assert outcome.error.message.startswith("g (9 sub-exceptions); ExceptionGroup: g (9 sub-exceptions)")
+
+
+async def test_class_that_lies_about_its_name_is_named_all_the_same(run):
+    code = (
+        "class Meta(type):\n    def __getattribute__(cls, name): return 7\n"
+        "class Own(Exception, metaclass=Meta): pass\nraise Own('x')"
+    )
+    outcome = await run(code)
+    assert (outcome.status, outcome.error.type, outcome.error.message) == ("error", "Own", "x")

@@ -8,17 +8,20 @@ import sys
 from reprlib import Repr
 from traceback import walk_tb
 from types import FrameType, FunctionType, ModuleType, TracebackType
-from typing import Any
+from typing import Any, TypeGuard
 
 from .tools import SAVED, USER, Functions, Server, Tool, ToolError
 
 MAX_FRAMES = 20
 MAX_CAUSES = 4
+MAX_GROUPS = 3
 MAX_LOCALS = 20
 MAX_LOCAL = 200
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _SKIPPED = (ModuleType, FunctionType, type, Tool, Server, Functions)
+
+_qualname = type.__dict__["__qualname__"]
 
 _short = Repr()
 _short.maxstring = _short.maxother = _short.maxlong = MAX_LOCAL
@@ -27,13 +30,22 @@ _short.maxlevel = 4
 
 
 def report(error: BaseException, file: str, limit: int) -> dict[str, Any]:
-    """What the server is told about an exception that ended the program in `file`."""
-    if isinstance(error, SyntaxError) and error.filename == file:
-        return _syntax(error)
+    """What the server is told about an exception that ended the program in `file`. Never raises."""
+    try:
+        return _syntax(error, limit) if _is_of(error, file) else _raised(error, file, limit)
+    except BaseException:  # noqa: BLE001  (a program may have broken anything that is used here)
+        return {"type": _kind(error), "message": "", "line": None, "frames": [], "locals": {}, "hint": None}
+
+
+def _is_of(error: BaseException, file: str) -> TypeGuard[SyntaxError]:
+    return isinstance(error, SyntaxError) and error.filename == file
+
+
+def _raised(error: BaseException, file: str, limit: int) -> dict[str, Any]:
     stack = [(frame, line) for frame, line in walk_tb(error.__traceback__) if _own(frame)]
     here = [line for frame, line in stack if frame.f_code.co_filename == file]
     return {
-        "type": type(error).__qualname__,
+        "type": _kind(error),
         "message": _message(error)[:limit],
         "line": here[-1] if here else None,
         "frames": _cut([_line(frame, line, file) for frame, line in stack]) + _causes(error, file),
@@ -47,7 +59,7 @@ def shown(value: Any, limit: int) -> str:
     try:
         text = repr(value)
     except Exception as error:  # noqa: BLE001  (a program's __repr__ may do anything)
-        return f"<{type(value).__qualname__} whose repr fails: {type(error).__qualname__}>"
+        return f"<{_kind(value)} whose repr fails: {_kind(error)}>"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -55,13 +67,20 @@ def _own(frame: FrameType) -> bool:
     return frame.f_code.co_filename.startswith((USER, SAVED))
 
 
-def _message(error: BaseException) -> str:
+def _kind(value: Any) -> str:
+    """The name of its class, past what a metaclass may say about it."""
+    name: str = _qualname.__get__(type(value))
+    return name
+
+
+def _message(error: BaseException, depth: int = 0) -> str:
     try:
         text = str(error)
     except Exception:  # noqa: BLE001  (a program's __str__ may do anything)
         return "<an exception whose str fails>"
-    if isinstance(error, BaseExceptionGroup):
-        text += "".join(f"; {type(each).__qualname__}: {_message(each)}" for each in error.exceptions[:MAX_CAUSES])
+    if isinstance(error, BaseExceptionGroup) and depth < MAX_GROUPS:
+        inner = error.exceptions[:MAX_CAUSES]
+        text += "".join(f"; {_kind(each)}: {_message(each, depth + 1)}" for each in inner)
     return text
 
 
@@ -86,7 +105,7 @@ def _causes(error: BaseException, file: str) -> list[str]:
     while cause is not None and len(lines) < MAX_CAUSES:
         stack = [(frame, line) for frame, line in walk_tb(cause.__traceback__) if _own(frame)]
         place = f" ({_line(*stack[-1], file)})" if stack else ""
-        lines.append(f"caused by {type(cause).__qualname__}: {_message(cause)[:500]}{place}")
+        lines.append(f"caused by {_kind(cause)}: {_message(cause)[:500]}{place}")
         cause = _cause(cause)
     return lines
 
@@ -111,17 +130,19 @@ def _value(value: Any) -> str:
     try:
         text = _short.repr(value)
     except Exception as error:  # noqa: BLE001  (a program's __repr__ may do anything)
-        return f"<{type(value).__qualname__} whose repr fails: {type(error).__qualname__}>"
+        return f"<{_kind(value)} whose repr fails: {_kind(error)}>"
     return text if len(text) <= MAX_LOCAL else text[: MAX_LOCAL - 1] + "…"
 
 
-def _syntax(error: SyntaxError) -> dict[str, Any]:
-    source = (error.text or "").rstrip("\n")
-    frames = [f"line {error.lineno}: {source}"] if error.lineno else []
+def _syntax(error: SyntaxError, limit: int) -> dict[str, Any]:
+    # A program may raise one of its own making: neither the numbers nor the text need be true.
+    number = error.lineno if type(error.lineno) is int else None
+    source = (error.text or "")[:MAX_LOCAL].rstrip("\n")
+    frames = [f"line {number}: {source}"] if number else []
     if frames and error.offset:
-        frames.append(" " * (len(f"line {error.lineno}: ") + error.offset - 1) + "^")
+        frames.append(" " * (len(f"line {number}: ") + min(error.offset, MAX_LOCAL) - 1) + "^")
     return {
-        "type": type(error).__qualname__, "message": str(error.msg), "line": error.lineno, "frames": frames,
+        "type": _kind(error), "message": str(error.msg)[:limit], "line": number, "frames": frames,
         "locals": {}, "hint": None,
     }  # fmt: skip
 

@@ -23,6 +23,7 @@ USER = "<program"
 SAVED = "<function"
 """How the file names of a program's code and of saved functions begin, in tracebacks."""
 
+MAX_NAME = 300
 _ASYNC = 0x80 | 0x200  # CO_COROUTINE | CO_ASYNC_GENERATOR
 _TRANSPARENT = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
 _loop_of_thread: Callable[[], Any] = lambda: None  # noqa: E731  (replaced by asyncio's own once that is imported)
@@ -52,6 +53,7 @@ class Bridge:
 
     def call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Calls a tool: the value, or a coroutine of it where the caller's code is async."""
+        _check(name)
         text = self._request(name, args, kwargs)
         if _in_async_code(sys._getframe(2)):  # noqa: SLF001  (the one way to see who calls)
             coroutine: Any = self._later(text, name)
@@ -61,6 +63,7 @@ class Bridge:
 
     def ask(self, kind: str, subject: str, /, **fields: Any) -> Any:
         """One of the other requests, about `subject`; always waits."""
+        _check(subject)
         return _value(self._channel.request(encode({"kind": kind, **fields})), subject)
 
     async def _later(self, text: str, name: str) -> Any:
@@ -98,6 +101,12 @@ class Bridge:
         return text
 
 
+def _check(name: str) -> None:
+    """The server takes a longer name for an attack and would end the program."""
+    if len(name) > MAX_NAME:
+        raise ToolError(f"a name of {len(name)} characters, {MAX_NAME} are allowed", name[:40], "arguments")
+
+
 def _value(reply: Reply, name: str) -> Any:
     if reply["ok"]:
         return unpack(reply.get("v"), reply.get("b") or [])
@@ -132,7 +141,7 @@ class Tool:
         self.__qualname__ = self._name = name
         self.__module__ = "tools." + name.partition(".")[0]
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._bridge.call(self._name, args, kwargs)
 
     def __repr__(self) -> str:
@@ -221,6 +230,8 @@ class Functions(ModuleType):
 
     def version(self, name: str, version: int | None) -> Any:
         """A saved function in one version; the newest for `None`."""
+        if not isinstance(name, str) or not (version is None or type(version) is int):
+            raise TypeError(f"functions.version takes a name and a number, not {name!r:.80} and {version!r:.80}")
         key = (name, version)
         if key not in self._cache:
             found = self._bridge.ask("function", f"functions.{name}", name=name, version=version)
