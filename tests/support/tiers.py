@@ -9,17 +9,20 @@ import anyio
 import pytest
 
 from toolweft_server.errors import SandboxError
+from toolweft_server.sandbox.backends.bwrap import BwrapSandbox
 from toolweft_server.sandbox.backends.linux import LinuxSandbox
 from toolweft_server.sandbox.backends.local import UnsafeProcess
 from toolweft_server.sandbox.limits import Limits
 
-CPYTHON = ("unsafe-process", "namespaces", "chroot", "landlock")
+CPYTHON = ("unsafe-process", "namespaces", "bwrap", "chroot", "landlock")
 ISOLATING = CPYTHON[1:]
 WITHOUT_WORK_DIRECTORY = ("chroot", "landlock")
 
 
 def backend(name, folder):
-    return UnsafeProcess(folder=folder) if name == "unsafe-process" else LinuxSandbox(name, cache=folder)
+    if name == "unsafe-process":
+        return UnsafeProcess(folder=folder)
+    return BwrapSandbox(folder=folder) if name == "bwrap" else LinuxSandbox(name, cache=folder)
 
 
 @functools.cache

@@ -21,6 +21,7 @@ import anyio
 
 from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox.limits import Limits
+from toolweft_server.sandbox.process import processor_seconds
 
 BOOT_TIMEOUT = 10.0
 """Seconds for the interpreter to start, load its libraries and confine itself; a tenth of one is usual."""
@@ -75,12 +76,7 @@ class Forked:
         self._signal(signal.SIGKILL)
 
     def cpu(self) -> float | None:
-        try:
-            with open(f"/proc/{self._pid}/stat", "rb", buffering=0) as file:
-                fields = file.read(4096).rpartition(b")")[2].split()
-        except OSError:
-            return None
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_seconds(self._pid)
 
     async def aclose(self) -> int:
         if self.ended is not None:

@@ -78,15 +78,7 @@ class Process:
 
     def cpu(self) -> float | None:
         """Processor seconds of the child so far, where the system tells cheaply (Linux)."""
-        if not sys.platform.startswith("linux"):
-            return None
-        try:
-            with open(f"/proc/{self.popen.pid}/stat", "rb", buffering=0) as file:
-                text = file.read(4096)
-        except OSError:
-            return None
-        fields = text.rpartition(b")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_seconds(self.popen.pid)
 
     async def aclose(self) -> int:
         """Kills the group, reaps the child, removes its work directory. Idempotent; returns the exit status."""
@@ -117,3 +109,15 @@ class Process:
                 await anyio.sleep(_REAP_STEP)
             return status
         return -signal.SIGKILL
+
+
+def processor_seconds(pid: int) -> float | None:
+    """What a process has used so far; `None` where the system does not tell (Linux does), or it is gone."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            fields = file.read(4096).rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox.base import Finding
@@ -55,7 +56,7 @@ class UnsafeProcess:
         if not self._swept:
             self._swept = True
             sweep(base)
-        process = start(base, lambda _folder, fd: command(fd, limits))
+        process = start(base, lambda _folder, fd: command(fd, limits), kind=Process)
         session = ChildSession(process, limits)
         await session.start()
         return session
@@ -74,7 +75,10 @@ NOT_ISOLATED = (
 )
 
 
-def start(base: Path, command: Callable[[Path, int], Sequence[str]]) -> Process:
+P = TypeVar("P", bound=Process)
+
+
+def start(base: Path, command: Callable[[Path, int], Sequence[str]], *, passed: Sequence[int] = (), kind: type[P]) -> P:
     """One child, started on the calling thread: `command` gets its work directory and the number of its frame socket.
 
     Raises:
@@ -92,7 +96,7 @@ def start(base: Path, command: Callable[[Path, int], Sequence[str]]) -> Process:
     try:
         popen = subprocess.Popen(
             command(folder, theirs.fileno()),
-            stdin=subprocess.DEVNULL, stdout=out_child, stderr=err_child, pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL, stdout=out_child, stderr=err_child, pass_fds=[theirs.fileno(), *passed],
             cwd=folder, env=_environment(folder), start_new_session=True,
         )  # fmt: skip
     except OSError as error:
@@ -108,7 +112,7 @@ def start(base: Path, command: Callable[[Path, int], Sequence[str]]) -> Process:
     ours.setblocking(False)
     os.set_blocking(out, False)
     os.set_blocking(err, False)
-    return Process(popen, ours, (out, err), folder)
+    return kind(popen, ours, (out, err), folder)
 
 
 def command(fd: int, limits: Limits) -> list[str]:

@@ -50,7 +50,7 @@ def boot(given: Mapping[str, Any]) -> None:
         sys.path.append(packages)
     if (walls := given.get("walls")) is not None:
         lockdown = importlib.import_module("linux.lockdown")
-        lockdown.lock(lockdown.Walls(**walls), given["rlimits"])
+        lockdown.close_in(lockdown.Walls(**walls), given["rlimits"])
     else:
         _limit(given["rlimits"])
     serve(work=str(Path.cwd()), guarded=guarded)

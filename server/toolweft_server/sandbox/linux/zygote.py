@@ -9,7 +9,6 @@ It reads one socket, the server's, in messages with descriptors beside them, and
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import json
@@ -21,25 +20,11 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from . import landlock, libc, lockdown, namespaces, seccomp, tree
+from . import landlock, libc, lockdown, namespaces, preload, seccomp, tree
 
 _serve = importlib.import_module("inside.main").serve
 EXIT_BOOT = 70
 _MESSAGE = 1 << 16
-_LIBRARIES = (
-    "libgcc_s.so.1", "libstdc++.so.6", "libm.so.6", "libdl.so.2", "librt.so.1", "libpthread.so.0", "libutil.so.1",
-    "libz.so.1", "libresolv.so.2", "libatomic.so.1", "libexpat.so.1",
-)  # fmt: skip
-"""What wheels for Linux may expect of a system (and, the first, the C library itself): loaded while it is in reach."""
-_PRELOAD = (
-    "asyncio", "concurrent.futures.thread", "csv", "dataclasses", "datetime", "decimal",
-    "difflib", "email.message", "enum", "fractions", "functools", "hashlib", "html", "inspect", "io", "ipaddress",
-    "itertools", "json", "logging", "math", "pathlib", "pickle", "pprint", "random", "re", "secrets", "shutil",
-    "sqlite3",
-    "statistics", "string", "tempfile", "textwrap", "threading", "traceback", "typing", "unicodedata", "urllib.parse",
-    "uuid", "xml.etree.ElementTree", "zipfile", "zoneinfo", "encodings.idna", "encodings.latin_1", "encodings.ascii",
-    "pydoc",
-)  # fmt: skip
 
 
 class Zygote:
@@ -61,7 +46,7 @@ class Zygote:
             os._exit(EXIT_BOOT)
         with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
             file.write("900")  # when memory ends, the system ends us first
-        self._load()
+        preload.load()
         if not seccomp.supported:
             raise OSError(0, f"no system call filter is written for {libc.MACHINE}")
         if self._tier == "namespaces":
@@ -103,24 +88,6 @@ class Zygote:
                 else:
                     poll.unregister(descriptor)
                     self._reap(descriptor)
-
-    def _load(self) -> None:
-        """While all files are still in reach: what is loaded needs no file any more."""
-        for name in _LIBRARIES:
-            with suppress(OSError):
-                ctypes.CDLL(name)
-        extensions = next((path for path in sys.path if path.endswith("lib-dynload")), None)
-        if extensions is not None:
-            for file in sorted(os.listdir(extensions)):
-                name = file.partition(".")[0]
-                if not name.startswith(
-                    ("_test", "_xx", "xx", "_tkinter", "_ctypes_test", "_curses", "readline", "nis")
-                ):
-                    with suppress(ImportError):
-                        importlib.import_module(name)
-        for name in _PRELOAD:
-            with suppress(ImportError):
-                importlib.import_module(name)
 
     def _open(self, asked: dict[str, Any], passed: list[int]) -> int:
         """A new session's pidfd; -1 when there is none."""
