@@ -1,0 +1,239 @@
+"""Package environments: installed once from wheels, whole or not at all, and clear when they cannot be."""
+
+import base64
+import hashlib
+import os
+import signal
+import sys
+import time
+import zipfile
+
+import anyio
+import pytest
+
+from toolweft_server.errors import SandboxError
+from toolweft_server.sandbox import packages
+
+SLOW = "import sys, time\nprint('at it', flush=True)\ntime.sleep(600)\n"
+
+
+def wheel(folder, name, version="1.0", *, needs=(), files=None):
+    """A pure wheel in `folder`, as small as one can be."""
+    files = files or {f"{name}/__init__.py": f"VERSION = {version!r}\n", "tests/__init__.py": ""}
+    info = f"{name}-{version}.dist-info"
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {n}" for n in needs)]
+    files = {
+        **files, f"{info}/METADATA": "\n".join(lines) + "\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }  # fmt: skip
+    record = f"{info}/RECORD"
+    rows = [
+        f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b'=').decode()},{len(text)}"
+        for path, text in files.items()
+    ]
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        for path, text in {**files, record: "\n".join([*rows, f"{record},,"]) + "\n"}.items():
+            archive.writestr(path, text)
+
+
+@pytest.fixture
+def index(tmp_path):
+    """A folder of wheels, the only index there is."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    wheel(folder, "little_one", needs=["little-two"])
+    wheel(folder, "little_two", files={"little_two.py": ""})
+    return folder
+
+
+@pytest.fixture
+def environ(index, tmp_path):
+    """The installer's environment: our index, no uv, no settings of whoever runs the tests."""
+    (tmp_path / "bin").mkdir()
+    kept = {name: os.environ[name] for name in ("HOME", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
+    return {
+        **kept, "PATH": str(tmp_path / "bin"), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index),
+        "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def install(tmp_path, environ):
+    """Makes environments in a folder of the test's own."""
+
+    async def make(*wanted, **more):
+        with anyio.fail_after(120):
+            return await packages.environment(wanted, folder=tmp_path / "cache", environ=environ, **more)
+
+    return make
+
+
+def entries(folder):
+    """What lies there besides locks."""
+    return sorted(each.name for each in folder.iterdir() if each.suffix != ".lock")
+
+
+async def test_packages_and_what_they_need_are_installed_and_the_asked_ones_named_for_import(install):
+    told = []
+    made = await install("Little_One>=1", report=told.append)
+    assert made.modules == ("little_one",)
+    program = "import little_one, little_two; print(little_one.VERSION)"
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({str(made.path)!r}); {program}"]
+    assert (await anyio.run_process(command)).stdout == b"1.0\n"
+    assert "installing little-one>=1 for programs" in told[0]
+    assert any("Processing" in line or "Looking in links" in line for line in told)
+
+
+async def test_an_environment_that_is_there_is_used_without_an_installer_or_a_network(install, environ, tmp_path):
+    made = await install("little-one", "little_two")
+    environ.update(PIP_FIND_LINKS=str(tmp_path / "gone"))
+    told = []
+    assert await install("little.two", "Little-One", report=told.append) == made
+    assert told == []
+
+
+async def test_other_requirements_are_another_environment(install):
+    assert (await install("little-one")).path != (await install("little-two")).path
+
+
+async def test_others_may_read_what_is_installed_but_nobody_else_writes_it(install):
+    made = await install("little-two")
+    for each in [made.path.parent, made.path, *made.path.rglob("*")]:
+        assert each.stat().st_mode & 0o777 in (0o755, 0o644), each
+
+
+async def test_two_at_once_install_once(install):
+    told, made = [], []
+
+    async def one():
+        made.append(await install("little-one", report=told.append))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one)
+        tasks.start_soon(one)
+    assert made[0] == made[1]
+    assert sum("installing little-one for programs" in line for line in told) == 1
+    assert sum("another process is installing" in line for line in told) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+async def test_a_server_killed_while_installing_leaves_no_half_made_environment(install, environ, tmp_path):
+    uv = tmp_path / "bin" / "uv"
+    uv.write_text(f"#!{sys.executable}\n{SLOW}", encoding="utf-8")
+    uv.chmod(0o755)
+    code = (
+        "import anyio, pathlib, sys\nfrom toolweft_server.sandbox import packages\n"
+        "async def main():\n"
+        f"    await packages.environment(['little-one'], folder=pathlib.Path({str(tmp_path / 'cache')!r}),\n"
+        f"        environ={environ!r}, report=lambda line: print(line, flush=True))\n"
+        "anyio.run(main)\n"
+    )
+    async with await anyio.open_process([sys.executable, "-c", code], start_new_session=True) as server:
+        said = ""
+        async for data in server.stdout:
+            said += data.decode()
+            if "at it" in said:
+                break
+        os.killpg(server.pid, signal.SIGKILL)
+    assert [name[:5] for name in entries(tmp_path / "cache")] == [".new-"]
+    uv.unlink()
+    made = await install("little-one")
+    assert entries(tmp_path / "cache") == [made.path.parent.name]
+
+
+async def test_cancelling_ends_the_installer_and_leaves_nothing(install, tmp_path):
+    uv = tmp_path / "bin" / "uv"
+    uv.write_text(f"#!{sys.executable}\n{SLOW}", encoding="utf-8")
+    uv.chmod(0o755)
+    async with anyio.create_task_group() as tasks:
+
+        def report(line):
+            if line == "at it":
+                tasks.cancel_scope.cancel()
+
+        tasks.start_soon(lambda: install("little-one", report=report))
+    assert entries(tmp_path / "cache") == []
+
+
+async def test_a_package_that_does_not_exist_is_named_with_what_the_installer_said(install, tmp_path):
+    with pytest.raises(SandboxError) as told:
+        await install("little-one", "no-such-thing>=2")
+    text = str(told.value)
+    assert text.startswith("no-such-thing>=2 could not be installed for programs (`sandbox.packages`).")
+    assert "No matching distribution found for no-such-thing>=2" in text
+    assert "Check the spelling" in text
+    assert entries(tmp_path / "cache") == []
+
+
+async def test_a_package_without_a_wheel_is_not_built(install, index):
+    import io
+    import tarfile
+
+    setup = b"raise SystemExit('this code ran')\n"
+    with tarfile.open(index / "sourced-1.0.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo("sourced-1.0/setup.py")
+        member.size = len(setup)
+        archive.addfile(member, io.BytesIO(setup))
+    with pytest.raises(SandboxError, match="sourced could not be installed") as told:
+        await install("sourced")
+    assert "this code ran" not in str(told.value)
+
+
+async def test_the_password_of_an_index_is_in_no_error(install, environ):
+    del environ["PIP_NO_INDEX"]
+    environ.update(PIP_INDEX_URL="http://me:hunter2hunter2@127.0.0.1:1/simple", PIP_RETRIES="0")
+    told = []
+    with pytest.raises(SandboxError) as failed:
+        await install("no-such-thing", report=told.append)
+    assert "hunter2" not in "\n".join([*told, str(failed.value)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-r x.txt",
+        "--index-url=http://x",
+        "./x",
+        "/x.whl",
+        "a b",
+        "x @ http://x/x.whl",
+        "x @ file:///x",
+        "git+ssh://x",
+    ],
+)
+async def test_what_is_no_name_and_version_is_refused(install, tmp_path, text):
+    with pytest.raises(SandboxError, match=r"`sandbox.packages`.*'numpy'"):
+        await install("little-one", text)
+    assert not (tmp_path / "cache").exists()
+
+
+async def test_without_an_installer_the_error_says_what_to_install(install, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(SandboxError, match="neither uv on PATH nor pip"):
+        await install("little-one")
+
+
+async def test_a_cache_that_cannot_be_written_is_told(environ, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(SandboxError, match="cannot be kept in"):
+        await packages.environment(["little-one"], folder=tmp_path / "file" / "cache", environ=environ)
+
+
+async def test_environments_that_nobody_used_lately_are_removed(install, tmp_path):
+    old, used = await install("little-one"), await install("little-two")
+    (tmp_path / "cache" / ".new-left").mkdir()
+    for each in (old.path.parent / "environment.json", tmp_path / "cache" / ".new-left"):
+        os.utime(each, (time.time() - 10 * 86_400,) * 2)
+    gone = packages.remove(days=7, folder=tmp_path / "cache")
+    assert gone.environments == 1
+    assert gone.bytes > 100
+    assert entries(tmp_path / "cache") == [used.path.parent.name]
+    assert packages.remove(days=7, folder=tmp_path / "nowhere") == (0, 0)
+
+
+async def test_an_environment_whose_note_was_spoiled_is_installed_anew(install):
+    made = await install("little-two")
+    for text in ("[", '{"modules": "os"}'):
+        (made.path.parent / "environment.json").write_text(text, encoding="utf-8")
+        assert await install("little-two") == made
