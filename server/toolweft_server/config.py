@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from toolweft_catalog.tool import digest
 from toolweft_server.errors import ConfigError
@@ -101,10 +101,21 @@ class SandboxEntry(BaseModel):
 
     backend: Backend = "auto"
     packages: list[str] = Field(default_factory=list)
-    """Requirements as pip takes them, which programs may import beside the standard library."""
+    """Names and versions of packages that programs may import beside the standard library."""
     warm: int = Field(default=1, ge=0, le=16)
-    """Children that wait for the next program."""
+    """Processes that wait for the next program, from the first one on."""
+    eager: bool = False
+    """Start them with the server already, so that the first program waits no longer than the others."""
     e2b: E2BEntry = Field(default_factory=E2BEntry)
+
+    @field_validator("packages")
+    @classmethod
+    def _names_and_versions(cls, packages: list[str]) -> list[str]:
+        if not packages:
+            return []
+        from toolweft_server.sandbox.packages import requirements
+
+        return requirements(packages)
 
 
 @dataclass(frozen=True, slots=True)

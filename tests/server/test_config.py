@@ -138,6 +138,11 @@ BROKEN_FILES = {
     "limit is zero": ({"limits": {"wall": 0}}, "must be a positive number, not 0"),
     "limit is true": ({"limits": {"wall": True}}, "must be a positive number, not True"),
     "unknown backend": ({"sandbox": {"backend": "magic"}}, "'sandbox' backend"),
+    "package by address": (
+        {"sandbox": {"packages": ["x @ https://e.org/x.whl"]}},
+        "only names and versions are allowed",
+    ),
+    "package as an option": ({"sandbox": {"packages": ["numpy", "-r x.txt"]}}, "'-r x.txt' is no requirement"),
     "store is a number": ({"store": 3}, "must be the path of a SQLite file, not 3"),
     "store is a url": ({"store": "postgresql://u:pw@h/d"}, "'store' is a postgresql URL"),
 }

@@ -184,6 +184,7 @@ def _settle(new: Path, place: Path, wanted: Sequence[str]) -> Environment:
     (new / _NOTE).write_text(json.dumps(note, indent=1), encoding="utf-8")
     for each in (new, new / "site"):
         each.chmod(0o755)  # a sandbox may run as another user, who reads it
+    (new / "site" / ".lock").unlink(missing_ok=True)  # uv's, open to everybody
     if place.exists():
         _drop(place)
     new.rename(place)
