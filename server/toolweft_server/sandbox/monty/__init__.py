@@ -1,0 +1,1 @@
+"""What the Monty backend needs beside itself: programs rewritten, values converted, errors explained, runs driven."""
