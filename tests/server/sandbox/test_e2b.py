@@ -7,6 +7,7 @@ import sys
 
 import anyio
 import pytest
+import pytest_asyncio
 
 from toolweft_server.config import parse
 from toolweft_server.errors import ConfigError, SandboxError
@@ -18,14 +19,14 @@ from toolweft_server.sandbox.pool import Sessions
 
 pytest.importorskip("e2b", reason="the extra `e2b` is not installed")
 
-from .fake_e2b import KEY, FakeE2B
+from fake_e2b import KEY, FakeE2B
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the fake finds its processes in /proc")
 
 HOUR = 3600
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")  # the loop of all tests of this folder
 async def fake(tmp_path, monkeypatch):
     (tmp_path / "cloud").mkdir()
     async with FakeE2B(tmp_path / "cloud") as server:
@@ -34,7 +35,7 @@ async def fake(tmp_path, monkeypatch):
         yield server
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def make(fake, tmp_path):
     """Backends with the settings given by keyword."""
     made = []
@@ -48,7 +49,7 @@ async def make(fake, tmp_path):
         await backend.aclose()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def run(make, host):
     """Runs programs as the server does, without spare children; `session=None` is a sandbox for the run alone."""
     pools = {}
