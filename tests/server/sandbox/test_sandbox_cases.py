@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+
+import tiers
+from toolweft_server.sandbox.base import Program
+from toolweft_server.sandbox.limits import Limits
 
 CASES = sorted((Path(__file__).parents[2] / "sandbox_cases").glob("*.py"))
 PLAIN = Path(__file__).parent / "plain_interpreter.py"
-
-BACKENDS = ["unsafe-process"]
-"""Names that the fixture `backend` knows: those that run programs by CPython."""
-
-WITHOUT_FOLDER = frozenset({"landlock"})
 NEEDS_FOLDER = "# needs: work directory\n"
 """First line of a case that writes files."""
 
@@ -27,18 +27,30 @@ def plain(tmp_path_factory):
     return json.loads(done.stdout)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=tiers.HERE)
+async def backend(request, tmp_path_factory):
+    """One for all cases, because starting some tiers costs more than most cases; each case gets a fresh session."""
+    found = tiers.backend(request.param, tmp_path_factory.mktemp(request.param))
+    yield found
+    await found.aclose()
+
+
 def without_addresses(text):
     return text and re.sub(r"0x[0-9a-f]{6,}", "0x…", text)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
-@pytest.mark.parametrize("backend", BACKENDS, indirect=True)
-async def test_program_gives_the_same_as_in_a_plain_interpreter(case, backend, run, plain):
+async def test_program_gives_the_same_as_in_a_plain_interpreter(case, backend, host, plain):
     code, expected = case.read_text(encoding="utf-8"), plain[case.stem]
-    if backend.name in WITHOUT_FOLDER and code.startswith(NEEDS_FOLDER):
+    if backend.name in tiers.WITHOUT_WORK_DIRECTORY and code.startswith(NEEDS_FOLDER):
         pytest.skip(f"{backend.name} has no work directory")
     assert expected["error"] is None, expected["error"]
-    outcome = await run(code)
+    session = await backend.open(Limits())
+    try:
+        outcome = await session.run(Program("ex_1", code), host)
+    finally:
+        await session.aclose()
     assert outcome.status == "ok", outcome.error
     assert outcome.value == expected["value"]
     assert without_addresses(outcome.value_repr) == without_addresses(expected["repr"])
