@@ -74,9 +74,10 @@ class MontySandbox:
         return session
 
     async def self_check(self) -> Sequence[Finding]:
-        from toolweft_server.sandbox.self_check import check
+        from toolweft_server.sandbox.monty.check import check
+        from toolweft_server.sandbox.self_check import check as every
 
-        return await check(self)
+        return await check(self, every)
 
     async def aclose(self) -> None:
         pool, self._pool = self._pool, None

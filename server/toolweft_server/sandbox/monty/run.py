@@ -197,7 +197,7 @@ class Run:
             return await self._system(snapshot, name)
         world, identity = self._worker.world, snapshot.object_id
         owner = world.objects.get(identity) if identity else None
-        if isinstance(owner, Server) or "." in name:
+        if (isinstance(owner, Server) and not name.startswith("_")) or "." in name:
             full = f"{owner.server}.{name}" if isinstance(owner, Server) else name
             return await self._tool(snapshot, full)
         if isinstance(owner, Functions) and name == "save":
@@ -206,6 +206,8 @@ class Run:
             answer = {"return_value": owner.data} if name == "read" else raised("PermissionError", explain.FILES)
         elif identity == world.blob.id and name == "__call__":
             answer = self._answers.blob(*snapshot.args)
+        elif identity is not None:
+            answer = raised("AttributeError", f"`{name}` is nothing that this object does")
         else:
             answer = await self._named(snapshot, name)
         return snapshot.resume(answer)  # type: ignore[arg-type]
