@@ -54,14 +54,13 @@ async def test_every_answer_names_the_backend_and_what_it_cost(write, in_process
 
 async def test_a_person_may_take_longer_than_the_sandbox_lives(write, in_process, fake, desk):
     async def late(_context, _params):
-        await fake.paused.wait()
+        await fake.asleep()
         await fake.advance(HOUR)
         return types.ElicitResult(action="accept", content={"decision": "allow once"})
 
     path = write({"desk.write_note": "ask"}, timeout=60, pause_after=0.05)
     async with in_process(path, elicitation_callback=late) as host:
         ran = await host.execute('x = 3\n[desk.write_note("late"), x]', session="s")
-        print(ran, fake.streams_at_pause)
         assert (ran["status"], ran["value"], ran["session"]["state"]) == ("ok", [1, 3], "kept")
     assert (desk / "notes.txt").read_text(encoding="utf-8") == "late\n"
     assert fake.resumed.is_set()

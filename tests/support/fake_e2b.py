@@ -75,6 +75,7 @@ class Processes:
     async def start(self, request, ctx):
         box = self.fake.box_of(ctx.request_headers)
         self.fake.seen.append(("Start", repr(request)))
+        self.fake.deaf = False
         process = await asyncio.create_subprocess_exec(
             request.process.cmd,
             *(each for each in request.process.args if each != "-l"),
@@ -107,7 +108,7 @@ class Processes:
             match message.event:
                 case Oneof(field="start", value=start):
                     command = box.commands[start.process.selector.value]
-                case Oneof(field="data", value=data):
+                case Oneof(field="data", value=data) if not self.fake.deaf:
                     self.fake.seen.append(("StreamInput", data.input.input.value.decode()))
                     with contextlib.suppress(ConnectionError):
                         command.process.stdin.write(data.input.input.value)
@@ -135,6 +136,8 @@ class FakeE2B:
         """Every request to a sandbox, as text."""
         self.now = 0.0
         self.refusal = None
+        self.deaf = False
+        """Takes what is sent to a command and throws it away, until the next command starts."""
         self.paused, self.resumed, self.killed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.streams_at_pause = []
 
@@ -185,6 +188,12 @@ class FakeE2B:
         for box in self.boxes.values():
             if not box.paused and box.ends <= self.now:
                 await self.end(box)
+
+    async def asleep(self):
+        """Waits until every sandbox is paused, and there is one."""
+        while not self.boxes or self.running:
+            self.paused.clear()
+            await self.paused.wait()
 
     async def end(self, box):
         if not box.gone:

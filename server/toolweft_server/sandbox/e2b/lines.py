@@ -122,7 +122,7 @@ class Lines:
         if kind == "ack":
             self._acknowledged(_number(line, "g"), _number(line, "n"))
             return None
-        if kind not in DATA and kind != "exit":
+        if not isinstance(kind, str) or kind not in {*DATA, "exit"}:
             raise ViolationError(f"a line of unknown kind {str(kind)[:40]!r}")
         n = _number(line, "n")
         if n != self.got + 1:
@@ -134,7 +134,7 @@ class Lines:
                 raise ViolationError("an exit status that is none")
             return Exit(n, status)
         try:
-            return Data(n, str(kind), base64.b64decode(line.get("d", ""), validate=True))
+            return Data(n, kind, base64.b64decode(line.get("d", ""), validate=True))
         except (binascii.Error, ValueError, TypeError) as error:
             raise ViolationError("a line whose data is not base64") from error
 
