@@ -4,13 +4,15 @@ import hashlib
 import os
 
 import pytest
+import pytest_asyncio
 
+import tiers
 from toolweft_server.sandbox.base import FileIn, Program
 
 TABLE = FileIn("data/table.csv", b"a,b\n1,2\n")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def hand_in(open_session, host):
     """Runs programs with files in one session with default limits."""
     session = await open_session()
@@ -21,6 +23,7 @@ async def hand_in(open_session, host):
     return run
 
 
+@pytest.mark.work_directory
 async def test_a_file_handed_in_is_read_by_its_name_in_folders_that_are_made(hand_in):
     outcome = await hand_in(
         "open('data/table.csv').read(), open('b.bin', 'rb').read().hex()", TABLE, FileIn("b.bin", b"\0")
@@ -28,6 +31,7 @@ async def test_a_file_handed_in_is_read_by_its_name_in_folders_that_are_made(han
     assert outcome.value == ["a,b\n1,2\n", "00"]
 
 
+@pytest.mark.work_directory
 async def test_a_file_handed_in_does_not_come_back_unless_the_program_changed_it(hand_in):
     assert (await hand_in("1", TABLE)).files == ()
     assert (await hand_in("open('data/table.csv').read()")).files == ()
@@ -35,12 +39,14 @@ async def test_a_file_handed_in_does_not_come_back_unless_the_program_changed_it
     assert [(file.name, file.data) for file in outcome.files] == [("data/table.csv", b"A,b\n1,2\n")]
 
 
+@pytest.mark.work_directory
 async def test_a_file_changed_in_the_moment_it_was_handed_in_comes_back(hand_in):
     for _ in range(20):
         outcome = await hand_in("open('data/table.csv', 'r+').write('a,b\\n1,3\\n')", TABLE)
         assert [file.data for file in outcome.files] == [b"a,b\n1,3\n"]
 
 
+@pytest.mark.work_directory
 async def test_empty_files_and_files_of_many_pieces_arrive_whole(hand_in):
     data = os.urandom(5_000_000)
     outcome = await hand_in(
@@ -50,6 +56,7 @@ async def test_empty_files_and_files_of_many_pieces_arrive_whole(hand_in):
     assert outcome.value == [hashlib.sha256(each).hexdigest() for each in (data, b"", data[:600_000])]
 
 
+@pytest.mark.work_directory
 async def test_a_later_file_of_the_same_name_replaces_the_earlier_one(hand_in):
     await hand_in("1", FileIn("x", b"a long text"))
     assert (await hand_in("open('x').read()", FileIn("x", b"short"))).value == "short"
@@ -63,6 +70,7 @@ def test_a_name_that_leads_elsewhere_is_refused(name):
         FileIn(name, b"")
 
 
+@pytest.mark.work_directory
 async def test_links_that_an_earlier_run_left_are_not_followed(hand_in, tmp_path):
     (tmp_path / "kept").write_text("kept", encoding="utf-8")
     (tmp_path / "folder").mkdir()
@@ -78,12 +86,14 @@ async def test_links_that_an_earlier_run_left_are_not_followed(hand_in, tmp_path
     assert list((tmp_path / "folder").iterdir()) == []
 
 
+@pytest.mark.work_directory
 async def test_hard_links_and_fifos_that_an_earlier_run_left_are_replaced(hand_in):
     await hand_in("import os\nopen('a', 'w').write('old')\nos.link('a', 'b')\nos.mkfifo('c')")
     outcome = await hand_in("[open(n).read() for n in 'abc']", FileIn("b", b"new"), FileIn("c", b"new"))
     assert outcome.value == ["old", "new", "new"]
 
 
+@pytest.mark.work_directory
 async def test_a_folder_in_the_place_of_a_file_is_told_and_the_session_goes_on(hand_in):
     await hand_in("import os\nos.mkdir('x')\ny = 1")
     outcome = await hand_in("y", FileIn("x", b"new"), FileIn("after", b""))
@@ -92,11 +102,11 @@ async def test_a_folder_in_the_place_of_a_file_is_told_and_the_session_goes_on(h
     assert (await hand_in("y, __import__('os').path.exists('after')")).value == [1, False]
 
 
-async def test_without_a_work_directory_the_error_says_so_and_what_to_do(hand_in):
-    # Gone is as good as never there: root, which tests may run as, writes into any folder that exists.
-    await hand_in("import os, shutil\nshutil.rmtree(os.getcwd())")
+async def test_a_tier_without_a_work_directory_says_so_and_what_to_do(hand_in, backend):
+    if backend.name not in tiers.WITHOUT_WORK_DIRECTORY:
+        pytest.skip(f"{backend.name} has a work directory")
     outcome = await hand_in("print('ran')", TABLE)
-    assert (outcome.status, outcome.error.type, outcome.stdout) == ("error", "NoWorkDirectory", "")
+    assert (outcome.status, outcome.error.type, outcome.stdout, outcome.kept) == ("error", "NoWorkDirectory", "", True)
     assert "have no work directory" in outcome.error.message
     assert "doctor sandbox" in outcome.error.hint
 

@@ -58,8 +58,8 @@ class Files:
             self._failed = _failure(
                 "NoWorkDirectory",
                 f"the file {name!r} cannot be handed in: programs of this backend have no work directory",
-                "Write the content into the code, or let a tool give it; `toolweft doctor sandbox` says which backends "
-                "have a work directory and what this machine lacks for them.",
+                "Write the content into the code, or let a tool give it. Backends with one are `namespaces` "
+                "and `bwrap` on Linux, and `e2b`; `toolweft doctor sandbox` says what this machine lacks for them.",
             )  # fmt: skip
 
     def handed_in(self) -> dict[str, Any] | None:
