@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
@@ -346,6 +347,14 @@ def test_the_configuration_is_checked_and_its_key_is_scrubbed():
     for wrong in ({"timeout": 0}, {"price_per_second": -1}, {"unknown": 1}, {"timeout": 10, "pause_after": 20}):
         with pytest.raises(ConfigError, match="sandbox"):
             parse({"sandbox": {"e2b": wrong}}, path=None, environ={})
+
+
+def test_the_configuration_that_the_document_shows_works():
+    page = (Path(__file__).parents[3] / "docs" / "e2b.md").read_text(encoding="utf-8")
+    shown = parse(json.loads(page.split("```json\n")[1].split("```")[0]), path=None, environ={})
+    assert (shown.sandbox.backend, shown.sandbox.e2b.price_per_second) == ("e2b", 0.000028)
+    for name, setting in E2BEntry.model_fields.items():
+        assert f"| `{name}` | {f'`{setting.default}`' if isinstance(setting.default, str) else ''}" in page
 
 
 @pytest.mark.skipif("E2B_API_KEY" not in os.environ, reason="the real cloud needs E2B_API_KEY, and costs a little")
