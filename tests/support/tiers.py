@@ -1,11 +1,5 @@
 """Which tiers this machine can run: found out by running them, once."""
 
-import functools
-import sys
-import tempfile
-from pathlib import Path
-
-import anyio
 import pytest
 
 from toolweft_server.errors import SandboxError
@@ -25,30 +19,13 @@ def backend(name, folder):
     return BwrapSandbox(folder=folder) if name == "bwrap" else LinuxSandbox(name, cache=folder)
 
 
-@functools.cache
-def refusal(name):
-    """Why this machine does not run the tier; nothing when it does."""
-
-    async def start():
-        with tempfile.TemporaryDirectory() as folder:
-            found = backend(name, Path(folder))
-            try:
-                session = await found.open(Limits())
-                await session.aclose()
-            except SandboxError as error:
-                return str(error)
-            finally:
-                await found.aclose()
-        return ""
-
-    return anyio.run(start) if sys.platform != "win32" else "no child processes on Windows"
-
-
-def params(names):
-    return [
-        pytest.param(name, marks=pytest.mark.skip(reason=f"{name}: {why}")) if (why := refusal(name)) else name
-        for name in names
-    ]
-
-
-HERE = params(CPYTHON)
+async def start(name, folder):
+    """The tier, ready to open sessions; skips the test when this machine does not run it, and says why."""
+    found = backend(name, folder)
+    try:
+        session = await found.open(Limits())
+    except SandboxError as error:
+        await found.aclose()
+        pytest.skip(f"{name}: {error}")
+    await session.aclose()
+    return found

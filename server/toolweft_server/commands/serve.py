@@ -12,10 +12,7 @@ if TYPE_CHECKING:
 
     from toolweft_server.config import Config
 
-NOT_ISOLATED = (
-    "programs run in a child process with your own rights; the operating system does not isolate them yet "
-    "(docs/limitations.md)"
-)
+NOT_ISOLATED = "programs run with your own rights: the configuration asks for the backend `unsafe-process`"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +54,8 @@ def _serve(args: argparse.Namespace) -> int:
     config = configuration.load(args.config)
     for problem in config.problems:
         print(f"toolweft: {problem.server}: {problem.message}", file=sys.stderr)
-    print(f"toolweft: {NOT_ISOLATED}", file=sys.stderr)
+    if config.sandbox.backend == "unsafe-process":
+        print(f"toolweft: {NOT_ISOLATED}", file=sys.stderr)
     return _over_http(args, config) if args.http else _over_stdio(config)
 
 

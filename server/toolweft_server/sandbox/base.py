@@ -143,7 +143,8 @@ class Finding:
 class Sandbox(Protocol):
     """A way to start and confine the runner. `open` is cheap enough to call for each execution."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     async def open(self, limits: Limits) -> Session: ...
 

@@ -29,7 +29,8 @@ from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.output import Output
 from toolweft_server.sandbox.texts import size
 
-HELLO_TIMEOUT = 10.0
+HELLO_TIMEOUT = 30.0
+"""Only a process that hangs comes near, or a machine with no processor to spare."""
 WRITE_TIMEOUT = 5.0
 INTERRUPT_GRACE = 0.5
 """Between SIGINT and SIGKILL: Python needs microseconds, a C function that never returns needs for ever."""

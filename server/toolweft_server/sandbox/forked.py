@@ -23,9 +23,10 @@ from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.process import processor_seconds
 
-BOOT_TIMEOUT = 10.0
-"""Seconds for the interpreter to start, load its libraries and confine itself; a tenth of one is usual."""
-PACKAGES_TIMEOUT = 60.0
+BOOT_TIMEOUT = 60.0
+"""Seconds for the interpreter to start, load its libraries and confine itself; a fifth of one is usual, three where
+files must be copied. Only a process that hangs comes near."""
+PACKAGES_TIMEOUT = 180.0
 """The same with packages to load."""
 END_TIMEOUT = 5.0
 _MESSAGE = 1 << 16

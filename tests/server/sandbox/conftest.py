@@ -95,12 +95,15 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents and asyncio.iscoroutinefunction(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+        tier = item.callspec.params.get("backend") if hasattr(item, "callspec") else None
+        if tier in tiers.WITHOUT_WORK_DIRECTORY and item.get_closest_marker("work_directory"):
+            item.add_marker(pytest.mark.skip(reason=f"{tier} has no work directory"))
 
 
-@pytest_asyncio.fixture(params=tiers.HERE, scope="session", loop_scope="session")
+@pytest_asyncio.fixture(params=tiers.CPYTHON, scope="session", loop_scope="session")
 async def backend(request, tmp_path_factory):
     """Each tier with CPython that this machine can run; a test that cannot do with one asks for another fixture."""
-    found = tiers.backend(request.param, tmp_path_factory.mktemp(request.param))
+    found = await tiers.start(request.param, tmp_path_factory.mktemp(request.param))
     yield found
     await found.aclose()
 

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -94,13 +93,15 @@ async def test_missing_work_folder_is_an_error_that_names_it(tmp_path):
 
 async def test_ended_session_refuses_to_run(open_session, host, until):
     session = await open_session()
-    os.kill(session.child.popen.pid, signal.SIGKILL)
+    session.child.kill()
     await until(lambda: not session.alive)
     with pytest.raises(SandboxError, match="has ended"):
         await session.run(Program("x", "1"), host)
 
 
-async def test_many_children_leave_no_process_descriptor_or_file(backend, host, tmp_path, soak_runs):
+async def test_many_children_leave_no_process_descriptor_or_file(host, tmp_path, soak_runs):
+    backend = UnsafeProcess(folder=tmp_path)
+
     async def once():
         session = await backend.open(Limits())
         await session.run(Program("x", "1"), host)

@@ -39,13 +39,15 @@ async def test_blobs_travel_both_ways_at_any_depth(run, host):
     assert (await run("Blob('text/plain', b'hi')")).value == Blob("text/plain", b"hi")
 
 
+@pytest.mark.work_directory
 async def test_saved_blob_becomes_a_file(run):
     outcome = await run("tools.box.picture()['parts'][0].save('p.png')")
     assert [(file.name, file.data) for file in outcome.files] == [("p.png", b"\x89PNG")]
 
 
+@pytest.mark.work_directory
 async def test_each_file_comes_back_once_and_links_never(run):
-    code = "import os\nos.mkdir('d')\nopen('d/a', 'w').write('1')\nos.symlink('/etc/passwd', 'link')\nos.mkfifo('pipe')"
+    code = "import os\nos.mkdir('d')\nopen('d/a', 'w').write('1')\nos.symlink('/etc/passwd', 'link')"
     assert [(file.name, file.data) for file in (await run(code)).files] == [("d/a", b"1")]
     assert (await run("open('b', 'wb').write(bytes(3_000_000))")).files[0].data == bytes(3_000_000)
     assert (await run("1")).files == ()
@@ -221,8 +223,8 @@ async def test_exit_with_zero_is_fine_and_with_another_code_an_error(run):
 
 async def test_output_is_caught_at_the_descriptor(run):
     code = (
-        "import os, subprocess, sys\nprint('a')\nos.write(1, b'b\\xff')\n"
-        "subprocess.run(['echo', 'c'])\nprint('e', file=sys.stderr)"
+        "import ctypes, os, sys\nprint('a')\nos.write(1, b'b\\xff')\n"
+        "c = ctypes.CDLL(None)\nc.puts(b'c')\nc.fflush(None)\nprint('e', file=sys.stderr)"
     )
     outcome = await run(code)
     assert (outcome.stdout, outcome.stderr) == ("a\nb\ufffdc\n", "e\n")

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 import tiers
 from toolweft_server.sandbox.base import Program
@@ -27,19 +26,10 @@ def plain(tmp_path_factory):
     return json.loads(done.stdout)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=tiers.HERE)
-async def backend(request, tmp_path_factory):
-    """One for all cases, because starting some tiers costs more than most cases; each case gets a fresh session."""
-    found = tiers.backend(request.param, tmp_path_factory.mktemp(request.param))
-    yield found
-    await found.aclose()
-
-
 def without_addresses(text):
     return text and re.sub(r"0x[0-9a-f]{6,}", "0x…", text)
 
 
-@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
 async def test_program_gives_the_same_as_in_a_plain_interpreter(case, backend, host, plain):
     code, expected = case.read_text(encoding="utf-8"), plain[case.stem]

@@ -37,7 +37,7 @@ LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
 """Where executables say that their loader is."""
 OURS = "/toolweft"
 """Where the runner lies inside."""
-PATIENCE = 10.0
+PATIENCE = 60.0
 _FILES = """
 import sys
 sys.path.insert(0, sys.argv[1])

@@ -65,7 +65,9 @@ class Session:
             if name not in self.variables:
                 self._bound[name] = self.variables[name] = getattr(self.tools, name)
         self._bind(self.variables)
-        return USER + (">" if self._runs == 1 else f" {self._runs}>")
+        file = USER + (">" if self._runs == 1 else f" {self._runs}>")
+        self.variables["__file__"] = file  # where `inspect` looks for the source of a class
+        return file
 
     def execute(self, code: str, file: str) -> Any:
         """Runs code to its end and returns the value of its last expression; also kept as `_`."""

@@ -35,6 +35,8 @@ def load() -> None:
     for name in _PRELOAD:
         with suppress(ImportError):
             importlib.import_module(name)
+    mimetypes = importlib.import_module("mimetypes")
+    mimetypes.init()  # reads files of the system, which some tiers let programs see but not open
     # After the modules that use them: an accelerator that comes first finds its own half-made.
     extensions = next((path for path in sys.path if path.endswith("lib-dynload")), None)
     for file in sorted(os.listdir(extensions)) if extensions is not None else ():

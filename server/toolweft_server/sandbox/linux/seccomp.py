@@ -60,6 +60,7 @@ _ALWAYS = {
     "faccessat2": (439, 439), "epoll_pwait2": (441, 441),
 }  # fmt: skip
 _OWN_FILES = {
+    "link": (86, -1), "linkat": (265, 37),
     "chmod": (90, -1), "fchmod": (91, 52), "utime": (132, -1), "utimes": (235, -1), "futimesat": (261, -1),
     "fchmodat": (268, 53), "utimensat": (280, 88), "fchmodat2": (452, 452),
 }  # fmt: skip
