@@ -40,6 +40,7 @@ from toolweft_server.ledger import Ledger, Recorder
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.live import LiveCatalog
 from toolweft_server.parts import sandbox_limits, sandbox_of, upstreams_of
+from toolweft_server.passing import passed_on
 from toolweft_server.questions import Answers, Person, Questions
 from toolweft_server.resources import Content
 from toolweft_server.sandbox.base import FileIn, FileOut, Outcome, Program, SavedSource
@@ -49,6 +50,7 @@ from toolweft_server.serving import Asker, Reply
 from toolweft_server.store.store import Store
 from toolweft_server.tending import Tender
 from toolweft_server.tools import execute_code, find_tools
+from toolweft_server.upstream.asking import Question
 from toolweft_server.upstream.gateway import Gateway
 
 logger = logging.getLogger(__name__)
@@ -90,7 +92,11 @@ class App:
 
         """
         store = await anyio.to_thread.run_sync(partial(Store.open, config.store, scrub=Scrubber(config.secrets)))
-        upstreams, entries = upstreams_of(config)
+
+        async def elicit(question: Question) -> Mapping[str, Json]:
+            return await passed_on(question, app.executions.questions)
+
+        upstreams, entries = upstreams_of(config, elicit)
         gateway = Gateway(upstreams, concurrency={name: entry.concurrency for name, entry in config.servers.items()})
         live = LiveCatalog(
             store, gateway, SavedIndex.beside(store.path), library=FunctionStore(store).as_tools, entries=entries

@@ -15,7 +15,7 @@ from toolweft_catalog.call import Call
 from toolweft_catalog.tool import Json, Tool
 from toolweft_server.errors import ToolweftError
 from toolweft_server.policy import fits, nobody, to_allow
-from toolweft_server.questions import ROUNDS, Questions, Reply, Unanswered
+from toolweft_server.questions import ROUNDS, Questions, Reply, Unanswered, printable
 
 logger = logging.getLogger(__name__)
 
@@ -97,17 +97,12 @@ def question(call: Call, reason: str, scrub: Callable[[Json], Json] = lambda val
     """The text a person reads. Arguments come from a program: secrets masked, cut, and nothing unprintable."""
     lines = [f"A program wants to call {call.tool.id} ({reason})."]
     for name, value in list(call.arguments.items())[:SHOWN_ARGUMENTS]:
-        shown = _printable(json.dumps(scrub({name: value}), ensure_ascii=False)[1:-1])
+        shown = printable(json.dumps(scrub({name: value}), ensure_ascii=False)[1:-1])
         cut = len(shown) - SHOWN_CHARACTERS
         lines.append(f"  {shown}" if cut <= 0 else f"  {shown[:SHOWN_CHARACTERS]} … {cut} more characters")
     if (more := len(call.arguments) - SHOWN_ARGUMENTS) > 0:
         lines.append(f"  … and {more} more arguments")
     return "\n".join(lines) if call.arguments else f"{lines[0]} Without arguments."
-
-
-def _printable(text: str) -> str:
-    """Characters that a terminal or a dialog would not show, or would show elsewhere, are written out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _unanswered(call: Call, reason: str, why: Unanswered) -> str:

@@ -61,7 +61,9 @@ class Recorder(Protocol):
 class Work(Protocol):
     """What `Executions` needs of the rest of the server; `app` provides it."""
 
-    backend: str
+    @property
+    def backend(self) -> str: ...
+
     text_limit: int
 
     def scrub(self, text: str) -> str: ...
@@ -176,7 +178,7 @@ class Executions:
         self, execution: str, running: _Running, progress: Progress | None, person: Person | None
     ) -> Answer:
         running.progress = progress
-        running.questions.attend(person is not None)
+        running.questions.attend(person)
         asked: Round | None = None
         try:
             with anyio.move_on_after(self._patience) as patience:

@@ -15,7 +15,7 @@ from toolweft_server.sandbox.base import Sandbox
 from toolweft_server.sandbox.limits import Limits
 from toolweft_server.upstream.base import Upstream
 from toolweft_server.upstream.http import HttpUpstream
-from toolweft_server.upstream.mcp import HttpEntry, McpUpstream, StdioEntry
+from toolweft_server.upstream.mcp import Elicit, HttpEntry, McpUpstream, StdioEntry
 from toolweft_server.upstream.python import PythonUpstream
 
 
@@ -33,12 +33,13 @@ READS = 8
 """Calls side by side of an HTTP service, unless configured."""
 
 
-def upstreams_of(config: Config) -> tuple[dict[str, Upstream], dict[str, str]]:
+def upstreams_of(config: Config, elicit: Elicit | None = None) -> tuple[dict[str, Upstream], dict[str, str]]:
     """Every configured upstream by name, with its entry's digest; the everyday tools when there is none.
 
+    `elicit` answers what MCP servers ask of a person.
     The digest covers the local file that an entry names, too, so that an edited one is read at the next start.
     """
-    upstreams = {name: _upstream(name, entry, config) for name, entry in config.servers.items()}
+    upstreams = {name: _upstream(name, entry, config, elicit) for name, entry in config.servers.items()}
     if upstreams:
         return upstreams, {name: _digest(config, name) for name in upstreams}
     modules = bundled.modules()
@@ -46,7 +47,7 @@ def upstreams_of(config: Config) -> tuple[dict[str, Upstream], dict[str, str]]:
     return own, {name: digest(["bundled", module, *_mark(_file_of(module))]) for name, module in modules.items()}
 
 
-def _upstream(name: str, entry: Entry, config: Config) -> Upstream:
+def _upstream(name: str, entry: Entry, config: Config, elicit: Elicit | None) -> Upstream:
     # Hosts start us anywhere: what an entry names relatively lies beside the configuration.
     folder = config.path.parent.resolve() if config.path else None
     if isinstance(entry, OpenApiEntry):
@@ -63,7 +64,9 @@ def _upstream(name: str, entry: Entry, config: Config) -> Upstream:
     else:
         cwd = entry.cwd or (str(folder) if folder else None)
         how = StdioEntry(entry.command or "", tuple(entry.args), entry.env, cwd)
-    return McpUpstream(name, config=how, start_timeout=entry.start_timeout, call_timeout=entry.timeout, idle=entry.idle)
+    return McpUpstream(
+        name, config=how, start_timeout=entry.start_timeout, call_timeout=entry.timeout, idle=entry.idle, elicit=elicit
+    )
 
 
 def _digest(config: Config, name: str) -> str:

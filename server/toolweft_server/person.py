@@ -7,6 +7,7 @@ its questions, and made again with the replies. What is asked is `questions`' bu
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,31 +29,43 @@ Context = ServerRequestContext[Any, Any]
 
 
 def behind(ctx: Context) -> Person | None:
-    """Who can be asked through this request; `None` where the client shows no forms to anybody."""
+    """Who can be asked through this request; `None` where the client shows no questions to anybody."""
     offered = ctx.session.client_capabilities
     elicitation = offered.elicitation if offered else None
-    # Before there were two kinds, an empty object meant forms.
-    if elicitation is None or (elicitation.form is None and elicitation.url is not None):
+    if elicitation is None:
         return None
+    # Before there were two kinds, an empty object meant forms.
+    kinds = {"form": elicitation.form is not None or elicitation.url is None, "url": elicitation.url is not None}
+    modes = frozenset(kind for kind, shown in kinds.items() if shown)
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-        return Person()
+        return Person(modes=modes)
     if not ctx.session.can_send_request:
         return None
 
     async def ask(question: Question) -> Reply | Unanswered:
         return await _over_the_connection(ctx, question)
 
-    return Person(ask)
+    return Person(ask, modes)
 
 
 async def _over_the_connection(ctx: Context, question: Question) -> Reply | Unanswered:
-    params = types.ElicitRequestFormParams.model_validate(question.params)
+    params = _params(question)
     try:
-        answer = await ctx.session.elicit_form(params.message, params.requested_schema, ctx.request_id)
+        if isinstance(params, types.ElicitRequestURLParams):
+            # Two servers may have given the same id to two addresses.
+            unique = secrets.token_hex(8)
+            answer = await ctx.session.elicit_url(params.message, params.url, unique, ctx.request_id)
+        else:
+            answer = await ctx.session.elicit_form(params.message, params.requested_schema, ctx.request_id)
     except (MCPError, ValidationError) as error:
         logger.warning("a question could not be asked: %s", error)
         return "nobody"
     return reply(answer)
+
+
+def _params(question: Question) -> types.ElicitRequestParams:
+    kind = types.ElicitRequestURLParams if question.params["mode"] == "url" else types.ElicitRequestFormParams
+    return kind.model_validate(question.params)
 
 
 def required(
@@ -60,8 +73,7 @@ def required(
 ) -> types.InputRequiredResult:
     """The answer to a call that must wait for a person. `request` are the call's arguments."""
     requests: types.InputRequests = {
-        question.id: types.ElicitRequest(params=types.ElicitRequestFormParams.model_validate(question.params))
-        for question in asked.questions
+        question.id: types.ElicitRequest(params=_params(question)) for question in asked.questions
     }
     state = seal.seal(Ticket(execution, asked.number), owner=owner, request=request, seconds=asked.seconds)
     return types.InputRequiredResult(input_requests=requests, request_state=state)

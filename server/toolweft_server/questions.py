@@ -73,6 +73,8 @@ class Person:
     ask: Ask | None = None
     """Asks while the request goes on; `None`: the request is answered with the questions, and made again with the
     replies."""
+    modes: frozenset[str] = frozenset({"form"})
+    """Kinds of questions that the client shows: `form`, `url`."""
 
 
 class Questions:
@@ -83,12 +85,13 @@ class Questions:
         self._limit = limit
         self._open: dict[str, Question] = {}
         self._asked = self._round = self._taken = self._calls = 0
-        self._reachable, self._ended = True, False
+        self._modes: frozenset[str] = frozenset()
+        self._ended = False
         self._changed = anyio.Event()
 
     async def ask(self, params: Mapping[str, Json], *, topic: str = "") -> Reply | Unanswered:
         """Opens a question and waits for its end. Questions of one `topic` can be closed together by `share`."""
-        if self._ended or not self._reachable:
+        if self._ended or params["mode"] not in self._modes:
             return "nobody"
         if self._round >= ROUNDS:
             return "rounds"
@@ -123,11 +126,11 @@ class Questions:
 
         return counted
 
-    def attend(self, reachable: bool) -> None:
-        """A request waits for the program; whether a person can be asked through it."""
-        self._reachable = reachable
-        if not reachable:
-            self._close_all("nobody")
+    def attend(self, person: Person | None) -> None:
+        """A request waits for the program, with or without somebody who can be asked through it."""
+        self._modes = person.modes if person else frozenset()
+        for question in [each for each in self._open.values() if each.params["mode"] not in self._modes]:
+            self._close(question, "nobody")
 
     async def next(self) -> Round | None:
         """Waits for questions and gathers them: the next round, or `None` once the program has ended."""
@@ -202,3 +205,8 @@ class Questions:
     def _note(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """Characters that a terminal or a dialog would not show, or would show elsewhere, written out; but not `keep`."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -370,7 +370,7 @@ def over_http(path, *, end=subprocess.Popen.terminate):
 @BOTH
 async def test_approval_over_stdio_of_a_tool_on_a_real_server(write_config, tmp_path, mode):
     steps = {"command": sys.executable, "args": [str(SERVERS / "steps.py"), str(tmp_path)]}
-    path = write_config(mcpServers={"steps": steps}, policy={"steps": "ask"})
+    path = write_config(mcpServers={"steps": steps}, policy={"steps": "ask"}, limits={"manifest_wait": 60})
     command = ["-m", "toolweft_catalog.cli", "serve", "--config", str(path)]
     server = StdioServerParameters(command=sys.executable, args=command, env={"PYTHONPATH": str(tmp_path / "desk")})
     person = Person(REFUSE, ALWAYS)
@@ -406,17 +406,23 @@ async def test_the_clock_of_a_program_stands_still_and_progress_goes_on_while_a_
     async def think(_params):
         if mode == "legacy":
             await beaten.wait()
-        await anyio.sleep(1.2)  # longer than the program may run: time itself is what is tested
+        await anyio.sleep(2.2)  # longer than the program may run: time itself is what is tested
         return types.ElicitResult(action="accept", content={"decision": ONCE})
 
     async def progress(_done, _total, _message):
         beaten.set()
 
-    limits = {"limits": {"wall": 1.0, "answer": 0.5}}
-    async with in_process(write_config(**ASKS, **limits), mode=mode, elicitation_callback=Person(think)) as host:
-        arguments = {"code": 'desk.write_note("x")'}
-        ran = await host.client.call_tool("execute_code", arguments, progress_callback=progress)
-    assert (ran.structured_content["status"], notes(desk)) == ("ok", ["x"])
+    person, arguments = Person(think), {"code": 'desk.write_note("x")'}
+    path = write_config(**ASKS, limits={"wall": 2.0, "answer": 0.5})
+    async with in_process(path, mode=mode, elicitation_callback=person) as host:
+        ran = {"status": "waiting"}
+        while ran["status"] == "waiting":
+            ran = (
+                await host.client.call_tool("execute_code", arguments, progress_callback=progress)
+            ).structured_content
+            arguments["retry_of"] = ran["id"]
+    # Asked once: the time that the person takes is not the time after which a host is told to come back.
+    assert (ran["status"], len(person.asked), notes(desk)) == ("ok", 1, ["x"])
 
 
 @BOTH

@@ -10,11 +10,12 @@ from toolweft_catalog.call import Call
 from toolweft_catalog.tool import Tool
 from toolweft_server.approvals import ALWAYS, FORM, ONCE, RUN, Approvals, question
 from toolweft_server.errors import AnswerError, StoreError
-from toolweft_server.questions import ROUNDS, Answers, Questions, Reply
+from toolweft_server.questions import ROUNDS, Answers, Person, Questions, Reply
 from toolweft_server.seal import Seal, Ticket
 from toolweft_server.store.store import Store
 
 TOOL = Tool(id="git.push", name="push", server="git")
+PARAMS = {"mode": "form", "message": "May I?", "requestedSchema": FORM}
 OTHER = Tool(id="git.pull", name="pull", server="git")
 
 
@@ -33,6 +34,12 @@ class Memory:
         if self.error:
             raise self.error
         self.kept.append(tool.digest)
+
+
+def attended():
+    questions = Questions(10)
+    questions.attend(Person())
+    return questions
 
 
 def accept(decision):
@@ -70,7 +77,7 @@ def test_a_question_masks_secrets_and_writes_out_what_a_terminal_would_obey():
 
 async def asking(decision, calls, memory=None, given=()):
     """Approvals whose person always answers the same; what became of the calls, and how often was asked."""
-    questions = Questions(10)
+    questions = attended()
     approvals = Approvals(questions, memory or Memory(), given=given)
     asked = []
 
@@ -106,7 +113,7 @@ async def test_a_store_that_fails_asks_again_and_loses_no_answer(caplog):
 
 
 async def test_an_answer_for_the_run_closes_the_other_questions_about_the_tool():
-    questions = Questions(10)
+    questions = attended()
     approvals = Approvals(questions, Memory())
     got = []
 
@@ -123,11 +130,11 @@ async def test_an_answer_for_the_run_closes_the_other_questions_about_the_tool()
 
 
 async def test_questions_left_open_are_asked_again_until_the_rounds_are_used_up():
-    questions = Questions(10)
+    questions = attended()
     got = []
 
     async def ask():
-        got.append(await questions.ask(FORM))
+        got.append(await questions.ask(PARAMS))
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ask)
@@ -144,9 +151,9 @@ async def test_questions_left_open_are_asked_again_until_the_rounds_are_used_up(
 
 
 async def test_a_round_is_answered_once_and_only_the_latest_one():
-    questions = Questions(10)
+    questions = attended()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(questions.ask, FORM)
+        tasks.start_soon(questions.ask, PARAMS)
         await questions.next()
         await questions.next()
         with pytest.raises(AnswerError, match="retry_of='ex'"):
@@ -156,10 +163,26 @@ async def test_a_round_is_answered_once_and_only_the_latest_one():
             questions.take(Answers("ex", 2, {"q1": accept(ONCE)}))
 
 
+async def test_a_question_that_the_client_does_not_show_has_no_answer():
+    questions = attended()
+    address = {"mode": "url", "message": "Sign in", "url": "https://example.org"}
+    assert await questions.ask(address) == "nobody"
+    got = []
+
+    async def ask():
+        got.append(await questions.ask(PARAMS))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        await questions.next()
+        questions.attend(Person(modes=frozenset({"url"})))
+    assert got == ["nobody"]
+
+
 async def test_a_program_that_has_ended_asks_nobody():
-    questions = Questions(10)
+    questions = attended()
     questions.end()
-    assert (await questions.ask(FORM), await questions.next()) == ("nobody", None)
+    assert (await questions.ask(PARAMS), await questions.next()) == ("nobody", None)
 
 
 # ---- the state that goes around -----------------------------------------------------------------------------------

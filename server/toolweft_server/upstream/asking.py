@@ -29,7 +29,8 @@ class Question:
     params: Mapping[str, Json]
     """As on the wire: `mode`, `message`, and `requestedSchema` or `url`."""
     call: Call | None
-    """The call that made it ask; `None` when an old server asks while several are in flight."""
+    """The call that made it ask, or another one of its program; `None` when an old server asks while several programs
+    call it."""
 
 
 Elicit = Callable[[Question], Awaitable[Mapping[str, Json]]]
@@ -81,13 +82,18 @@ class Asking:
                     scope.deadline = anyio.current_time() + left
                 self._paused.clear()
 
+    def _only(self) -> Call | None:
+        """The call in flight, or one of those in flight if they are all of one program."""
+        calls = list(self._in_flight.values())
+        return calls[0] if len({each.execution for each in calls}) == 1 else None
+
     async def _elicit(
         self,
         context: ClientRequestContext,  # noqa: ARG002  (the SDK passes it)
         params: types.ElicitRequestParams,
     ) -> types.ElicitResult | types.ErrorData:
         assert self._ask is not None
-        call = _CALL.get() or (next(iter(self._in_flight.values())) if len(self._in_flight) == 1 else None)
+        call = _CALL.get() or self._only()
         asked = params.model_dump(mode="json", by_alias=True, exclude_none=True)
         try:
             with self._clocks_stopped():
