@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("part", nargs="?", choices=["servers", "sandbox"], default="servers", help="what to look at")
+    parser.add_argument(
+        "--fresh", action="store_true", help="sandbox: check again, instead of showing what was found since this boot"
+    )
     add_common(parser)
     parser.epilog = (
         "Exit code 0 when everything works, 1 when something does not, 2 when the configuration cannot be read.\n\n"
-        "examples:\n  toolweft doctor\n  toolweft doctor sandbox\n  toolweft doctor --config ~/.mcp.json --json"
+        "examples:\n  toolweft doctor\n  toolweft doctor sandbox\n  toolweft doctor sandbox --fresh\n"
+        "  toolweft doctor --config ~/.mcp.json --json"
     )
 
 
@@ -32,11 +36,17 @@ def run(args: argparse.Namespace) -> int:
     except ToolweftError as error:
         print(f"toolweft: {error}", file=sys.stderr)
         return 2
-    report = anyio.run(_sandbox if args.part == "sandbox" else _servers, config)
+    if args.part == "sandbox":
+        from toolweft_server.commands import sandbox_report
+
+        report = anyio.run(sandbox_report.of_configuration, config, args.fresh)
+        lines = sandbox_report.lines
+    else:
+        report, lines = anyio.run(_servers, config), _lines
     if args.json:
         show(report)
     else:
-        print("\n".join(_lines(report)))
+        print("\n".join(lines(report)))
     return 0 if report["ok"] else 1
 
 
@@ -87,23 +97,7 @@ def _store(config: Config) -> dict[str, Any]:
         return {"ok": False, "path": str(config.store), "tools": 0, "message": str(error)}
 
 
-async def _sandbox(config: Config) -> dict[str, Any]:
-    from toolweft_server.parts import sandbox_of
-
-    sandbox = sandbox_of(config)
-    findings = await sandbox.self_check()
-    await sandbox.aclose()
-    return {
-        "ok": all(each.ok for each in findings),
-        "backend": sandbox.name,
-        "findings": [{"check": each.check, "ok": each.ok, "detail": each.detail} for each in findings],
-    }
-
-
 def _lines(report: dict[str, Any]) -> list[str]:
-    if "findings" in report:
-        rows = [f"{_mark(row['ok'])} {row['check']}  {row['detail']}".rstrip() for row in report["findings"]]
-        return [f"sandbox: {report['backend']}", *rows]
     lines = [f"configuration: {report['config'] or 'none (the everyday tools are used)'}"]
     store = report["store"]
     lines.append(f"{_mark(store['ok'])} store {store['path']}: {store['message'] or str(store['tools']) + ' tools'}")
