@@ -1,5 +1,7 @@
 """The backend `e2b` against a local server built on the interfaces that the SDK ships; the real cloud by opting in."""
 
+import asyncio
+import gc
 import json
 import os
 import subprocess
@@ -210,6 +212,41 @@ async def test_a_sandbox_that_the_cloud_ended_is_an_error_and_no_crash_of_the_pr
             await run("box.gate()")
     outcome, state = await run("1")
     assert (outcome.value, state.state) == (1, "reset")
+
+
+async def test_a_connection_that_does_not_come_back_is_an_error_and_no_timeout_of_the_program(run, host, fake):
+    async with anyio.create_task_group() as tasks:
+
+        async def cut():
+            await host.arrived.wait()
+            fake.refusal = 500
+            fake.drop()
+            host.open.set()
+
+        tasks.start_soon(cut)
+        with pytest.raises(SandboxError, match="the connection to the E2B sandbox was lost"):
+            await run("box.gate()", limits={"wall": 1.0})
+    fake.refusal = None
+
+
+async def test_sessions_leave_no_descriptor_and_no_task(make, host, fake, until):
+    backend = make()
+
+    async def once():
+        session = await backend.open(Limits())
+        await session.run(Program("x", "1"), host)
+        await session.aclose()
+        fake.drop()  # with the connections that the SDK keeps for later
+
+    def held():
+        gc.collect()
+        return len(list(Path("/proc/self/fd").iterdir())), len(asyncio.all_tasks())
+
+    await once()
+    descriptors, tasks = held()
+    for _ in range(5):
+        await once()
+    await until(lambda: held()[0] <= descriptors and held()[1] <= tasks)
 
 
 async def test_a_cancelled_run_ends_its_sandbox(run, host, fake):

@@ -118,6 +118,11 @@ class E2BSession:
             outcome = await self._session.run(program, _Waiting(host, link))
         finally:
             link.end()
+        if outcome.status == "timeout" and link.cut:
+            raise SandboxError(
+                "the connection to the E2B sandbox was lost, and did not come back in the program's time. Nobody knows "
+                "how far the program came"
+            )
         return replace(outcome, cost=link.meter.line())
 
     async def aclose(self) -> None:

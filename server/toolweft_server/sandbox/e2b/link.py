@@ -58,6 +58,8 @@ class Link:
         self.failure: SandboxError | None = None
         """Why the sandbox is lost, when that is nobody's program's fault."""
         self.over = False
+        self.cut = False
+        """Whether there was no connection when it ended."""
         self.room = asyncio.Event()
         """Set while bytes for the runner may be posted."""
         self.room.set()
@@ -66,6 +68,7 @@ class Link:
         self._deliver, self._tell = deliver, over
         self._lines = Lines()
         self._stream: Stream | None = None
+        self._streams: set[Stream] = set()  # all that are not closed yet
         self._paused = False
         self._pausable = True
         self._running = True  # the runner starts: nothing to be paused
@@ -74,7 +77,7 @@ class Link:
         self._changed = asyncio.Event()
         self._answered = asyncio.Event()
         self._deliveries: deque[Data | Exit] = deque()
-        self._pending = 0
+        self._pending = self._delivered = 0
         self._arrived = asyncio.Event()
         self._heard = self._active = self._renewed = self._progress = time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -154,12 +157,13 @@ class Link:
     async def aclose(self) -> None:
         """Stops everything on this side. The sandbox itself is the owner's to end."""
         self._finish()
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._stream is not None:
-            stream, self._stream = self._stream, None
-            await stream.aclose()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._stream = None
+        for stream in list(self._streams):
+            await self._close(stream)
 
     # What comes
 
@@ -201,6 +205,7 @@ class Link:
                     return
                 await self._deliver(message.kind, message.data)
                 self._pending -= len(message.data)
+                self._delivered = message.n
                 if (not self._deliveries or not message.n % 16) and self._stream is not None:
                     await self._stream.send(acknowledgement(message.n))
             self._arrived.clear()
@@ -215,7 +220,10 @@ class Link:
                 await self._look()
             except SandboxError as error:
                 self._fail(error)
-                return
+            except Exception:
+                # Without this task a program would wait for ever.
+                _logger.exception("the link to the E2B sandbox %s failed inside toolweft", self.id)
+                self._fail(SandboxError("the connection to the E2B sandbox failed inside toolweft; see the log"))
             if not self.over:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), self._next_look())
@@ -286,7 +294,7 @@ class Link:
             self._stream = None
             await stream.send(detachment())
             await asyncio.wait({stream.ended}, timeout=DETACH)
-            await stream.aclose()
+            await self._close(stream)
         try:
             await self._cloud.pause(self.id)
         except GoneError:
@@ -308,6 +316,8 @@ class Link:
         error: SandboxError | None = None
         for delay in RECOVERY:
             await asyncio.sleep(delay)
+            if self.over:
+                return
             try:
                 self._sandbox = await self._cloud.connect(self.id)
                 self.meter.start()
@@ -328,6 +338,7 @@ class Link:
         stream = await self._cloud.stream(
             self._sandbox, ARCHIVE, mode, settings, lambda chunk: self._hear(epoch, chunk)
         )
+        self._streams.add(stream)
         answered = asyncio.ensure_future(self._answered.wait())
         try:
             await stream.send(first)
@@ -335,13 +346,17 @@ class Link:
             if not answered.done():
                 raise _no_answer(stream.ended.result() if stream.ended.done() else None, stream.said)
         except BaseException:
-            await stream.aclose()
+            await self._close(stream)
             raise
         finally:
             answered.cancel()
+        if self.over:
+            await self._close(stream)
+            return
         self._stream = stream
         self._heard = self._progress = time.monotonic()
         self._later(self._watch(stream))
+        await stream.send(acknowledgement(self._delivered))
         await self._write()
 
     async def _watch(self, stream: Stream) -> None:
@@ -351,7 +366,7 @@ class Link:
             return
         if stream.ended.cancelled() or stream.ended.result() is None:
             self._stream = None
-            self._later(stream.aclose())
+            self._later(self._close(stream))
             self._changed.set()
         elif not any(isinstance(each, Exit) for each in self._deliveries):
             # The relay never ends before the runner: somebody ended it.
@@ -361,7 +376,11 @@ class Link:
     async def _lose(self, stream: Stream) -> None:
         self._stream = None
         self.room.set()
+        await self._close(stream)
+
+    async def _close(self, stream: Stream) -> None:
         await stream.aclose()
+        self._streams.discard(stream)
 
     def _fail(self, error: SandboxError) -> None:
         if not self.over:
@@ -370,7 +389,7 @@ class Link:
 
     def _finish(self) -> None:
         if not self.over:
-            self.over = True
+            self.over, self.cut = True, self._stream is None and not self._paused
             self.meter.stop()
             self.room.set()
             self._changed.set()
