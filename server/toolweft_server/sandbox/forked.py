@@ -50,11 +50,11 @@ class Forked:
     outputs: tuple[int, int]
     guarded: bool = True
     ended: int | None = None
-    _pid: int = field(default=0)
+    pid: int = field(default=0)
     _frozen: bool = field(default=False)
 
     def __post_init__(self) -> None:
-        self._pid = _pid_of(self.pidfd)
+        self.pid = _pid_of(self.pidfd)
 
     @property
     def alive(self) -> bool:
@@ -77,7 +77,7 @@ class Forked:
         self._signal(signal.SIGKILL)
 
     def cpu(self) -> float | None:
-        return processor_seconds(self._pid)
+        return processor_seconds(self.pid)
 
     async def aclose(self) -> int:
         if self.ended is not None:
