@@ -20,6 +20,14 @@ CLAIMS: Mapping[str, Sequence[str]] = {
         "server/tools/test_surface.py::test_the_surface_stays_within_600_tokens",
         "server/tools/test_surface.py::test_the_output_schemas_stay_within_300_tokens",
     ),
+    "Files and packages reach programs whole or not at all; no link is followed and no code runs on the way.": (
+        "end_to_end/test_files.py::test_files_that_a_program_left_are_read_and_handed_to_the_next_one",
+        "end_to_end/test_files.py::test_nothing_runs_when_a_file_is_not_there",
+        "end_to_end/test_files.py::test_the_file_of_another_owner_does_not_exist",
+        "server/sandbox/test_files_in.py::test_links_that_an_earlier_run_left_are_not_followed",
+        "server/sandbox/test_packages.py::test_a_server_killed_while_installing_leaves_no_half_made_environment",
+        "server/sandbox/test_packages.py::test_a_package_without_a_wheel_is_not_built",
+    ),
     "Definitions are the same bytes in every connection of an era.": (
         "real_servers/test_serve.py::test_the_definitions_are_the_same_bytes_in_every_connection_of_an_era",
         "server/tools/test_surface.py::test_what_hosts_are_sent_is_what_is_written_here",
@@ -170,12 +178,10 @@ CLAIMS: Mapping[str, Sequence[str]] = {
         "server/test_policy.py::test_annotations_never_lift_a_persons_block",
     ),
     "A call that must ask suspends its program until a person answers, in both eras, and is made once at most.": (
-        "end_to_end/test_approvals.py::"
-        "test_an_allowed_call_is_made_and_the_question_shows_tool_and_arguments",
+        "end_to_end/test_approvals.py::test_an_allowed_call_is_made_and_the_question_shows_tool_and_arguments",
         "end_to_end/test_approvals.py::test_a_call_that_is_not_allowed_is_refused_and_the_program_goes_on",
         "end_to_end/test_approvals.py::test_a_state_is_good_for_one_answer_to_the_same_call",
-        "end_to_end/test_approvals.py::"
-        "test_a_program_that_died_with_its_server_while_it_asked_has_not_made_the_call",
+        "end_to_end/test_approvals.py::test_a_program_that_died_with_its_server_while_it_asked_has_not_made_the_call",
         "end_to_end/test_approvals.py::test_always_is_kept_for_the_tool_as_it_was_and_never_beats_a_block",
     ),
     "Secrets are masked before anything is written.": (

@@ -1,6 +1,7 @@
 """`toolweft doctor sandbox` says what holds on this machine, and its exit code too."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,13 @@ def test_every_tier_that_a_platform_offers_is_described(platform):
         assert TIERS[name].stops
         assert TIERS[name].leaves
         assert TIERS[name].remedy
+
+
+def test_the_document_says_what_the_table_says():
+    page = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    for tier in TIERS.values():
+        assert f"| `{tier.name}` | {tier.summary} |" in page
+        assert [each for each in tier.leaves if each not in page] == []
 
 
 def test_the_command_fails_for_the_backend_that_does_not_isolate_and_says_so(tmp_path, monkeypatch, capsys):

@@ -70,7 +70,7 @@ TIERS: Mapping[str, Tier] = {
             "chroot",
             "Landlock, seccomp and a file tree of its own, for root in a container",
             (_FILES, *_SYSCALLS, "Signals to other processes and their memory", _LIMITS),
-            (_KERNEL, _TOOLS, _NO_WORK, "The number of threads, but as far as memory for them goes"),
+            (_KERNEL, _TOOLS, _NO_WORK, "The number of threads: only memory bounds it"),
             "It needs root with CAP_SYS_CHROOT (Docker grants it) and Landlock (Linux 5.13 or later, among the active "
             "security modules)",
         ),
@@ -85,7 +85,7 @@ TIERS: Mapping[str, Tier] = {
             ),
             (
                 "Probing: whether a path exists, and its size and dates, can be found out",
-                "The number of threads, but as far as memory for them goes",
+                "The number of threads: only memory bounds it",
                 _KERNEL, _TOOLS, _NO_WORK,
             ),
             "It needs Landlock: Linux 5.13 or later, with `landlock` among the active security modules",
