@@ -52,17 +52,17 @@ class Approvals:
         """`given` are patterns of tools that the client approved together with the program."""
         self._questions, self._memory, self._given, self._scrub = questions, memory, given, scrub
         self._run: set[str] = set()
-        """Digests of the tools that are allowed for this run."""
+        """The tools that are allowed for this run, each as it is now."""
 
     async def __call__(self, call: Call, reason: str) -> str | None:
         """Why the call may not be made, as a sentence; `None` if it may."""
         tool = call.tool
-        if tool.digest in self._run or any(fits(tool.id, pattern) for pattern in self._given):
+        if _key(tool) in self._run or any(fits(tool.id, pattern) for pattern in self._given):
             return None
         if await self._remembered(tool):
             return None
         params: dict[str, Json] = {"mode": "form", "message": question(call, reason, self._scrub)}
-        answer = await self._questions.ask({**params, "requestedSchema": dict(FORM)}, topic=tool.digest)
+        answer = await self._questions.ask({**params, "requestedSchema": dict(FORM)}, topic=_key(tool))
         if not isinstance(answer, Reply):
             return _unanswered(call, reason, answer)
         return await self._understood(tool, answer)
@@ -83,14 +83,18 @@ class Approvals:
         if decision not in (ONCE, RUN, ALWAYS):
             return f"the answer whether {tool.id} may be called says {decision!r:.60}, which is no decision; refused."
         if decision != ONCE:
-            self._run.add(tool.digest)
-            self._questions.share(tool.digest, Reply("accept", {"decision": RUN}))
+            self._run.add(_key(tool))
+            self._questions.share(_key(tool), Reply("accept", {"decision": RUN}))
         if decision == ALWAYS:
             try:
                 await self._memory.keep(tool)
             except ToolweftError as error:
                 logger.warning("that %s is always allowed could not be written down: %s", tool.id, error)
         return None
+
+
+def _key(tool: Tool) -> str:
+    return f"{tool.id} {tool.digest}"
 
 
 def question(call: Call, reason: str, scrub: Callable[[Json], Json] = lambda value: value) -> str:

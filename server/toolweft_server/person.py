@@ -76,7 +76,9 @@ def required(
         question.id: types.ElicitRequest(params=_params(question)) for question in asked.questions
     }
     state = seal.seal(Ticket(execution, asked.number), owner=owner, request=request, seconds=asked.seconds)
-    return types.InputRequiredResult(input_requests=requests, request_state=state)
+    # The id is for a host that does not come back with answers: `retry_of` finds the program by it.
+    meta: dict[str, Any] = {"dev.toolweft/execution": execution}
+    return types.InputRequiredResult(input_requests=requests, request_state=state, _meta=meta)
 
 
 def answers(

@@ -327,7 +327,7 @@ async def test_a_suspended_program_outlives_its_connection_and_is_asked_about_ag
     with over_http(write_config(**ASKS)) as url:
         async with Client(url, mode="2026-07-28", elicitation_callback=Person(ONCE)) as client:
             first = await begin(Raw(client), 'desk.write_note("x")')
-        execution = await started(write_config(**ASKS))
+        execution = first[1].meta["dev.toolweft/execution"]
         person = Person(ONCE)
         async with Client(url, mode="2026-07-28", elicitation_callback=person) as client:
             ran = await client.call_tool("execute_code", {"code": "", "retry_of": execution})
@@ -348,11 +348,6 @@ async def test_approval_over_http(write_config, desk, mode):
 class Raw:
     def __init__(self, client):
         self.client = client
-
-
-async def started(path):
-    with Store.open(path.with_name("store.db")) as store:
-        return rows(store)[0].id
 
 
 @contextlib.contextmanager
@@ -387,8 +382,8 @@ async def test_a_program_that_died_with_its_server_while_it_asked_has_not_made_t
     path = write_config(**ASKS)
     with over_http(path, end=subprocess.Popen.kill) as url:
         async with Client(url, mode="2026-07-28", elicitation_callback=Person(ONCE)) as client:
-            await begin(Raw(client), 'desk.write_note("x")')
-    execution = await started(path)
+            _, asked = await begin(Raw(client), 'desk.write_note("x")')
+    execution = asked.meta["dev.toolweft/execution"]
     with over_http(path) as url:
         async with Client(url, mode="2026-07-28", elicitation_callback=Person(ONCE)) as client:
             arguments = {"code": 'desk.write_note("x")', "retry_of": execution}
