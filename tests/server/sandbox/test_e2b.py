@@ -43,8 +43,9 @@ async def make(fake, tmp_path):
     """Backends with the settings given by keyword."""
     made = []
 
-    def make_one(**settings):
-        made.append(E2BSandbox(E2BEntry(**settings), state_folder=tmp_path / "state", environ={"E2B_API_KEY": KEY}))
+    def make_one(packages=(), **settings):
+        state, environ = tmp_path / "state", {"E2B_API_KEY": KEY}
+        made.append(E2BSandbox(E2BEntry(**settings), state_folder=state, packages=packages, environ=environ))
         return made[-1]
 
     yield make_one
@@ -274,6 +275,15 @@ async def test_files_go_in_and_come_back(run):
     code = "open('out.bin', 'wb').write(open('in.txt', 'rb').read() * 2)"
     outcome, _ = await run(code, files=(FileIn("in.txt", b"\x00\xff"),))
     assert [(file.name, file.data) for file in outcome.files] == [("out.bin", b"\x00\xff\x00\xff")]
+
+
+async def test_packages_of_the_template_can_be_imported_if_asked_for(run, fake):
+    code = "try:\n    import pip\nexcept ImportError:\n    pip = None\npip is not None"
+    assert (await run(code))[0].value is False
+    assert (await run(code, packages=["pip>=1"]))[0].value is True
+    with pytest.raises(SandboxError, match="the template does not have no-such-thing, nor-this"):
+        await run(code, packages=["pip", "no-such-thing", "nor-this>=2"])
+    assert len(fake.running) == 2
 
 
 async def test_a_flood_of_output_ends_the_program(run, fake):

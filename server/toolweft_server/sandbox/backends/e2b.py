@@ -39,9 +39,15 @@ class E2BSandbox:
 
     name = "e2b"
 
-    def __init__(self, entry: E2BEntry, *, state_folder: Path, environ: Mapping[str, str] | None = None) -> None:
-        """`state_folder` keeps the ids of running sandboxes, `environ` has the key."""
-        self._entry = entry
+    def __init__(
+        self, entry: E2BEntry, *, state_folder: Path, packages: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """`state_folder` keeps the ids of running sandboxes, `environ` has the key.
+
+        `packages` are requirements by name; the template has to have them, for nothing is installed there.
+        """
+        self._entry, self._packages = entry, list(packages)
         self._cloud = Cloud(entry, os.environ if environ is None else environ)
         self._records = Records(state_folder / "e2b")
         self._sweep: asyncio.Task[None] | None = None
@@ -60,7 +66,7 @@ class E2BSandbox:
             self._records.add(child.link.id)
             if self._sweep is None:
                 self._sweep = asyncio.get_running_loop().create_task(self.sweep())
-            await child.start(_archive(), {"rlimits": rlimits(limits)})
+            await child.start(_archive(), {"rlimits": rlimits(limits), "requirements": self._packages})
             session = E2BSession(child, ChildSession(child, limits), self._open)
             await session.start()
         except BaseException:

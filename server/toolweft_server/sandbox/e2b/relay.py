@@ -20,6 +20,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -47,6 +48,8 @@ LOG = "log"
 
 def start(settings: dict[str, Any]) -> None:
     """Forks the keeper. Its descriptors are its own, so that the command that started it can end without it."""
+    if requirements := settings.pop("requirements", ()):
+        settings["packages"] = packages(requirements)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(SOCKET)
     listener.listen(4)
@@ -62,6 +65,22 @@ def start(settings: dict[str, Any]) -> None:
     finally:
         sys.stderr.flush()
         os._exit(0)
+
+
+def packages(requirements: list[str]) -> str:
+    """The folder of this machine's Python that has what programs may import; ends with the names that it lacks."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    folders, missing = [], []
+    for each in requirements:
+        name = re.split(r"[^\w.-]", each.strip(), maxsplit=1)[0]
+        try:
+            folders.append(str(distribution(name).locate_file("")))
+        except (PackageNotFoundError, ValueError):
+            missing.append(name)
+    if missing:
+        sys.exit(f"the template does not have {', '.join(missing)} (`sandbox.packages`): choose one that does")
+    return folders[0]
 
 
 def shuttle() -> NoReturn:
@@ -118,12 +137,13 @@ class Keeper:
         self.outputs = {out: "out", err: "err"}
         work = Path("work").resolve()
         (work / ".tmp").mkdir(parents=True)
-        # The five names that the runner knows from every backend; nothing of this machine's own environment.
+        # Nothing of this machine's own environment; the settings of libraries that are read once are forgotten again.
+        libraries = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         environment = {
             "HOME": str(work), "TMPDIR": str(work / ".tmp"), "LANG": "C.UTF-8", "PYTHONUTF8": "1",
-            "MALLOC_ARENA_MAX": "2",
+            **libraries,
         }  # fmt: skip
-        told = json.dumps({**settings, "fd": theirs.fileno(), "parent": os.getpid(), "forget": ["MALLOC_ARENA_MAX"]})
+        told = json.dumps({**settings, "fd": theirs.fileno(), "parent": os.getpid(), "forget": list(libraries)})
         self.child = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", "-X", "utf8", str(Path("code/runner.py").resolve()), told],
             stdin=subprocess.DEVNULL, stdout=out_child, stderr=err_child, pass_fds=[theirs.fileno()],
