@@ -41,6 +41,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
         ("box = [1]\nbox.append(2)\nbox", [1, 2]),
         ("{'a': (1, 2.5), 3: None}", {"a": [1, 2.5], "3": None}),
         ("import sys\nprint('x')\nsys.exit(0)", None),
+        ("[next(n for n in (1, 2, 3) if n > 1), next((n for n in [] if n), 'none'), next(n for n in (box.value(7),))]",
+         [2, "none", 7]),
     ],
 )  # fmt: skip
 async def test_programs_reach_tools_in_every_form_people_write(run, code, value):
@@ -169,6 +171,8 @@ async def test_value_that_json_cannot_carry_comes_as_its_repr(run):
         ("def g():\n    yield 1", "yield"),
         ("x = 1\ndel x", "the 'del' statement"),
         ("globals()", "the built-in `globals`"),
+        ("def f(): pass\nf.count = 1", "its `function` does not have `count`"),
+        ("import datetime\ndatetime.date(2024, 1, 1).isocalendar()", "its `datetime.date`"),
         ("(1).real", "its `int` does not have `real`"),
         ("open('x', 'w')", "no work directory"),
         ("import os\nos.environ", "'os.environ' is not supported"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 import re
 import sys
+import types
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from toolweft_catalog.wire import Error
@@ -24,8 +26,12 @@ MAX_FRAMES = 20
 _OWN = re.compile(r"<python-input-0>|<string>")
 _MODULE = re.compile(r"No module named '([\w.]+)'")
 _IMPORTED = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
-_ATTRIBUTE = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'|'(\w+)' object has no attribute '(\w+)'")
-_TYPE_ATTRIBUTE = re.compile(r"type object '(\w+)' has no attribute '(\w+)'")
+_ATTRIBUTE = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'|'([\w.]+)' object has no attribute '(\w+)'")
+_TYPE_ATTRIBUTE = re.compile(r"type object '([\w.]+)' has no attribute '(\w+)'")
+_TYPES: Mapping[str, type] = {
+    "type": type, "function": types.FunctionType, "method": types.MethodType, "module": types.ModuleType,
+    "coroutine": types.CoroutineType,
+}  # fmt: skip
 _NAME = re.compile(r"name '(\w+)' is not defined")
 
 
@@ -77,6 +83,8 @@ def _missing(kind: str, message: str) -> str | None:
             return f"it does not have {what}" if what != message else message
         case "ModuleNotFoundError" | "ImportError" | "AttributeError" | "NameError":
             return _name(message)
+        case "TypeError" if "'list' object is not an iterator" in message:
+            return "a generator expression gives a list there: write `next(iter(…))`"
         case "PermissionError" if "Permission denied" in message:
             return FILES
         case "RuntimeError" if "not supported in this environment" in message:
@@ -114,8 +122,9 @@ def _module_attribute(module: str, name: str) -> str | None:
 
 
 def _type_attribute(kind: str, name: str) -> str | None:
-    owner = type if kind == "type" else getattr(builtins, kind, None)
-    if isinstance(owner, type) and hasattr(owner, name):
+    module, _, last = kind.rpartition(".")
+    owner = _TYPES.get(kind) or getattr(sys.modules.get(module or "builtins"), last, None)
+    if isinstance(owner, type) and (hasattr(owner, name) or kind == "function"):
         return f"its `{kind}` does not have `{name}`"
     return None
 

@@ -162,8 +162,8 @@ class _Splices:
                 self._import(node)
             elif isinstance(node, ast.Attribute):
                 self._attribute(node)
-            elif isinstance(node, ast.Call) and not asynchronous and self._is_tool(node.func):
-                self._wrap(node, "(await ", ")")
+            elif isinstance(node, ast.Call):
+                self._call(node, waits=not asynchronous)
 
     def text(self) -> str:
         # At one place: what closes comes first, inner before outer; then what opens, outer before inner.
@@ -240,6 +240,13 @@ class _Splices:
             ):
                 self._replace(*self._span(name), "_toolweft_type_name")
                 self._replace(self._span(node.value)[1], end, "")
+
+    def _call(self, node: ast.Call, *, waits: bool) -> None:
+        if waits and self._is_tool(node.func):
+            self._wrap(node, "(await ", ")")
+        match node:
+            case ast.Call(func=ast.Name(id="next"), args=[ast.GeneratorExp() as found, *_]):
+                self._wrap(found, "(iter", ")")  # there it is a list, in its own brackets or those of the call
 
     def _is_tool(self, func: ast.expr) -> bool:
         steps, node = 0, func
