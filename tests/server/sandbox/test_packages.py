@@ -1,39 +1,23 @@
 """Package environments: installed once from wheels, whole or not at all, and clear when they cannot be."""
 
-import base64
-import hashlib
 import os
 import signal
 import sys
 import time
-import zipfile
 
 import anyio
 import pytest
 
+import tiers
 from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox import packages
+from toolweft_server.sandbox.backends.bwrap import BwrapSandbox
+from toolweft_server.sandbox.backends.linux import LinuxSandbox
+from toolweft_server.sandbox.base import Program
+from toolweft_server.sandbox.limits import Limits
+from wheels import wheel
 
 SLOW = "import sys, time\nprint('at it', flush=True)\ntime.sleep(600)\n"
-
-
-def wheel(folder, name, version="1.0", *, needs=(), files=None):
-    """A pure wheel in `folder`, as small as one can be."""
-    files = files or {f"{name}/__init__.py": f"VERSION = {version!r}\n", "tests/__init__.py": ""}
-    info = f"{name}-{version}.dist-info"
-    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {n}" for n in needs)]
-    files = {
-        **files, f"{info}/METADATA": "\n".join(lines) + "\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }  # fmt: skip
-    record = f"{info}/RECORD"
-    rows = [
-        f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b'=').decode()},{len(text)}"
-        for path, text in files.items()
-    ]
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
-        for path, text in {**files, record: "\n".join([*rows, f"{record},,"]) + "\n"}.items():
-            archive.writestr(path, text)
 
 
 @pytest.fixture
@@ -237,3 +221,20 @@ async def test_an_environment_whose_note_was_spoiled_is_installed_anew(install):
     for text in ("[", '{"modules": "os"}'):
         (made.path.parent / "environment.json").write_text(text, encoding="utf-8")
         assert await install("little-two") == made
+
+
+@pytest.mark.parametrize("tier", ["namespaces", "bwrap", "landlock"])
+async def test_programs_import_the_packages_and_cannot_change_them(install, host, tmp_path, tier):
+    made = await install("little-one")
+    await (await tiers.start(tier, tmp_path)).aclose()
+    sandbox = BwrapSandbox(packages=made) if tier == "bwrap" else LinuxSandbox(tier, packages=made, cache=tmp_path)
+    session = await sandbox.open(Limits())
+    code = "import little_one, little_two\nlittle_one.VERSION, little_one.__file__"
+    outcome = await session.run(Program("ex_1", code), host)
+    version, file = outcome.value
+    refused = await session.run(Program("ex_2", f"open({file!r}, 'w')"), host)
+    await session.aclose()
+    await sandbox.aclose()
+    assert version == "1.0"
+    assert refused.error.type in ("PermissionError", "OSError")
+    assert (made.path / "little_one" / "__init__.py").read_text(encoding="utf-8") == "VERSION = '1.0'\n"
