@@ -57,6 +57,8 @@ logger = logging.getLogger(__name__)
 
 REQUESTS_KEPT = 90 * 24 * 3600.0
 """Seconds that requests and the calls after them are kept for learning; they hold no results."""
+LOADED = 256
+"""Whole tools kept in memory."""
 POLL = 0.5
 """Seconds between looks for other processes' changes; one look costs microseconds while there are none."""
 
@@ -69,9 +71,8 @@ class App:
         self.limits = {**SERVER_LIMITS, **config.limits}
         self.text_limit = int(self.limits["text"])
         self.sandbox = sandbox_of(config)
-        self.backend = self.sandbox.name
         limits = sandbox_limits(config)
-        self.sessions = Sessions(self.sandbox, limits)
+        self.sessions = Sessions(self.sandbox, limits, warm=config.sandbox.warm)
         self.library = FunctionStore(store)
         self.ledger = Ledger(store)
         self.executions = Executions(
@@ -81,6 +82,7 @@ class App:
         """Requests are noted by one thread of their own: those that wait for a locked store stop nothing else."""
         self._scrubber = store.scrub
         self.learning = Learning(live, store, self.library)
+        self._loaded: dict[tuple[str, str], Tool] = {}
         self._tasks = tasks
 
     @classmethod
@@ -116,10 +118,16 @@ class App:
                     tasks.cancel_scope.cancel()
                     with anyio.move_on_after(10, shield=True):
                         await app.sessions.aclose()
+                        await app.sandbox.aclose()
+                        await app.ledger.settled()
         finally:
             with anyio.move_on_after(10, shield=True):
                 await gateway.aclose()
             store.close()
+
+    @property
+    def backend(self) -> str:
+        return self.sandbox.name
 
     def _changed(self, name: str) -> None:
         """A server says that its tools changed: its manifest is read again. Bursts become one reading."""
@@ -146,7 +154,8 @@ class App:
                 self._tasks.start_soon(_tell, changed, names)
 
         self.live.on_change.append(heard)
-        self._tasks.start_soon(self._prepare)
+        if self.config.sandbox.eager:
+            self._tasks.start_soon(self._prepare)
         self._tasks.start_soon(self._purge)
         self._tasks.start_soon(Tender(self.live).run)
         seen = await self.live.look(self.store.changes)
@@ -258,8 +267,8 @@ class App:
         permit = self.config.policy.gate(approvals)
         caller: Caller = questions.counting(recorder(self.live.gateway, permit=permit))
 
-        async def observe(tool: Tool, result: Result) -> None:
-            await self.learning.observed(tool, result, request)
+        def observe(tool: Tool, result: Result) -> None:
+            self.learning.observed(tool, result, request)
 
         bridge = Bridge(
             catalog=lambda: self.live.catalog,
@@ -275,13 +284,21 @@ class App:
         return bridge, recorder
 
     async def _tool(self, tool_id: str) -> Tool:
-        return (await self.live.tools([tool_id]))[0]
+        """A tool whole. The last used are kept: a program calls the same few again and again."""
+        card = self.live.catalog.get(tool_id)
+        key = (tool_id, card.digest if card else "")
+        found = self._loaded.pop(key, None) or (await self.live.tools([tool_id]))[0]
+        self._loaded[key] = found
+        while len(self._loaded) > LOADED:
+            del self._loaded[next(iter(self._loaded))]
+        return found
 
     async def files_in(self, request: Request) -> Sequence[FileIn]:
         return await gathered(request.files, partial(resources.read, library=self, owner=request.owner))
 
     async def run(self, program: Program, bridge: Bridge, request: Request) -> tuple[Outcome, SessionState | None]:
         outcome, state = await self.sessions.run(program, bridge, owner=request.owner, session=request.session)
+        await self.learning.settled(request)
         if state is not None and state.state == "reset":
             self.learning.forget(request)
         return outcome, state
@@ -295,6 +312,7 @@ class App:
         return SavedSource(function.name, function.version, function.source, function.functions)
 
     async def ended(self, execution: Execution, whole: Mapping[str, str], files: Mapping[str, FileOut]) -> None:
+        await self.ledger.settled()
         await self.live.thread(self._keep, execution, whole, files)
 
     def _keep(self, execution: Execution, whole: Mapping[str, str], files: Mapping[str, FileOut]) -> None:

@@ -36,7 +36,7 @@ class Bridge:
     execution: str
     owner: str = "local"
     progress: Progress | None = None
-    observe: Callable[[Tool, Result], Awaitable[None]] | None = None
+    observe: Callable[[Tool, Result], None] | None = None
     """Told of each result that came from outside, for shapes and for the link between requests and calls."""
     wanted: list[str] = field(default_factory=list)
     """Names that the program asked to save."""
@@ -55,7 +55,7 @@ class Bridge:
         call = Call(found, bound, execution=self.execution, owner=self.owner, progress=self.progress)
         result = await self.caller(call)
         if self.observe is not None and not result.replayed:
-            await self.observe(found, result)
+            self.observe(found, result)
         return result
 
     async def describe(self, tool: str) -> str | None:

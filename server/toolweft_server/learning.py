@@ -10,6 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
@@ -20,7 +21,7 @@ from toolweft_catalog.wire import CallRecord, SavedFunction
 from toolweft_server.bridge import Bridge
 from toolweft_server.errors import ToolweftError
 from toolweft_server.executions import Request
-from toolweft_server.library.extract import extract
+from toolweft_server.library.extract import Rejected, extract
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.live import LiveCatalog
 from toolweft_server.sandbox.base import Outcome
@@ -32,24 +33,44 @@ CELLS, SESSIONS = 20, 64
 """Programs of a session that a saved function may draw from, and sessions for which they are kept."""
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What the calls of one asker showed, since the store last heard of them."""
+
+    calls: list[tuple[str, bool]] = field(default_factory=list)
+    shapes: dict[str, shape.Shape] = field(default_factory=dict)
+
+
 class Learning:
     def __init__(self, live: LiveCatalog, store: Store, library: FunctionStore) -> None:
         self._live, self._store, self._library = live, store, library
         self._cells: dict[tuple[str, str], list[str]] = {}
         """Clean programs of each named session: a function may need what an earlier one defined."""
+        self._seen: dict[tuple[str, str], _Seen] = {}
 
-    async def observed(self, tool: Tool, result: Result, request: Request) -> None:
-        """Takes in the shape of a result, and that the call followed a request. Losing one is no failure."""
-        try:
-            await self._live.thread(self._note, tool, result, request)
-        except ToolweftError as error:
-            logger.warning("not learned from %s: %s", tool.id, error)
-
-    def _note(self, tool: Tool, result: Result, request: Request) -> None:
+    def observed(self, tool: Tool, result: Result, request: Request) -> None:
+        """Remembers what a call showed until `settled`: its shape, and that it followed a request."""
+        seen = self._seen.setdefault((request.owner, request.connection), _Seen())
+        seen.calls.append((tool.id, result.ok))
         if result.ok:
-            seen = json.dumps(shape.to_json(shape.observe(result.value)))
-            self._store.shapes.merge(tool.digest, seen, _merge)
-        self._store.requests.called(request.owner, request.connection, tool.id, result.ok)
+            one = shape.observe(result.value)
+            before = seen.shapes.get(tool.digest)
+            seen.shapes[tool.digest] = one if before is None else shape.merge(before, one)
+
+    async def settled(self, request: Request) -> None:
+        """Takes what was observed for this asker into the store. Losing it is no failure."""
+        key = (request.owner, request.connection)
+        if (seen := self._seen.pop(key, None)) is None:
+            return
+        try:
+            await self._live.thread(self._note, *key, seen)
+        except ToolweftError as error:
+            logger.warning("not learned from %d calls: %s", len(seen.calls), error)
+
+    def _note(self, owner: str, connection: str, seen: _Seen) -> None:
+        for digest, one in seen.shapes.items():
+            self._store.shapes.merge(digest, json.dumps(shape.to_json(one)), _merge)
+        self._store.requests.called(owner, connection, seen.calls)
 
     async def functions(
         self, execution: str, request: Request, bridge: Bridge, calls: Sequence[CallRecord], servers: Sequence[str]
@@ -67,6 +88,8 @@ class Learning:
             for each in extraction.functions
             if each.name in bridge.wanted or made.intersection(each.tools) or fetched.intersection(each.functions)
         ]
+        if not worked:
+            return [], [_why(each) for each in extraction.rejected]
         tools = await self._live.tools(sorted({tool for each in worked for tool in each.tools}))
         provenance: dict[str, Json] = {
             "execution": execution, "owner": request.owner, "host": request.connection.partition(":")[2],
@@ -77,8 +100,7 @@ class Learning:
         )
         if admission.saved:
             await self._live.reload()
-        refused = (*extraction.rejected, *admission.rejected)
-        return list(admission.saved), [f"{each.name} was not saved: {each.reason}" for each in refused]
+        return list(admission.saved), [_why(each) for each in (*extraction.rejected, *admission.rejected)]
 
     def forget(self, request: Request) -> None:
         """The request's session was reset: what its programs defined is gone."""
@@ -101,6 +123,10 @@ class Learning:
         for name, version in functions:
             running = any(re.match(rf".*\bin {re.escape(name)}\b", frame.partition(":")[0]) for frame in frames)
             await self._live.thread(self._library.used, name, version, not running)
+
+
+def _why(refused: Rejected) -> str:
+    return f"{refused.name} was not saved: {refused.reason}"
 
 
 def _merge(old: str, new: str) -> str:

@@ -1,12 +1,15 @@
 """The ledger: every call an execution made, written before it goes out and after it came back; and exact replay.
 
 It is one of the nested `Caller`s. It decides nothing about rights (`policy`) and knows no upstream. Rows are only
-ever added. What it promises: a start row is in the file before a call leaves; on a retry, an identical call that
-succeeded is answered from the record, and a write whose outcome nobody knows is not made again.
+ever added. What it promises: the start of a call that may write is in the file before the call leaves; on a retry, an
+identical call that succeeded is answered from the record, and a write whose outcome nobody knows is not made again.
+Nobody waits for the other rows, which are written soon after, and by `settled` at the latest: without the end of a
+write its outcome is unknown, and without a read it is read again, both of which are safe.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections import Counter, deque
@@ -27,6 +30,8 @@ from toolweft_server.store.calls import DONE, Key, Past, Rows
 from toolweft_server.store.schema import call_blob, call_end, call_start
 from toolweft_server.store.store import Store
 
+BATCH = 100
+"""Rows in one transaction."""
 SAMPLE = 200
 """Characters of a result shown beside a call."""
 
@@ -56,6 +61,10 @@ class Ledger:
     def recorder(self, execution_id: str, retry_of: str | None = None, *, owner: str | None = None) -> Recorder:
         """The recorder of one execution. `retry_of` names the attempt before; it counts if it is `owner`'s."""
         return _Recorder(self._store, self._writer, execution_id, retry_of, owner)
+
+    async def settled(self) -> None:
+        """Returns when every row so far is in the file, or was refused by it."""
+        await self._writer.settled()
 
 
 class _Recorder:
@@ -95,17 +104,17 @@ class _Recorder:
             answered = Result(failure=refusal)
         began = time.perf_counter()
         try:
-            if noted:
+            if noted and reads:
+                self._writer.later(self._start_row(call, seq, key))
+            elif noted:
                 await self._writer.add(self._start_row(call, seq, key))
         except StoreError as error:
-            if not reads:
-                return _unnoted(error)
-            noted = False
+            return _unnoted(error)
         if not noted:
             return answered or await next_(call)
         if answered is None:
             answered = await self._forward(next_, call, seq, began)
-        await self._end(call, seq, arguments, answered, began)
+        self._end(call, seq, arguments, answered, began)
         return answered
 
     def _number(self, tool: str, arguments: str) -> tuple[int, Key]:
@@ -121,32 +130,22 @@ class _Recorder:
         except BaseException as error:
             cancelled = isinstance(error, anyio.get_cancelled_exc_class())
             kind, words = ("cancelled", "cancelled while it ran") if cancelled else ("broken", repr(error))
-            row = partial(self._end_rows, seq, Result(), began, status=kind, message=words)
-            with anyio.CancelScope(shield=True):
-                await self._quietly(row)
+            self._writer.later(partial(self._end_rows, seq, Result(), began, status=kind, message=words))
             raise
 
-    async def _end(self, call: Call, seq: int, arguments: str, result: Result, began: float) -> None:
+    def _end(self, call: Call, seq: int, arguments: str, result: Result, began: float) -> None:
         self._records[seq] = CallRecord(
             seq=seq, tool=call.tool.id, effect=call.tool.annotations.effect, status=_status(result),
             ms=round((time.perf_counter() - began) * 1000), replayed=result.replayed, args_digest=arguments,
             sample=sample(result, self._store.scrub),
         )  # fmt: skip
-        # The call has happened: whatever happens to us now, its end is written.
-        with anyio.CancelScope(shield=True):
-            await self._quietly(partial(self._end_rows, seq, result, began))
-
-    async def _quietly(self, rows: Callable[[], Rows]) -> None:
-        """An end that cannot be written leaves the outcome unknown on record, which is safe; the caller has it."""
-        try:
-            await self._writer.add(rows)
-        except StoreError:
-            return
+        self._writer.later(partial(self._end_rows, seq, result, began))
 
     async def _read_past(self) -> Past:
         if self._past is None:
             async with self._reading:
                 if self._past is None:
+                    await self._writer.settled()
                     read = partial(self._store.calls.past, self._retry_of, owner=self._owner, not_after=self._execution)
                     self._past = await anyio.to_thread.run_sync(read)
         return self._past
@@ -211,15 +210,12 @@ class _Batch:
 
 
 class _Writer:
-    """Writes rows in a worker thread, those of all who wait together in one transaction.
-
-    Whoever comes first writes for everyone who came until the thread was free. No task of its own: nothing to stop.
-    """
+    """Writes rows in a worker thread, in the order in which they come, those that wait together in one transaction."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._waiting: deque[_Batch] = deque()
-        self._turn = anyio.Lock()
+        self._task: asyncio.Task[None] | None = None
 
     async def add(self, rows: Callable[[], Rows]) -> None:
         """Returns when the rows are in the file. `rows` is called in the thread.
@@ -228,25 +224,39 @@ class _Writer:
             StoreError: They could not be written.
 
         """
-        if not self._waiting:
-            self._waiting.append(_Batch())
-        batch = self._waiting[-1]
-        batch.rows.append(rows)
+        batch = self.later(rows)
         with anyio.CancelScope(shield=True):
-            async with self._turn:
-                if not batch.written.is_set():
-                    await self._flush(batch)
+            await batch.written.wait()
         if batch.error is not None:
             raise batch.error
 
-    async def _flush(self, batch: _Batch) -> None:
-        self._waiting.remove(batch)
-        try:
-            await anyio.to_thread.run_sync(self._store.calls.write, batch.rows)
-        except StoreError as error:
-            batch.error = error
-        finally:
+    def later(self, rows: Callable[[], Rows]) -> _Batch:
+        """The rows will be in the file soon. One that cannot be written leaves an outcome unknown on record."""
+        if not self._waiting or len(self._waiting[-1].rows) >= BATCH:
+            self._waiting.append(_Batch())
+        batch = self._waiting[-1]
+        batch.rows.append(rows)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._write())
+        return batch
+
+    async def settled(self) -> None:
+        if self._task is not None:
+            with anyio.CancelScope(shield=True):
+                await asyncio.shield(self._task)
+
+    async def _write(self) -> None:
+        """Until nothing waits any more."""
+        while self._waiting:
+            batch = self._waiting.popleft()
+            try:
+                await anyio.to_thread.run_sync(self._store.calls.write, batch.rows)
+            except StoreError as error:
+                batch.error = error
+            except Exception as error:  # noqa: BLE001  (whoever waits is told, and the next batch is tried)
+                batch.error = StoreError(f"the record of calls cannot be written: {error!r}")
             batch.written.set()
+        self._task = None
 
 
 def _unnoted(error: StoreError) -> Result:

@@ -34,15 +34,15 @@ class Upstream:
         return answer
 
 
-async def test_the_start_is_on_record_before_the_call_goes_out_and_the_end_after(store):
-    seen = []
+async def test_the_start_of_a_write_is_on_record_before_it_goes_out_and_the_end_soon_after(store):
+    seen, ledger = [], Ledger(store)
 
     async def upstream(call):
         seen.append(store.calls.of("ex_1"))
         return Result(1)
 
-    recorder = Ledger(store).recorder("ex_1")
-    await recorder(upstream)(Call(WRITE, {"to": "main", "password": "x"}))
+    await ledger.recorder("ex_1")(upstream)(Call(WRITE, {"to": "main", "password": "x"}))
+    await ledger.settled()
     ((row,),) = seen
     assert (row["tool"], row["effect"], row["arguments"], row["status"]) == (
         "git.push", "write", '{"to":"main","password":"[secret]"}', None,
@@ -138,6 +138,7 @@ async def test_a_cancelled_call_is_on_record_as_of_unknown_outcome(store):
 
         await ledger.recorder("ex_1")(upstream)(Call(WRITE, {}))
     assert scope.cancelled_caught
+    await ledger.settled()
     (row,) = store.calls.of("ex_1")
     assert (row["status"], row["sent"]) == ("cancelled", True)
     assert (await ledger.recorder("ex_2", "ex_1")(Upstream())(Call(WRITE, {}))).failure.kind == "refused"
@@ -211,6 +212,7 @@ async def test_hundreds_of_calls_at_once_are_all_on_record_and_all_replayed(stor
         for n in range(300):
             tasks.start_soon(call, Call(WRITE, {"n": n % 100}))
     assert [each.seq for each in recorder.records] == list(range(300))
+    await ledger.settled()
     rows = store.calls.of("ex_1")
     assert len(rows) == 300
     assert sorted({row["ordinal"] for row in rows}) == [0, 1, 2]

@@ -45,10 +45,11 @@ class Requests:
         with self._database.write() as db:
             return int(db.execute(insert(request).values(row).returning(request.c.id)).scalar_one())
 
-    def called(self, owner: str, connection: str, tool_id: str, ok: bool, at: float | None = None) -> int | None:
-        """Notes a call beside the request it follows from; `None` when nothing was asked within `WINDOW`.
+    def called(self, owner: str, connection: str, calls: Sequence[tuple[str, bool]], at: float | None = None) -> None:
+        """Notes calls (tool id, and whether it succeeded) beside the requests that they follow from.
 
-        That is the latest of the same owner and connection that showed the tool, else the latest at all.
+        That is, for each, the latest request of the same owner and connection that showed the tool, else the latest at
+        all. Nothing is noted when nothing was asked within `WINDOW`.
         """
         now = at or time.time()
         recent = (
@@ -59,13 +60,15 @@ class Requests:
             .limit(RECENT)
         )
         with self._database.read() as db:
-            rows = [(row.id, tool_id in json.loads(row.shown)) for row in db.execute(recent)]
-        if not rows:
-            return None
-        number, shown = next((row for row in rows if row[1]), rows[0])
+            asked = [(int(row.id), frozenset(json.loads(row.shown))) for row in db.execute(recent)]
+        if not asked or not calls:
+            return
+        rows = []
+        for tool, ok in calls:
+            number, shown = next((each for each in asked if tool in each[1]), asked[0])
+            rows.append({"request": number, "tool": tool, "shown": tool in shown, "ok": ok, "at": now})
         with self._database.write() as db:
-            db.execute(insert(request_call).values(request=number, tool=tool_id, shown=shown, ok=ok, at=now))
-        return int(number)
+            db.execute(insert(request_call), rows)
 
     def pairs(self, since: float = 0.0) -> list[Pair]:
         """Every request with a call that followed, oldest first."""
