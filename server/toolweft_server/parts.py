@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,59 @@ from typing import Any
 from toolweft_catalog import bundled
 from toolweft_catalog.tool import digest
 from toolweft_server.config import Config, Entry, McpEntry, OpenApiEntry, PythonEntry
-from toolweft_server.sandbox.backends.local import UnsafeProcess
+from toolweft_server.sandbox import platforms
 from toolweft_server.sandbox.base import Sandbox
+from toolweft_server.sandbox.choose import ChosenSandbox
 from toolweft_server.sandbox.limits import Limits
+from toolweft_server.sandbox.packages import Environment
 from toolweft_server.upstream.base import Upstream
 from toolweft_server.upstream.http import HttpUpstream
 from toolweft_server.upstream.mcp import Elicit, HttpEntry, McpUpstream, StdioEntry
 from toolweft_server.upstream.python import PythonUpstream
 
 
-def sandbox_of(config: Config) -> Sandbox:  # noqa: ARG001 - the next backends choose by `config.sandbox`
-    return UnsafeProcess()
+def sandbox_of(config: Config) -> ChosenSandbox:
+    """What runs programs. A backend that the configuration names is the only one tried."""
+    wanted = config.sandbox
+    tiers = platforms.order(sys.platform) if wanted.backend == "auto" else (wanted.backend,)
+
+    def make(tier: str, packages: Environment | None) -> Sandbox:
+        return _tier(tier, packages, config)
+
+    # In the cloud the template brings its packages, and Monty can import none.
+    here = [] if wanted.backend in ("e2b", "monty") else wanted.packages
+    return ChosenSandbox(tiers, make, packages=here, configuration=wanted.model_dump(mode="json"))
+
+
+def _tier(tier: str, packages: Environment | None, config: Config) -> Sandbox:
+    """Each backend's library is imported only where it is used."""
+    match tier:
+        case "namespaces" | "chroot" | "landlock":
+            from toolweft_server.sandbox.backends.linux import LinuxSandbox
+
+            return LinuxSandbox(tier, packages=packages)
+        case "bwrap":
+            from toolweft_server.sandbox.backends.bwrap import BwrapSandbox
+
+            return BwrapSandbox(packages=packages)
+        case "seatbelt":
+            from toolweft_server.sandbox.backends.seatbelt import SeatbeltSandbox
+
+            return SeatbeltSandbox(packages=packages)
+        case "monty":
+            from toolweft_server.sandbox.backends.monty import MontySandbox
+
+            return MontySandbox()
+        case "e2b":
+            from toolweft_server.sandbox.backends.e2b import E2BSandbox
+
+            wanted = config.sandbox
+            return E2BSandbox(wanted.e2b, state_folder=config.store.parent, packages=wanted.packages)
+        case "unsafe-process":
+            from toolweft_server.sandbox.backends.local import UnsafeProcess
+
+            return UnsafeProcess()
+    raise ValueError(f"there is no sandbox backend {tier!r}")
 
 
 def sandbox_limits(config: Config) -> Limits:
