@@ -327,6 +327,27 @@ async def test_closing_a_session_ends_its_run(open_session, host):
     assert (outcomes[0].status, outcomes[0].kept) == ("cancelled", False)
 
 
+async def test_program_that_is_no_text_is_refused_and_the_session_goes_on(open_session, host):
+    session = await open_session()
+    assert (await session.run(Program("a", "x = '\ud800'"), host)).error.type == "SyntaxError"
+    assert (await session.run(Program("b", "[tools.box.value(1), box.value('\\d')]", ("box",)), host)).value == [
+        1,
+        "\\d",
+    ]
+
+
+@pytest.mark.parametrize("code", ["", "\n", "   1", "x = (", "(" * 50_000, "1 / 0", "class A(B): pass"])
+async def test_calls_are_told_apart_after_any_program(open_session, host, code):
+    session = await open_session()
+    await session.run(Program("a", code), host)
+    assert (await session.run(Program("b", "await box.value(2)", ("box",)), host)).value == 2
+    assert (await session.run(Program("c", "x = box.value(3)\nx", ("box",)), host)).value == 3
+
+
+async def test_long_program_is_made_ready_beside_the_event_loop(run):
+    assert (await run("x = box.value(1)\n" * 300 + "x")).value == 1
+
+
 async def test_second_program_at_a_time_and_one_too_long_are_outcomes(open_session, host):
     session = await open_session(code=100)
     assert (await session.run(Program("a", "1" * 101), host)).error.type == "CodeTooLong"

@@ -137,6 +137,12 @@ class MontySession:
         if len(self.scripts) > KEPT_SCRIPTS:
             del self.scripts[next(iter(self.scripts))]
 
+    def counted(self, file: str) -> None:
+        """See `run.Worker.counted`."""
+        number = file.removeprefix("<python-input-").removesuffix(">")
+        if number.isdigit():
+            self._fed = int(number) + 1
+
     def saved(self, script: Script) -> None:
         """See `run.Worker.saved`. Monty has one name for all code that it was not fed: the latest counts."""
         self.scripts["<string>"] = script
@@ -154,6 +160,8 @@ class MontySession:
         if len(program.code) > self.limits.code:
             text = f"the program has {len(program.code)} characters, {self.limits.code} are allowed (limit `code`)"
             return _unrun("limit", "CodeTooLong", text, limits=("code",))
+        if not _encodes(program.code):
+            return _unrun("error", "SyntaxError", "the program has lone surrogates: it is no text that UTF-8 can carry")
         if program.files:
             text = f"the file {program.files[0].name!r} cannot be handed to the program: there is no work directory"
             return _unrun("error", "NoWorkDirectory", text, hint=explain.FILES)
@@ -200,3 +208,11 @@ def _unrun(
     status: OutcomeStatus, kind: str, text: str, *, hint: str | None = None, limits: Sequence[str] = ()
 ) -> Outcome:
     return Outcome(status, error=Error(type=kind, message=text, hint=hint), limits=limits)
+
+
+def _encodes(code: str) -> bool:
+    try:
+        code.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -8,12 +8,14 @@ cancelled: what must end, ends by the death of its worker.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from toolweft_catalog.wire import Error
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 TURN_GRACE = 5.0
 """Seconds that a worker which was killed may take to be noticed."""
+LARGE = 5000
+"""Characters of a program that is made ready beside the event loop: milliseconds for each thousand."""
 _logger = logging.getLogger(__name__)
 
 
@@ -65,6 +69,10 @@ class Worker(Protocol):
 
     def fed(self, script: Script) -> None:
         """Notes down what is fed next."""
+        ...
+
+    def counted(self, file: str) -> None:
+        """Corrects what the next feed will be called: the last one was `file`."""
         ...
 
     def saved(self, script: Script) -> None:
@@ -126,10 +134,12 @@ class Run:
     async def _program_value(self) -> dict[str, Any]:
         """Runs the program; what `Outcome` says of its value."""
         worker = self._worker
-        script = prepare(
-            self._program.code, coroutines=worker.coroutines,
+        prepared = functools.partial(
+            prepare, self._program.code, coroutines=worker.coroutines,
             servers=[name for name in self._program.servers if name not in worker.taken],
         )  # fmt: skip
+        large = len(self._program.code) > LARGE
+        script = await anyio.to_thread.run_sync(prepared) if large else prepared()
         names = worker.world.names(self._program.servers, worker.taken | script.bound)
         worker.taken |= script.bound
         worker.coroutines = (worker.coroutines - script.bound) | script.coroutines
@@ -157,12 +167,29 @@ class Run:
         return text if len(text) <= limit else text[: limit - 1] + "…"
 
     async def _feed(self, script: Script, names: Mapping[str, Any]) -> Any:
-        from pydantic_monty import AsyncFunctionSnapshot, AsyncFutureSnapshot, AsyncNameLookupSnapshot
+        from pydantic_monty import (
+            AsyncFunctionSnapshot,
+            AsyncFutureSnapshot,
+            AsyncNameLookupSnapshot,
+            MontyRuntimeError,
+            MontySyntaxError,
+        )
 
         self._worker.fed(script)
-        snapshot = await self._turn(
-            self._worker.monty.feed_start(script.text, inputs=dict(names), print_callback=self._print)
-        )
+        monty = self._worker.monty
+        try:
+            snapshot = await self._turn(
+                # What is empty, or does not parse at all, Monty does not count: the next feed would have its name.
+                monty.feed_start(
+                    script.text if script.text.strip() else "None", inputs=dict(names), print_callback=self._print
+                )
+            )
+        except MontySyntaxError:
+            probe = await self._turn(monty.feed_start("_toolweft_probe"))
+            self._worker.counted(probe.position.filename)
+            with suppress(MontyRuntimeError):
+                await self._turn(probe.resume())
+            raise
         while True:
             if isinstance(snapshot, AsyncFunctionSnapshot):
                 snapshot = await self._turn(await self._function(snapshot))

@@ -13,6 +13,8 @@ import builtins
 import keyword
 import re
 import sys
+import threading
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -23,6 +25,9 @@ OURS = frozenset({"ToolError", "Blob", "parallel"})
 """What `tools` has beside servers; bare names here."""
 _REFUSAL = frozenset({"kind", "tool", "message"})
 _AWAITED = re.compile(rb"\bawait\s*\(*\s*$")
+
+_ASYNC = re.compile(r"\b(async|await)\b")
+_quiet = threading.Lock()  # protects Python's filters of warnings, which belong to all threads
 
 Span = tuple[int, int]
 """First byte and the one after the last."""
@@ -64,14 +69,22 @@ def prepare(
     """
     code = code.replace("\r\n", "\n").replace("\r", "\n")
     try:
-        tree = ast.parse(code)
+        tree = _parsed(code)
         found = _Names(tree)
         names = found.coroutines | frozenset(coroutines)
-        text = _Splices(code, tree, _chains(tree, found, servers), names, pins, last=last).text()
-        later = frozenset(_later(text, ast.parse(text), _top(tree)))
+        top = _top(tree) if _ASYNC.search(code) else (False, False)
+        splices = _Splices(code, tree, _chains(tree, found, servers), names, pins)
+        text = splices.spliced(top, last=last)
+        later = frozenset(_later(text, _parsed(text), top)) if _ASYNC.search(code) else frozenset[Span]()
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return Script(code)
     return Script(text, later, frozenset(found.count), found.coroutines)
+
+
+def _parsed(code: str) -> ast.Module:
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a warning about a program is none of the server's
+        return ast.parse(code)
 
 
 class _Names:
@@ -147,25 +160,27 @@ class _Splices:
         chains: Mapping[str, int],
         coroutines: frozenset[str],
         pins: Mapping[str, int],
-        *,
-        last: bool,
     ) -> None:
         self._source = code.encode("utf-8", "replace")
         self._lines = [0]
         for line in self._source.split(b"\n"):
             self._lines.append(self._lines[-1] + len(line) + 1)
-        self._chains, self._pins, self._edits = chains, pins, list[_Edit]()
+        self._tree, self._chains, self._coroutines, self._pins = tree, chains, coroutines, pins
+        self._edits: list[_Edit] = []
+
+    def spliced(self, top: tuple[bool, bool], *, last: bool) -> str:
         if last:
-            self._last(tree, coroutines)
-        for node, asynchronous in _walk(tree, _top(tree)):
+            self._last(self._tree, self._coroutines)
+        for node, asynchronous in _walk(self._tree, top):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 self._import(node)
             elif isinstance(node, ast.Attribute):
                 self._attribute(node)
             elif isinstance(node, ast.Call):
                 self._call(node, waits=not asynchronous)
+        return self._text()
 
-    def text(self) -> str:
+    def _text(self) -> str:
         # At one place: what closes comes first, inner before outer; then what opens, outer before inner.
         closing = [edit for edit in self._edits if edit.order < 0]
         closing.sort(key=lambda edit: (edit.start, edit.order))
