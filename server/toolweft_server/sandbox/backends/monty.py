@@ -36,6 +36,8 @@ WORKERS = 64
 """More than `sessions` and waiting ones ever are: Monty would make the next one wait, we refuse it with a reason."""
 KEPT_SCRIPTS = 100
 """Programs of a session whose functions may still be called; older ones keep working, one call at a time."""
+SETTLE = 0.1
+"""Seconds that Monty's threads may need after their pool is closed: a process that exits before is aborted."""
 SUSPENSIONS = 2**31
 """Per session. The limit that counts is `calls`, which is counted here, per run."""
 
@@ -84,6 +86,7 @@ class MontySandbox:
         if pool is not None:
             with anyio.CancelScope(shield=True):
                 await pool.__aexit__(None, None, None)
+                await anyio.sleep(SETTLE)
 
     async def _entered(self) -> AsyncMonty:
         async with self._entering:
