@@ -41,12 +41,19 @@ class Box:
     streams: int = 0
     commands: dict = field(default_factory=dict)
 
-    def signal(self, number):
-        """To every process in the folder, whoever started it."""
+    def processes(self, folder=None):
+        """Every process at work in the folder, whoever started it, as its place in /proc."""
+        found = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
-                if entry.name.isdigit() and (entry / "cwd").readlink().is_relative_to(self.folder):
-                    os.kill(int(entry.name), number)
+                if entry.name.isdigit() and (entry / "cwd").readlink().is_relative_to(folder or self.folder):
+                    found.append(entry)
+        return found
+
+    def signal(self, number):
+        for entry in self.processes():
+            with contextlib.suppress(OSError):
+                os.kill(int(entry.name), number)
 
 
 class Command:

@@ -99,6 +99,24 @@ async def test_an_endless_loop_times_out_and_the_variables_stay(run):
     assert outcome.value == 7
 
 
+async def test_processor_time_counts_while_a_tool_is_waited_for(run):
+    code = "import threading\ndef spin():\n    while True: pass\nthreading.Thread(target=spin).start()\nbox.gate()"
+    outcome, _ = await run(code, limits={"cpu": 0.5})
+    assert (outcome.status, outcome.limits) == ("timeout", ("cpu=0.5 s",))
+
+
+async def test_threads_left_over_are_frozen_between_runs(run, fake, until):
+    def state():
+        (box,) = fake.boxes.values()
+        (runner,) = box.processes(box.folder / ".toolweft" / "work")
+        return (runner / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+
+    await run("import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()")
+    await until(lambda: state() == "T")
+    outcome, _ = await run("threading.active_count()")
+    assert outcome.value > 1
+
+
 async def test_a_crash_is_told_with_its_signal_and_the_sandbox_ends(run, fake):
     outcome, state = await run("import os\nprint('before', flush=True)\nos.abort()")
     assert (outcome.status, outcome.stdout, state.state) == ("crashed", "before\n", "reset")
@@ -275,6 +293,26 @@ async def test_files_go_in_and_come_back(run):
     code = "open('out.bin', 'wb').write(open('in.txt', 'rb').read() * 2)"
     outcome, _ = await run(code, files=(FileIn("in.txt", b"\x00\xff"),))
     assert [(file.name, file.data) for file in outcome.files] == [("out.bin", b"\x00\xff\x00\xff")]
+
+
+SANDBOX_CASES = sorted((Path(__file__).parents[2] / "sandbox_cases").glob("*.py"))[::20]
+"""A sample: starting two interpreters for each of them all would take minutes."""
+
+
+async def test_programs_give_the_same_as_in_a_plain_interpreter(run, tmp_path):
+    plain = [sys.executable, "-I", "-X", "utf8", Path(__file__).with_name("plain_interpreter.py"), tmp_path / "plain"]
+    (tmp_path / "plain").mkdir()
+    expected = json.loads((await anyio.run_process([*plain, *SANDBOX_CASES], stderr=None)).stdout)
+    given = {}
+
+    async def give(case):
+        outcome, _ = await run(case.read_text(encoding="utf-8"), session=None)
+        given[case.stem] = (outcome.error, outcome.value, outcome.stdout)
+
+    async with anyio.create_task_group() as tasks:
+        for case in SANDBOX_CASES:
+            tasks.start_soon(give, case)
+    assert given == {name: (each["error"], each["value"], each["output"]) for name, each in expected.items()}
 
 
 async def test_packages_of_the_template_can_be_imported_if_asked_for(run, fake):

@@ -90,6 +90,10 @@ WRONG = {
     "status_out_of_range": line(n=1, t="exit", s=10**9),
     "acknowledged_before_it_was_sent": line(t="ack", g=1, n=1),
     "done_before_it_was_got": line(t="ack", g=0, n=1),
+    "processor_time_that_is_a_text": line(t="cpu", s="1"),
+    "processor_time_that_is_no_number": '{"t":"cpu","s":NaN}\n',
+    "processor_time_without_end": '{"t":"cpu","s":1e999}\n',
+    "processor_time_before_the_start": line(t="cpu", s=-1),
     "negative": line(t="ack", g=-1, n=-1),
 }
 
@@ -106,7 +110,7 @@ def test_a_relay_that_resumes_after_what_was_never_sent_is_a_violation():
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.lists(st.integers(), max_size=2)
-OBJECTS = st.dictionaries(st.sampled_from("tndgse"), VALUES | st.sampled_from(["out", "exit", "ack", "resumed"]))
+OBJECTS = st.dictionaries(st.sampled_from("tndgse"), VALUES | st.sampled_from(["out", "exit", "ack", "cpu", "resumed"]))
 
 
 @examples

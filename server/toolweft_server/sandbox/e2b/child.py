@@ -33,10 +33,9 @@ _logger = logging.getLogger(__name__)
 
 
 class CloudChild:
-    guarded = False  # nothing here can stop it: between two runs the link pauses the whole sandbox
-
     def __init__(self, cloud: Cloud, sandbox: AsyncSandbox, entry: E2BEntry, records: Records) -> None:
         self._cloud, self._records = cloud, records
+        self.guarded = True  # by its relay, which no runner outlives
         self.channel, channel = socket.socketpair()
         out, out_far = socket.socketpair()
         err, err_far = socket.socketpair()
@@ -67,10 +66,10 @@ class CloudChild:
         self.link.post("int")
 
     def freeze(self) -> None:
-        """Left-over threads go on until the sandbox is paused; they are alone in it."""
+        self.link.post("stop")
 
     def thaw(self) -> None:
-        pass
+        self.link.post("go")
 
     def kill(self) -> None:
         """Ends the whole sandbox."""
@@ -78,8 +77,8 @@ class CloudChild:
         if self._killing is None:
             self._killing = asyncio.get_running_loop().create_task(self._end())
 
-    def cpu(self) -> float | None:
-        return None  # asking the cloud is not cheap; the session's own limit is set inside
+    def cpu(self) -> float:
+        return self.link.cpu
 
     async def exit_status(self) -> int:
         """See `Child`.

@@ -49,6 +49,8 @@ class Lines:
         """Bytes sent and not yet through to the runner."""
         self.heard = 0
         """The last of our lines that the relay has."""
+        self.cpu = 0.0
+        """Seconds of processor time that the runner has used, as last told."""
         self.resumed = False
         """Whether the relay answered on the stream of now."""
         self.epoch = 0
@@ -122,6 +124,9 @@ class Lines:
         if kind == "ack":
             self._acknowledged(_number(line, "g"), _number(line, "n"))
             return None
+        if kind == "cpu":
+            self._told(line.get("s"))
+            return None
         if not isinstance(kind, str) or kind not in {*DATA, "exit"}:
             raise ViolationError(f"a line of unknown kind {str(kind)[:40]!r}")
         n = _number(line, "n")
@@ -144,6 +149,11 @@ class Lines:
         self.heard = got
         while self._kept and self._kept[0][0] <= done:
             self.waiting -= len(self._kept.popleft()[1])
+
+    def _told(self, seconds: object) -> None:
+        if type(seconds) not in (int, float) or not 0 <= seconds < 1e9:  # type: ignore[operator]
+            raise ViolationError("a processor time that is none")
+        self.cpu = float(seconds)  # type: ignore[arg-type]
 
     def _first(self) -> int:
         return self._kept[0][0] if self._kept else self._sent + 1

@@ -82,6 +82,11 @@ class Link:
         self._heard = self._active = self._renewed = self._progress = time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def cpu(self) -> float:
+        """Seconds of processor time that the runner has used, a moment ago."""
+        return self._lines.cpu
+
     async def start(self, archive: bytes, settings: Mapping[str, Any]) -> None:
         """Uploads the relay and starts the runner.
 

@@ -9,9 +9,9 @@ hour; a new command has streams of its own.)
 A line is one ASCII JSON object. Numbered ones (`n`) arrive in order and exactly once: each side keeps what it sent
 until the other has acknowledged it, and sends it again after a `resume`.
 
-Server to relay: `resume{e, n}`, `ack{n}`, `detach`, and numbered `in{d}`, `int`, `ping`.
-Relay to server: `resumed{e, n}`, `ack{g, n}` (got, and done with), and numbered `frames{d}`, `out{d}`, `err{d}`,
-`exit{s}`. `d` is base64; the bytes in `in` and `frames` are the runner's frame socket, cut anywhere.
+Server to relay: `resume{e, n}`, `ack{n}`, `detach`, and numbered `in{d}`, `int`, `stop`, `go`, `ping`.
+Relay to server: `resumed{e, n}`, `ack{g, n}` (got, and done with), `cpu{s}`, and numbered `frames{d}`, `out{d}`,
+`err{d}`, `exit{s}`. `d` is base64; the bytes in `in` and `frames` are the runner's frame socket, cut anywhere.
 """
 
 from __future__ import annotations
@@ -39,9 +39,12 @@ WINDOW = 4 * 1024 * 1024
 """Bytes that may wait for the server's acknowledgement; then the program waits, too."""
 LINGER = 300.0
 """Seconds for which the exit status of a runner is kept for a server that has not heard of it."""
+LOOK = 0.25
+"""Seconds between two looks at the runner's processor time, and what of it is worth a line."""
 CLOSED = 1.0
 """Seconds that a runner may outlive its frame socket."""
 
+SIGNALS = {"int": signal.SIGINT, "stop": signal.SIGSTOP, "go": signal.SIGCONT}
 SOCKET = "relay"
 LOG = "log"
 
@@ -124,6 +127,8 @@ class Keeper:
         self.unacked: deque[tuple[int, bytes]] = deque()
         self.waiting = 0
         self.inbound: deque[tuple[int, memoryview]] = deque()
+        self.told = 0.0
+        self.stopped = False
         self.ended: float | None = None
         self.closed: float | None = None
         self.woken, wake = os.pipe()
@@ -173,6 +178,7 @@ class Keeper:
                 self._read_channel()
             self._look_at_child()
             self._acknowledge()
+            self._tell_processor_time()
             if self.link in writable or self.outgoing:
                 self._speak()
         with contextlib.suppress(OSError):
@@ -202,7 +208,11 @@ class Keeper:
         return sinks
 
     def _patience(self) -> float | None:
-        return LINGER if self.ended is not None else CLOSED if self.closed is not None else None
+        if self.ended is not None:
+            return LINGER
+        if self.closed is not None:
+            return CLOSED
+        return None if self.stopped else LOOK
 
     def _accept(self) -> None:
         """A new shuttle replaces the old one, which may hang on a connection that leads nowhere."""
@@ -257,8 +267,10 @@ class Keeper:
         elif line["n"] == self.got + 1:
             self.got = line["n"]
             self.inbound.append((self.got, memoryview(base64.b64decode(line.get("d", "")))))
-            if kind == "int" and self.child.poll() is None:
-                os.kill(self.child.pid, signal.SIGINT)
+            if kind in SIGNALS and self.child.poll() is None:
+                self.stopped = kind == "stop"
+                to = os.kill if kind == "int" else os.killpg
+                to(self.child.pid, SIGNALS[kind])
 
     def _forget(self, n: int) -> None:
         while self.unacked and self.unacked[0][0] <= n:
@@ -336,6 +348,19 @@ class Keeper:
         if self.resumed and self.acked != (self.got, self.done):
             self.acked = (self.got, self.done)
             self.outgoing += _line(t="ack", g=self.got, n=self.done)
+
+    def _tell_processor_time(self) -> None:
+        if not self.resumed or self.ended is not None:
+            return
+        try:
+            with open(f"/proc/{self.child.pid}/stat", "rb", buffering=0) as file:
+                fields = file.read(4096).rpartition(b")")[2].split()
+        except OSError:
+            return
+        used = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        if used - self.told >= LOOK:
+            self.told = used
+            self.outgoing += _line(t="cpu", s=used)
 
     def _speak(self) -> None:
         if self.link is None:
