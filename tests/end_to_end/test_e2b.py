@@ -8,7 +8,6 @@ import pytest
 pytest.importorskip("e2b", reason="the extra `e2b` is not installed")
 
 from fake_e2b import KEY, FakeE2B
-from toolweft_server.sandbox.backends.e2b import E2BSandbox
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the fake finds its processes in /proc")
 
@@ -26,16 +25,12 @@ async def fake(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def write(write_config, monkeypatch):
+def write(write_config):
     """Writes a configuration with the backend `e2b` and the settings given by keyword."""
 
     def write_one(policy=None, **settings):
         return write_config(policy=policy or {}, sandbox={"backend": "e2b", "warm": 0, "e2b": settings})
 
-    monkeypatch.setattr(
-        "toolweft_server.app.sandbox_of",
-        lambda config: E2BSandbox(config.sandbox.e2b, state_folder=config.store.parent),
-    )
     return write_one
 
 
