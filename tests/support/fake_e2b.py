@@ -69,7 +69,7 @@ class Command:
             self.said.put_nowait(process_pb.ProcessEvent.DataEvent(output=Oneof(name, data)))
 
     async def end(self):
-        await self.reading
+        await asyncio.shield(self.reading)
         await self.process.wait()
 
 

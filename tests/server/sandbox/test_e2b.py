@@ -382,6 +382,17 @@ async def test_closing_the_backend_ends_every_sandbox(make, fake):
     assert fake.running == []
 
 
+async def test_what_could_not_be_ended_is_ended_when_the_server_stops(make, fake):
+    backend = make()
+    session = await backend.open(Limits())
+    fake.refusal = 502
+    await session.aclose()
+    assert len(fake.running) == 1
+    fake.refusal = None
+    await backend.aclose()
+    assert fake.running == []
+
+
 @pytest.mark.parametrize(("status", "says"), [(401, "refused the key in E2B_API_KEY"), (429, "too many requests")])
 async def test_a_refusal_says_what_to_do_and_not_the_key(status, says, make, fake):
     fake.refusal = status

@@ -14,7 +14,7 @@ import io
 import logging
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,13 +76,7 @@ class E2BSandbox:
 
     async def sweep(self) -> None:
         """Ends the sandboxes of servers that died without a chance to. Failures are left to the next sweep."""
-        for sandbox in self._records.orphans():
-            try:
-                await self._cloud.kill(sandbox)
-            except SandboxError as error:
-                _logger.warning("a sandbox of a server that died could not be ended: %s", error)
-            else:
-                self._records.remove(sandbox)
+        await self._end(self._records.orphans())
 
     async def self_check(self) -> Sequence[Finding]:
         from toolweft_server.sandbox.self_check import check
@@ -94,6 +88,16 @@ class E2BSandbox:
             await self._sweep
         for session in list(self._open):
             await session.aclose()
+        await self._end(self._records.held)  # what could not be ended when its session was
+
+    async def _end(self, sandboxes: Collection[str]) -> None:
+        for sandbox in list(sandboxes):
+            try:
+                await self._cloud.kill(sandbox)
+            except SandboxError as error:
+                _logger.warning("%s (%s): it ends with its timeout, or at a later start", error, sandbox)
+            else:
+                self._records.remove(sandbox)
 
 
 class E2BSession:

@@ -134,6 +134,8 @@ class Cloud:
             )
         if isinstance(error, e2b.NotFoundException | e2b.SandboxNotRunningException):
             return GoneError(f"{could_not}: {text[:300]}")
+        if isinstance(error, ValueError):
+            return SandboxError(f"{could_not}: its answer is not understood ({text[:300]}); perhaps a proxy gave it")
         if isinstance(error, httpx.TransportError | OSError | e2b.TimeoutException):
             return SandboxError(f"{could_not}: it cannot be reached ({text[:300]}). Check the network, and try again")
         return SandboxError(f"{could_not}: {text[:300]}")

@@ -21,6 +21,8 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 class Records:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.held: set[str] = set()
+        """What this server added, and nobody has ended yet."""
 
     def add(self, sandbox: str) -> None:
         """Notes a sandbox before its first use.
@@ -31,6 +33,7 @@ class Records:
         """
         if not _ID.fullmatch(sandbox):
             raise SandboxError(f"E2B gave a sandbox an id that is none: {sandbox[:100]!r}")
+        self.held.add(sandbox)
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             fd = os.open(self._path(sandbox), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -43,6 +46,7 @@ class Records:
             ) from error
 
     def remove(self, sandbox: str) -> None:
+        self.held.discard(sandbox)
         with contextlib.suppress(OSError):
             self._path(sandbox).unlink()
 
