@@ -138,6 +138,13 @@ class Finding:
     detail: str = ""
     area: str = ""
     """What it is about, as reports group it: files, network, processes, …"""
+    expected: str = ""
+    """Why this tier is known to fail it: told, but no reason against the tier."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it speaks against using the tier."""
+        return self.ok or bool(self.expected)
 
 
 class Sandbox(Protocol):

@@ -39,7 +39,7 @@ class Verdict:
     def why_not(self) -> str:
         """The failed checks in one line; empty for a tier that may be used."""
         failed = [
-            f"{each.check}: {each.detail}" if each.detail else each.check for each in self.findings if not each.ok
+            f"{each.check}: {each.detail}" if each.detail else each.check for each in self.findings if not each.passed
         ]
         return "" if self.ok else "; ".join(failed) or "it was not tried"
 

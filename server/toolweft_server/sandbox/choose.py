@@ -128,9 +128,9 @@ async def _examine(sandbox: Sandbox) -> Verdict:
     """A check counts as failed when it fails twice: under load one of them may be late."""
     try:
         findings = list(await sandbox.self_check())
-        if not all(each.ok for each in findings) and findings[0].ok:
+        if not all(each.passed for each in findings) and findings[0].ok:
             again = {each.check: each for each in await sandbox.self_check()}
-            findings = [each if each.ok else again.get(each.check, each) for each in findings]
+            findings = [each if each.passed else again.get(each.check, each) for each in findings]
     except SandboxError as error:
         return Verdict(ok=False, findings=(Finding(STARTS, ok=False, detail=str(error)),))
-    return Verdict(ok=all(each.ok for each in findings), findings=tuple(findings))
+    return Verdict(ok=all(each.passed for each in findings), findings=tuple(findings))

@@ -3,12 +3,50 @@
 import subprocess
 import sys
 
-NOT_ISOLATED = {"isolated"}
+from toolweft_server.sandbox.check_programs import PYTHON, WALLS
+from toolweft_server.sandbox.self_check import EXPECTED
+
+NAMES = {each.name for each in (*PYTHON, *WALLS)}
 
 
-async def test_every_check_passes_in_every_tier(backend):
+async def test_every_check_passes_in_every_tier_but_the_walls_where_there_are_none(backend):
     findings = await backend.self_check()
-    assert [finding for finding in findings if not finding.ok and finding.check not in NOT_ISOLATED] == []
+    failed = {finding.check: finding.detail for finding in findings if not finding.passed}
+    if backend.name == "unsafe-process":
+        walls = {each.name for each in WALLS}
+        assert {"isolated", "no file of yours is read", "no port of this machine is reached"} <= set(failed)
+        assert set(failed) <= walls | {"isolated"}
+        assert failed["no process is forked"].startswith("not stopped: ")
+    else:
+        assert failed == {}
+
+
+async def test_what_a_tier_leaves_open_is_told_with_its_reason(backend):
+    findings = {finding.check: finding for finding in await backend.self_check()}
+    assert len(findings) >= 45
+    assert all(finding.area for finding in findings.values() if finding.check != "isolated")
+    for name, reason in EXPECTED.get(backend.name, {}).items():
+        assert (findings[name].ok, findings[name].expected) == (False, reason)
+
+
+async def test_check_leaves_nothing_behind(backend, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    await backend.self_check()
+    assert [path for path in tmp_path.iterdir() if path.name.startswith("toolweft-check-")] == []
+
+
+async def test_tier_that_does_not_start_says_why_and_is_asked_nothing_more(tmp_path):
+    from toolweft_server.sandbox.backends.local import UnsafeProcess
+    from toolweft_server.sandbox.self_check import check
+
+    findings = await check(UnsafeProcess(folder=tmp_path / "absent"))
+    assert [(finding.check, finding.ok) for finding in findings] == [("it starts", False)]
+    assert "no work directory could be made" in findings[0].detail
+
+
+def test_exceptions_name_checks_that_there_are():
+    assert {name for names in EXPECTED.values() for name in names} <= NAMES
+    assert len(NAMES) == len(PYTHON) + len(WALLS) >= 45
 
 
 def test_modules_import_where_unix_modules_are_missing():
