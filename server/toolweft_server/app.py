@@ -251,11 +251,11 @@ class App:
     async def known(self, execution: str, owner: str) -> bool:
         return await self.live.look(self.store.executions.get, execution, owner) is not None
 
-    async def begun(self, execution: str, request: Request) -> None:
-        await self.live.thread(
-            self.store.executions.start,
+    def begun(self, execution: str, request: Request) -> None:
+        self.ledger.begun(partial(
+            self.store.executions.beginning,
             execution, request.owner, request.connection, request.session, request.code, request.retry_of,
-        )  # fmt: skip
+        ))  # fmt: skip
 
     async def prepare(
         self, execution: str, request: Request, questions: Questions, progress: Progress | None

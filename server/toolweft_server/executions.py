@@ -72,7 +72,7 @@ class Work(Protocol):
 
     async def known(self, execution: str, owner: str) -> bool: ...
 
-    async def begun(self, execution: str, request: Request) -> None: ...
+    def begun(self, execution: str, request: Request) -> None: ...
 
     async def prepare(
         self, execution: str, request: Request, questions: Questions, progress: Progress | None
@@ -237,7 +237,7 @@ class Executions:
             files = await self._work.files_in(request)
         except InputError as error:
             return self._refused(execution, "FileNotHandedIn", str(error))
-        await self._work.begun(execution, request)
+        self._work.begun(execution, request)
         bridge, running.recorder = await self._work.prepare(execution, request, running.questions, running.report)
         program = Program(execution, request.code, tuple(self._work.servers()), request.timeout, files)
         try:

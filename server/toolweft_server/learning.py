@@ -77,12 +77,15 @@ class Learning:
     ) -> tuple[list[SavedFunction], list[str]]:
         """Offers a clean run's functions to the library: what was saved, and a sentence on each that was not."""
         earlier = self._cells_of(request)
-        extraction = extract(request.code, servers=servers, earlier=earlier, save=bridge.wanted)
+        before = list(earlier)
         if request.session:
             earlier.append(request.code)
             del earlier[:-CELLS]
         made = {call.tool for call in calls if call.status == "ok"}
         fetched = {name for name, _ in bridge.used}
+        if not (made or fetched or bridge.wanted):
+            return [], []
+        extraction = extract(request.code, servers=servers, earlier=before, save=bridge.wanted)
         worked = [
             each
             for each in extraction.functions

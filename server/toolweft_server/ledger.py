@@ -62,6 +62,10 @@ class Ledger:
         """The recorder of one execution. `retry_of` names the attempt before; it counts if it is `owner`'s."""
         return _Recorder(self._store, self._writer, execution_id, retry_of, owner)
 
+    def begun(self, rows: Callable[[], Rows]) -> None:
+        """An execution begins. Its row is in the file before any call of it that may write leaves."""
+        self._writer.later(rows)
+
     async def settled(self) -> None:
         """Returns when every row so far is in the file, or was refused by it."""
         await self._writer.settled()

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
 
+from toolweft_server.errors import StoreError
 from toolweft_server.scrub import Scrubber
 from toolweft_server.store import schema
 from toolweft_server.store.database import Database
@@ -63,12 +64,25 @@ class Executions:
         retry_of: str | None = None,
     ) -> None:
         """Notes that an execution begins. Ids are the caller's and unique."""
+        with self._database.write() as db:
+            for table, row in self.beginning(id, owner, connection, session, code, retry_of):
+                db.execute(insert(table).values(row))
+
+    def beginning(
+        self,
+        id: str,  # noqa: A002 — the same
+        owner: str,
+        connection: str,
+        session: str | None,
+        code: str,
+        retry_of: str | None = None,
+    ) -> list[tuple[Table, dict[str, Any]]]:
+        """What `start` writes, for whoever writes it together with something else."""
         row = {
             "id": id, "owner": owner, "connection": connection, "session": session, "code": self._scrub.text(code),
             "retry_of": retry_of, "status": RUNNING, "started_at": time.time(), "size": len(code),
         }  # fmt: skip
-        with self._database.write() as db:
-            db.execute(insert(execution).values(row))
+        return [(execution, row)]
 
     def finish(self, id: str, status: str, result: Mapping[str, Any] | None = None) -> None:  # noqa: A002
         """Notes how it ended; `result` is JSON (the wire's `Execution`)."""
@@ -76,7 +90,9 @@ class Executions:
         values = {"status": status, "result": text, "finished_at": time.time()}
         with self._database.write() as db:
             size = execution.c.size + len(text or "")
-            db.execute(update(execution).where(execution.c.id == id).values(size=size, **values))
+            done = db.execute(update(execution).where(execution.c.id == id).values(size=size, **values))
+            if not done.rowcount:
+                raise StoreError(f"nothing is on record of the execution {id}: its beginning could not be written.")
 
     def get(self, id: str, owner: str | None = None) -> ExecutionRow | None:  # noqa: A002
         """One execution; `None` when there is none, or it is another owner's."""
