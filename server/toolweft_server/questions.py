@@ -116,13 +116,16 @@ class Questions:
         """`caller`, with its calls counted: when all that are on their way wait for a person, a round is complete."""
 
         async def counted(call: Call) -> Result:
+            # Only a round that is being gathered looks at the number, and it begins with an open question.
             self._calls += 1
-            self._note()
+            if self._open:
+                self._note()
             try:
                 return await caller(call)
             finally:
                 self._calls -= 1
-                self._note()
+                if self._open:
+                    self._note()
 
         return counted
 

@@ -267,6 +267,21 @@ async def test_an_answer_sent_twice_while_the_program_runs_counts_once(write_con
     assert notes(desk) == ["x"]
 
 
+async def test_whoever_came_back_with_answers_and_goes_away_ends_the_program(write_config, in_process, desk):
+    path = write_config(**ASKS)
+    async with in_process(path, elicitation_callback=Person(ONCE)) as host:
+        asked = await begin(host, 'desk.write_note("x")\ndesk.wait_for("never")')
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(answer, host, asked, ONCE)
+            with anyio.fail_after(20):
+                while not notes(desk):
+                    await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+        await ended(host, path)
+    with Store.open(path.with_name("store.db")) as store:
+        assert [row.status for row in rows(store)] == ["cancelled"]
+
+
 async def test_answers_find_the_program_they_belong_to(write_config, in_process, desk):
     async with in_process(write_config(**ASKS), elicitation_callback=Person(ONCE)) as host:
         one = await begin(host, 'desk.write_note("one")\n"one"')

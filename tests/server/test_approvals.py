@@ -8,6 +8,7 @@ import pytest
 from toolweft_catalog import cli
 from toolweft_catalog.call import Call
 from toolweft_catalog.tool import Tool
+from toolweft_server import questions as questions_module
 from toolweft_server.approvals import ALWAYS, FORM, ONCE, RUN, Approvals, question
 from toolweft_server.errors import AnswerError, StoreError
 from toolweft_server.questions import ROUNDS, Answers, Person, Questions, Reply
@@ -161,6 +162,28 @@ async def test_a_round_is_answered_once_and_only_the_latest_one():
         questions.take(Answers("ex", 2, {"q1": accept(ONCE), "q9": accept(ONCE)}))
         with pytest.raises(AnswerError, match="answered before"):
             questions.take(Answers("ex", 2, {"q1": accept(ONCE)}))
+
+
+async def test_a_round_waits_for_calls_that_are_on_their_way_to_ask(monkeypatch):
+    monkeypatch.setattr(questions_module, "LONGEST", 30)
+    questions, go = attended(), anyio.Event()
+
+    async def at_once(_call):
+        await questions.ask(PARAMS)
+
+    async def later(_call):
+        await go.wait()
+        await questions.ask(PARAMS)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(questions.counting(at_once), Call(TOOL))
+        tasks.start_soon(questions.counting(later), Call(TOOL))
+        with anyio.move_on_after(4 * questions_module.QUIET) as early:
+            await questions.next()
+        assert early.cancelled_caught
+        go.set()
+        assert len((await questions.next()).questions) == 2
+        questions.end()
 
 
 async def test_a_question_that_the_client_does_not_show_has_no_answer():
