@@ -1,17 +1,70 @@
-"""Removing a folder that a program has filled: however deep it is, whatever modes are in it, no link is followed."""
+"""Work directories: made, locked while their server lives, and removed whatever a program has put into them."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import stat
+import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
+class Folder(NamedTuple):
+    path: Path
+    lock: int
+    """A descriptor. The system lets go of the lock when its server dies, and no number can come back with another
+    meaning, as that of a process can, after a restart or in another container."""
+
+
+def make(base: Path, prefix: str) -> Folder:
+    """A new, empty folder that no sweep touches while the descriptor is open.
+
+    Raises:
+        OSError: None can be made.
+
+    """
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
+        try:
+            lock = os.open(path, _FOLDER)
+        except FileNotFoundError:  # a sweep came before the lock
+            continue
+        if _lock(lock) and path.exists():
+            return Folder(path, lock)
+        os.close(lock)
+
+
+def sweep(base: Path, prefix: str) -> None:
+    """Removes what servers left that died without a chance to. Errors are left to the next sweep."""
+    found: list[Path] = []
+    with contextlib.suppress(OSError):
+        found += base.glob(f"{prefix}*")
+    for path in found:
+        with contextlib.suppress(OSError):
+            lock = os.open(path, _FOLDER)
+            try:
+                if os.fstat(lock).st_uid == os.geteuid() and _lock(lock):
+                    remove(path)
+            finally:
+                os.close(lock)
+
+
+def _lock(folder: int) -> bool:
+    import fcntl  # not on Windows, where no child has a folder
+
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def remove(folder: Path) -> None:
-    """Removes it with all that is in it. Never raises: what resists stays, for the next sweep.
+    """Removes it with all that is in it, following no link. Never raises: what resists stays, for the next sweep.
 
     Folders within are moved up before they are emptied, so that neither the depth of the tree nor the length of a
     path matters: recursion, as in `shutil.rmtree`, fails at a thousand levels.

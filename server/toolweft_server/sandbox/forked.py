@@ -20,6 +20,7 @@ from typing import Any
 import anyio
 
 from toolweft_server.errors import SandboxError
+from toolweft_server.sandbox.ends import Ends
 from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.process import processor_seconds
 
@@ -58,7 +59,11 @@ class Forked:
 
     @property
     def alive(self) -> bool:
-        return self.ended is None and not select.select([self.pidfd], [], [], 0)[0]
+        if self.ended is not None:
+            return False
+        poll = select.poll()  # `select` fails on numbers above 1023
+        poll.register(self.pidfd, select.POLLIN)
+        return not poll.poll(0)
 
     def interrupt(self) -> None:
         self._signal(signal.SIGINT)
@@ -82,16 +87,19 @@ class Forked:
     async def aclose(self) -> int:
         if self.ended is not None:
             return self.ended
-        with anyio.CancelScope(shield=True):
-            self.kill()
-            status = await self.zygote.ended(self.number)
+        self.kill()
+        status = -signal.SIGKILL
+        try:
+            with anyio.CancelScope(shield=True):
+                status = await self.zygote.ended(self.number)
+        finally:
             if self.ended is None:  # another task may have closed it meanwhile, and the numbers are free again
                 self.ended = status
                 self.zygote.forget(self.number)
                 self.channel.close()
                 for descriptor in (*self.outputs, self.pidfd):
                     os.close(descriptor)
-        return status
+        return self.ended
 
     async def exit_status(self) -> int:
         if self.ended is None:
@@ -169,33 +177,24 @@ class Zygote:
         """
         self._numbers += 1
         number = self._numbers
-        ours, theirs = socket.socketpair()
-        out, out_child = os.pipe()
-        err, err_child = os.pipe()
+        ends = Ends.open()
         loop = asyncio.get_running_loop()
         self._opened[number], self._ended[number] = loop.create_future(), loop.create_future()
         asked = {"open": number, "rlimits": rlimits, "disk": limits.disk, "inodes": limits.inodes}
         try:
-            self._send(asked, [theirs.fileno(), out_child, err_child])
+            self._send(asked, [ends.theirs.fileno(), *ends.writers])
             with anyio.fail_after(BOOT_TIMEOUT):
                 pidfd = await self._opened[number]
         except BaseException as error:
-            ours.close()
-            os.close(out)
-            os.close(err)
+            ends.close_ours()
             self._forget(number)
             if isinstance(error, TimeoutError):
                 raise SandboxError(f"no process for a program within {BOOT_TIMEOUT:g} s") from None
             raise
         finally:
-            theirs.close()
-            os.close(out_child)
-            os.close(err_child)
+            ends.close_theirs()
         del self._opened[number]
-        ours.setblocking(False)
-        os.set_blocking(out, False)
-        os.set_blocking(err, False)
-        return Forked(self, number, pidfd, ours, (out, err))
+        return Forked(self, number, pidfd, ends.channel, ends.outputs)
 
     async def ended(self, number: int) -> int:
         """A session's exit status, when it has ended; -9 when the zygote cannot tell."""
@@ -224,6 +223,9 @@ class Zygote:
             raise SandboxError("the sandbox's process has ended")
         try:
             socket.send_fds(self._control, [json.dumps(message).encode()], descriptors)
+        except (BrokenPipeError, ConnectionResetError):
+            self._lost(self._last_words())
+            raise SandboxError("the sandbox's process has ended") from None
         except OSError as error:
             raise SandboxError(f"the sandbox's process takes no orders: {error}") from error
 
@@ -248,26 +250,30 @@ class Zygote:
     def _take(self, message: dict[str, Any], passed: list[int]) -> None:
         match message:
             case {"ready": dict(facts)}:
-                self._ready.set_result(facts)
+                _settle(self._ready, facts)
             case {"failed": str(reason)}:
                 self._lost(reason[:500])
-            case {"opened": int(number)} if passed and number in self._opened:
-                if self._opened[number].done():  # nobody waits any more
-                    return
-                self._opened[number].set_result(passed.pop())
-            case {"opened": int(number)} if passed:
-                signal.pidfd_send_signal(passed[0], signal.SIGKILL)  # whoever wanted it has gone
-            case {"refused": int(number), "why": str(reason)} if number in self._opened:
-                if not self._opened[number].done():
-                    self._opened[number].set_exception(SandboxError(f"no process for a program: {reason[:500]}"))
+            case {"opened": int(number)}:
+                self._take_opened(self._opened.get(number), passed)
+            case {"refused": int(number), "why": str(reason)}:
+                _settle(self._opened.get(number), SandboxError(f"no process for a program: {reason[:500]}"))
             case {"ended": int(number), "status": int(status)}:
-                if (future := self._ended.get(number)) is not None and not future.done():
-                    future.set_result(status)
+                _settle(self._ended.get(number), status)
+
+    def _take_opened(self, waiting: asyncio.Future[int] | None, passed: list[int]) -> None:
+        if not passed:
+            _settle(waiting, SandboxError("no descriptor is left for a program's process (see `ulimit -n`)"))
+        elif waiting is None or waiting.done():  # whoever wanted it has gone
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(passed[0], signal.SIGKILL)
+        else:
+            waiting.set_result(passed.pop())
 
     def _forget(self, number: int) -> None:
         future = self._opened.pop(number, None)
         if future is not None and future.done() and not future.cancelled() and future.exception() is None:
-            signal.pidfd_send_signal(future.result(), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(future.result(), signal.SIGKILL)
             os.close(future.result())
         self._ended.pop(number, None)
 
@@ -282,18 +288,26 @@ class Zygote:
         error = SandboxError(f"the sandbox's process ended: {reason}")
         waiting: list[asyncio.Future[Any]] = [self._ready, *self._opened.values()]
         for future in waiting:
-            if not future.done():
-                future.set_exception(error)
-                future.exception()  # it may be that nobody asks
+            _settle(future, error)
         for each in self._ended.values():
-            if not each.done():
-                each.set_result(-signal.SIGKILL)
+            _settle(each, -signal.SIGKILL)
 
     def _last_words(self) -> str:
         assert self._process.stderr is not None
         os.set_blocking(self._process.stderr.fileno(), False)
         said = self._process.stderr.read(4096) or b""
         return said.decode("utf-8", "replace").strip()[-500:] or "without a word"
+
+
+def _settle(future: asyncio.Future[Any] | None, told: object) -> None:
+    """Tells whoever waits, if anybody still does."""
+    if future is None or future.done():
+        return
+    if isinstance(told, Exception):
+        future.set_exception(told)
+        future.exception()  # it may be that nobody asks
+    else:
+        future.set_result(told)
 
 
 def _pid_of(pidfd: int) -> int:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import anyio
+
 from toolweft_catalog.wire import Error, SessionState
 from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox.base import Host, Outcome, Program, Sandbox, Session
@@ -56,6 +58,7 @@ class Sessions:
         self._one_shot: set[Session] = set()
         self._opening = 0
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._opens: dict[anyio.CancelScope, anyio.Event] = {}
         self._closed = False
 
     @property
@@ -78,7 +81,7 @@ class Sessions:
 
         """
         while len(self._spares) < self._warm:
-            self._spares.append(await self._backend.open(self._limits))
+            self._spares.append(await self._open())
 
     async def run(self, program: Program, host: Host, *, owner: str, session: str | None) -> Ran:
         """Runs a program in the owner's session of that name, made on first use; without a name in a fresh child.
@@ -100,15 +103,17 @@ class Sessions:
         self._drop((owner, session), "it was reset on request")
 
     async def aclose(self) -> None:
-        """Ends every child. Idempotent."""
+        """Ends every child, those too that are being started. Idempotent."""
         self._closed = True
         for key in list(self._named):
             self._drop(key, "the server stopped")
         for session in [*self._spares, *self._one_shot]:
             self._later(session.aclose())
         self._spares.clear()
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        for opening in self._opens:
+            opening.cancel()
+        while self._tasks or self._opens:
+            await asyncio.gather(*self._tasks, *(done.wait() for done in self._opens.values()), return_exceptions=True)
 
     async def _run_once(self, program: Program, host: Host) -> Outcome:
         self._make_room()
@@ -184,13 +189,24 @@ class Sessions:
                 if _alive(session):
                     return session
                 self._later(session.aclose())
-            session = await self._backend.open(self._limits)
+            return await self._open()
         finally:
             asyncio.get_running_loop().call_later(REFILL_AFTER, self._refill)
-        if self._closed:
-            await session.aclose()
+
+    async def _open(self) -> Session:
+        """A new child, which `aclose` does not leave behind."""
+        scope = anyio.CancelScope()
+        self._opens[scope] = anyio.Event()
+        try:
+            with scope:
+                if not self._closed:
+                    session = await self._backend.open(self._limits)
+                    if not self._closed:
+                        return session
+                    await session.aclose()
             raise SandboxError("the sandbox is closed: the server is stopping")
-        return session
+        finally:
+            self._opens.pop(scope).set()
 
     def _refill(self) -> None:
         if not self._closed and len(self._spares) + self._starting < self._warm:
@@ -199,15 +215,11 @@ class Sessions:
 
     async def _start_spare(self) -> None:
         try:
-            session = await self._backend.open(self._limits)
+            self._spares.append(await self._open())
         except SandboxError:
-            return  # the next run tries itself, and reports
+            pass  # the next run tries itself, and reports
         finally:
             self._starting -= 1
-        if self._closed:
-            await session.aclose()
-        else:
-            self._spares.append(session)
 
     def _make_room(self) -> None:
         """Ends the session that was idle longest when the cap is reached.

@@ -35,6 +35,8 @@ class Process:
     """Read ends of stdout and stderr, non-blocking."""
     folder: Path
     """Its work directory, removed with it. Never looked into."""
+    lock: int
+    """Tells other servers that the directory is in use."""
     guarded: bool = False
     """The kernel ends it with us even while it is frozen; only then it may be frozen."""
     ended: int | None = None
@@ -92,7 +94,10 @@ class Process:
                 self.channel.close()
                 for fd in self.outputs:
                     os.close(fd)
-                await to_thread.run_sync(remove, self.folder)
+                try:
+                    await to_thread.run_sync(remove, self.folder)
+                finally:
+                    os.close(self.lock)
         return status
 
     async def exit_status(self) -> int:

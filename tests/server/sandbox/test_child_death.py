@@ -1,7 +1,6 @@
 """Nothing outlives the server, not even its `kill -9`; what it left on disk goes at the next start."""
 
 import gc
-import os
 import sys
 from pathlib import Path
 
@@ -67,15 +66,13 @@ async def test_child_dies_with_a_killed_server(life, tmp_path, until):
 
 
 async def test_work_directories_of_dead_servers_are_swept(tmp_path, host):
-    dead = (await anyio.run_process([sys.executable, "-c", "import os; print(os.getpid())"])).stdout.decode().strip()
-    (tmp_path / f"toolweft-run-{dead}-x").mkdir()
-    (tmp_path / f"toolweft-run-{os.getpid()}-mine").mkdir()
-    (tmp_path / "toolweft-run-other").mkdir()
+    (tmp_path / "toolweft-run-dead" / "inner").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    elsewhere = await UnsafeProcess(folder=tmp_path).open(Limits())
     session = await UnsafeProcess(folder=tmp_path).open(Limits())
     await session.aclose()
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        [f"toolweft-run-{os.getpid()}-mine", "toolweft-run-other"]
-    )
+    assert {path.name for path in tmp_path.iterdir()} == {"other", elsewhere.child.folder.name}
+    await elsewhere.aclose()
 
 
 async def test_child_that_cannot_start_is_an_error_with_its_words(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ import anyio
 from anyio import to_thread
 
 from toolweft_server.errors import SandboxError
+from toolweft_server.sandbox import folders
 from toolweft_server.sandbox.backends import local
 from toolweft_server.sandbox.backends.linux import INSIDE, hidden, interpreter, standard_library
 from toolweft_server.sandbox.base import Finding
@@ -85,7 +86,7 @@ class BwrapSandbox:
             raise SandboxError("there is no `bwrap` on PATH; install the package bubblewrap")
         if not self._swept:
             self._swept = True
-            await to_thread.run_sync(local.sweep, self._folder)
+            await to_thread.run_sync(folders.sweep, self._folder, local.PREFIX)
         if self._files is None:
             self._files = await _loaded()
         told, tell = os.pipe()
@@ -101,7 +102,10 @@ class BwrapSandbox:
         session = ChildSession(process, limits)
         try:
             await session.start()
-            process.inner = json.loads(os.read(told, 4096))["child-pid"]
+            process.inner = int(json.loads(os.read(told, 4096))["child-pid"])
+        except (ValueError, KeyError, TypeError) as error:
+            await session.aclose()
+            raise SandboxError(f"{program} does not say which process it started; is it bubblewrap?") from error
         finally:
             os.close(told)
         return session

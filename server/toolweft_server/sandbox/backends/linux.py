@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import anyio
 import platformdirs
 
 from toolweft_catalog.tool import digest
@@ -19,7 +20,7 @@ from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox.backends.local import RUNNER, rlimits
 from toolweft_server.sandbox.base import Finding
 from toolweft_server.sandbox.broker import ChildSession
-from toolweft_server.sandbox.forked import BOOT_TIMEOUT, PACKAGES_TIMEOUT, Forked, Zygote
+from toolweft_server.sandbox.forked import BOOT_TIMEOUT, PACKAGES_TIMEOUT, Zygote
 from toolweft_server.sandbox.limits import Limits
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class LinuxSandbox:
         self._cache = cache or Path(platformdirs.user_cache_dir("toolweft", appauthor=False))
         self._zygote: Zygote | None = None
         self._starting = asyncio.Lock()
+        self._boot = anyio.CancelScope()
+        self._closed = False
 
     async def open(self, limits: Limits) -> ChildSession:
         """A waiting session.
@@ -49,10 +52,13 @@ class LinuxSandbox:
 
         """
         zygote = await self._ready()
-        child: Forked = await zygote.fork(limits, rlimits(limits) | {"RLIMIT_NPROC": (limits.threads, limits.threads)})
-        session = ChildSession(child, limits)
-        await session.start()
-        return session
+        try:
+            return await _session(zygote, limits)
+        except SandboxError:
+            if zygote.alive or self._closed:
+                raise
+        # It died before we knew; should the next one die as well, something is wrong that a third would not mend.
+        return await _session(await self._ready(), limits)
 
     async def self_check(self) -> Sequence[Finding]:
         from toolweft_server.sandbox.self_check import check
@@ -60,17 +66,27 @@ class LinuxSandbox:
         return await check(self)
 
     async def aclose(self) -> None:
+        """Ends the zygote and with it every session; a start that is going on is given up. For good."""
+        self._closed = True
+        self._boot.cancel()
         zygote, self._zygote = self._zygote, None
         if zygote is not None:
             await zygote.aclose()
 
     async def _ready(self) -> Zygote:
         async with self._starting:
-            if self._zygote is None or not self._zygote.alive:
-                if self._zygote is not None:
-                    await self._zygote.aclose()
-                self._zygote = await self._start()
-            return self._zygote
+            if self._zygote is not None and self._zygote.alive:
+                return self._zygote
+            if self._zygote is not None:
+                await self._zygote.aclose()
+            with anyio.CancelScope() as self._boot:
+                if not self._closed:
+                    zygote = await self._start()
+                    if not self._closed:
+                        self._zygote = zygote
+                        return zygote
+                    await zygote.aclose()
+            raise SandboxError("the sandbox is closed: the server is stopping")
 
     async def _start(self) -> Zygote:
         if not sys.platform.startswith("linux"):
@@ -94,6 +110,13 @@ class LinuxSandbox:
             return None
         marks = [(outside, inside, Path(outside).stat().st_mtime_ns) for outside, inside in paths]
         return str(self._cache / f"root-{digest([sys.version, *marks])[:16]}")
+
+
+async def _session(zygote: Zygote, limits: Limits) -> ChildSession:
+    child = await zygote.fork(limits, rlimits(limits) | {"RLIMIT_NPROC": (limits.threads, limits.threads)})
+    session = ChildSession(child, limits)
+    await session.start()
+    return session
 
 
 def interpreter() -> list[str]:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,10 +17,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from anyio import to_thread
+
 from toolweft_server.errors import SandboxError
+from toolweft_server.sandbox import folders
 from toolweft_server.sandbox.base import Finding
 from toolweft_server.sandbox.broker import ChildSession
-from toolweft_server.sandbox.folders import remove
+from toolweft_server.sandbox.ends import Ends
 from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.process import Process
 
@@ -55,7 +56,7 @@ class UnsafeProcess:
         base = self._folder or Path(tempfile.gettempdir())
         if not self._swept:
             self._swept = True
-            sweep(base)
+            await to_thread.run_sync(folders.sweep, base, PREFIX)
         process = start(base, lambda _folder, fd: command(fd, limits), kind=Process)
         session = ChildSession(process, limits)
         await session.start()
@@ -86,33 +87,27 @@ def start(base: Path, command: Callable[[Path, int], Sequence[str]], *, passed: 
 
     """
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=base))
-        (folder / ".tmp").mkdir()
+        folder, lock = folders.make(base, PREFIX)
     except OSError as error:
         raise SandboxError(f"no work directory could be made in {str(base)!r}: {error}") from error
-    ours, theirs = socket.socketpair()
-    out, out_child = os.pipe()
-    err, err_child = os.pipe()
-    try:
-        popen = subprocess.Popen(
-            command(folder, theirs.fileno()),
-            stdin=subprocess.DEVNULL, stdout=out_child, stderr=err_child, pass_fds=[theirs.fileno(), *passed],
-            cwd=folder, env=_environment(folder), start_new_session=True,
-        )  # fmt: skip
-    except OSError as error:
-        ours.close()
-        os.close(out)
-        os.close(err)
-        shutil.rmtree(folder, ignore_errors=True)
-        raise SandboxError(f"no process could be started for a program: {error}") from error
-    finally:
-        theirs.close()
-        os.close(out_child)
-        os.close(err_child)
-    ours.setblocking(False)
-    os.set_blocking(out, False)
-    os.set_blocking(err, False)
-    return kind(popen, ours, (out, err), folder)
+    with contextlib.ExitStack() as undo:
+        undo.callback(folders.remove, folder)
+        undo.callback(os.close, lock)
+        ends = Ends.open()
+        undo.callback(ends.close_ours)
+        try:
+            (folder / ".tmp").mkdir()
+            popen = subprocess.Popen(
+                command(folder, ends.theirs.fileno()),
+                stdin=subprocess.DEVNULL, stdout=ends.writers[0], stderr=ends.writers[1],
+                pass_fds=[ends.theirs.fileno(), *passed], cwd=folder, env=_environment(folder), start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise SandboxError(f"no process could be started for a program: {error}") from error
+        finally:
+            ends.close_theirs()
+        undo.pop_all()
+    return kind(popen, ends.channel, ends.outputs, folder, lock)
 
 
 def command(fd: int, limits: Limits) -> list[str]:
@@ -143,22 +138,3 @@ def _environment(folder: Path) -> dict[str, str]:
         "HOME": str(folder), "TMPDIR": str(folder / ".tmp"), "LANG": "C.UTF-8", "PYTHONUTF8": "1",
         "MALLOC_ARENA_MAX": "2",
     }  # fmt: skip
-
-
-def sweep(base: Path, prefix: str = PREFIX) -> None:
-    """Removes work directories of servers that died without a chance to. Errors are left to the next sweep."""
-    with contextlib.suppress(OSError):
-        for folder in base.glob(f"{prefix}*"):
-            owner = folder.name.removeprefix(prefix).partition("-")[0]
-            if owner.isdigit() and not _runs(int(owner)) and folder.lstat().st_uid == os.getuid():
-                remove(folder)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True

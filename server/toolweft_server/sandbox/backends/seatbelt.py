@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolweft_server.errors import SandboxError
+from toolweft_server.sandbox import folders
 from toolweft_server.sandbox.backends import local
 from toolweft_server.sandbox.backends.linux import hidden, interpreter, standard_library
 from toolweft_server.sandbox.base import Finding
@@ -75,7 +76,7 @@ class SeatbeltSandbox:
             raise SandboxError(f"the sandbox backend 'seatbelt' needs macOS and its {SANDBOX_EXEC}")
         if not self._swept:
             self._swept = True
-            local.sweep(self._folder)
+            folders.sweep(self._folder, local.PREFIX)
         process = local.start(self._folder, lambda folder, fd: self.command(folder, fd, limits), kind=Process)
         session = ChildSession(process, limits)
         await session.start()

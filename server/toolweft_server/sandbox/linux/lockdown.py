@@ -27,8 +27,8 @@ class Walls:
     """A folder that can be changed; none where its size could not be limited."""
     own_files: bool = False
     """Nothing of the host is within reach of `chmod` and its like."""
-    orphan: bool = True
-    """No process namespace ends it with its zygote: the kernel must be asked to."""
+    parent: int | None = 0
+    """The process to die with, by its number in this namespace, 0 outside of it; `None` where that is sure anyway."""
     threads_only_ours: bool = False
     """The limit on threads counts this process's alone, and not all of the user's."""
 
@@ -77,15 +77,14 @@ def lock(walls: Walls, rlimits: Mapping[str, tuple[int, int]]) -> None:
     os.nice(NICE)
     limit(rlimits)
     libc.drop_capabilities()
-    if walls.orphan:
-        parent = os.getppid()
+    if walls.parent is not None:
         libc.die_with_parent(signal.SIGKILL)
-        if os.getppid() != parent:
+        if os.getppid() != walls.parent:  # it died before the kernel knew
             os._exit(70)
     libc.prctl(libc.PR_SET_NO_NEW_PRIVS, 1)
     change = [*([walls.work] if walls.work else []), "/dev/null"]
     if landlock.version():
         landlock.restrict(read=[*walls.read, "/dev/urandom"], change=change)
-    elif walls.orphan:
+    elif walls.parent is not None:
         raise OSError(0, "this kernel has no Landlock")
     seccomp.lock(own_files=walls.own_files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import stat
@@ -13,6 +14,10 @@ from contextlib import suppress
 _LEFT_OUT = shutil.ignore_patterns("site-packages", "dist-packages", "test", "tests", "idlelib", "ensurepip", "*.a")
 
 
+_HALF = ".half"
+"""Ends the names of copies that are being made: whatever of them is not locked was left by a process that died."""
+
+
 def plant(folder: str, paths: Sequence[tuple[str, str]]) -> None:
     """Copies `paths`, as they are outside and inside, below `folder`, readable for everybody; once for all time.
 
@@ -20,19 +25,52 @@ def plant(folder: str, paths: Sequence[tuple[str, str]]) -> None:
         OSError: Something could not be copied, or the folder is not ours.
 
     """
+    home = os.path.dirname(folder)
+    os.makedirs(home, mode=0o700, exist_ok=True)
+    _sweep(home)
     if os.path.lexists(folder):
         found = os.lstat(folder)
         if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
             raise OSError(errno.EPERM, f"{folder} was not made by us; remove it")
         return
-    os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
-    new = tempfile.mkdtemp(prefix=os.path.basename(folder) + "-", dir=os.path.dirname(folder))
+    new, lock = _begin(folder)
     try:
         _copy(new, paths)
         with suppress(OSError):  # somebody else was first: theirs is as good
             os.rename(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+        os.close(lock)
+
+
+def _begin(folder: str) -> tuple[str, int]:
+    """A folder beside, and a descriptor whose lock goes when this process does."""
+    while True:
+        new = tempfile.mkdtemp(suffix=_HALF, prefix=os.path.basename(folder) + "-", dir=os.path.dirname(folder))
+        with suppress(FileNotFoundError):  # a sweep came before the lock
+            lock = os.open(new, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            if _lock(lock) and os.path.exists(new):
+                return new, lock
+            os.close(lock)
+
+
+def _sweep(home: str) -> None:
+    for name in os.listdir(home):
+        if name.endswith(_HALF):
+            with suppress(OSError):
+                path = os.path.join(home, name)
+                lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                if _lock(lock):
+                    shutil.rmtree(path, ignore_errors=True)
+                os.close(lock)
+
+
+def _lock(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _copy(folder: str, paths: Sequence[tuple[str, str]]) -> None:

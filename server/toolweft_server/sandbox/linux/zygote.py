@@ -36,7 +36,7 @@ class Zygote:
         self._modules: list[str] = given["modules"]
         self._folder: str | None = given["folder"]
         self._control = socket.socket(fileno=given["fd"])
-        self._proc = -1
+        self._proc = self._pid = -1
         self._sessions: dict[int, tuple[str, int]] = {}  # pidfd: id, pid
 
     def prepare(self, parent: int) -> None:
@@ -74,6 +74,7 @@ class Zygote:
         """Until the server closes its end."""
         facts = {"landlock": landlock.version(), "machine": libc.MACHINE, "python": sys.version.split()[0]}
         self._send({"ready": facts})
+        self._pid = os.getpid()
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         while True:
@@ -122,13 +123,13 @@ class Zygote:
         if self._tier == "namespaces":
             namespaces.own_tmp(size=asked["disk"], files=asked["inodes"])
             os.chdir("/tmp")
-            walls = lockdown.Walls(["/"], "/tmp", own_files=True, orphan=False, threads_only_ours=True)
+            walls = lockdown.Walls(["/"], "/tmp", own_files=True, parent=None, threads_only_ours=True)
         elif self._tier == "chroot":
             tree.enter(self._folder or "", namespaces.NOBODY)
-            walls = lockdown.Walls(["/"])
+            walls = lockdown.Walls(["/"], parent=self._pid)
         else:
             os.chdir("/")
-            walls = lockdown.Walls([*libraries, *([self._packages] if self._packages else [])])
+            walls = lockdown.Walls([*libraries, *([self._packages] if self._packages else [])], parent=self._pid)
         lockdown.environment("/tmp")
         lockdown.lock(walls, asked["rlimits"])
         return walls.work
