@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,8 @@ from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox.broker import EXIT_CHANNEL
 from toolweft_server.sandbox.e2b.cloud import Cloud, GoneError, Stream
 from toolweft_server.sandbox.e2b.cost import Meter
-from toolweft_server.sandbox.e2b.lines import Data, Exit, Lines, acknowledgement, detachment
+from toolweft_server.sandbox.e2b.inbox import Inbox
+from toolweft_server.sandbox.e2b.lines import Lines, acknowledgement, detachment
 from toolweft_server.sandbox.e2b.settings import E2BEntry
 from toolweft_server.sandbox.frames import ViolationError
 
@@ -37,8 +37,6 @@ PING = 15.0
 """Seconds of silence in a running program after which we make sure that the connection stands."""
 RECOVERY = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each attempt to reconnect: a quarter of a minute in all, within a program's own time."""
-PENDING = 32 * 1024 * 1024
-"""Bytes that may wait here; the relay stops at an eighth of it, so that more is not our relay's doing."""
 WINDOW = 16 * 1024 * 1024
 """Bytes on their way to the runner after which no more is taken from the broker: four of the largest frames."""
 
@@ -65,7 +63,7 @@ class Link:
         self.room.set()
         self.meter = Meter(entry.price_per_second)
         self._cloud, self._sandbox, self._entry = cloud, sandbox, entry
-        self._deliver, self._tell = deliver, over
+        self._tell = over
         self._lines = Lines()
         self._stream: Stream | None = None
         self._streams: set[Stream] = set()  # all that are not closed yet
@@ -76,9 +74,7 @@ class Link:
         self._lock = asyncio.Lock()  # one change of the connection at a time
         self._changed = asyncio.Event()
         self._answered = asyncio.Event()
-        self._deliveries: deque[Data | Exit] = deque()
-        self._pending = self._delivered = 0
-        self._arrived = asyncio.Event()
+        self._inbox = Inbox(deliver)
         self._heard = self._active = self._renewed = self._progress = time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -179,9 +175,7 @@ class Link:
         before = self._lines.heard
         try:
             messages = self._lines.take(chunk)
-            self._pending += sum(len(each.data) for each in messages if isinstance(each, Data))
-            if self._pending > PENDING:
-                raise ViolationError("it sends without waiting to be heard")
+            self._inbox.put(messages)
         except ViolationError as violation:
             _logger.warning("the relay in the E2B sandbox %s broke the rules: %s", self.id, violation)
             self.status = EXIT_CHANNEL
@@ -193,28 +187,19 @@ class Link:
             self._progress = self._heard
         if messages:
             self._active = self._heard
-            self._deliveries.extend(messages)
-            self._arrived.set()
         if self._lines.waiting <= WINDOW:
             self.room.set()
         await asyncio.sleep(0)  # who floods us gets no more than its turn
 
     async def _carry(self) -> None:
-        """Hands over what came, in order; not before that is it acknowledged."""
-        while not self.over:
-            while self._deliveries:
-                message = self._deliveries.popleft()
-                if isinstance(message, Exit):
-                    self.status = message.status
-                    self._finish()
-                    return
-                await self._deliver(message.kind, message.data)
-                self._pending -= len(message.data)
-                self._delivered = message.n
-                if (not self._deliveries or not message.n % 16) and self._stream is not None:
-                    await self._stream.send(acknowledgement(message.n))
-            self._arrived.clear()
-            await self._arrived.wait()
+        status = await self._inbox.carry(self._acknowledge)
+        if not self.over:
+            self.status = status
+            self._finish()
+
+    async def _acknowledge(self, n: int) -> None:
+        if self._stream is not None:
+            await self._stream.send(acknowledgement(n))
 
     # What takes time
 
@@ -361,7 +346,7 @@ class Link:
         self._stream = stream
         self._heard = self._progress = time.monotonic()
         self._later(self._watch(stream))
-        await stream.send(acknowledgement(self._delivered))
+        await stream.send(acknowledgement(self._inbox.delivered))
         await self._write()
 
     async def _watch(self, stream: Stream) -> None:
@@ -373,7 +358,7 @@ class Link:
             self._stream = None
             self._later(self._close(stream))
             self._changed.set()
-        elif not any(isinstance(each, Exit) for each in self._deliveries):
+        elif not self._inbox.ends:
             # The relay never ends before the runner: somebody ended it.
             self.status = -9
             self._finish()
@@ -398,7 +383,6 @@ class Link:
             self.meter.stop()
             self.room.set()
             self._changed.set()
-            self._arrived.set()
             self._tell()
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
