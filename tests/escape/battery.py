@@ -271,9 +271,9 @@ async def _plain(backend: Sandbox) -> None:
 
 
 def _said(attack: Attack, outcome: Outcome) -> str:
-    if "it got through" in outcome.stdout:
-        return "OPEN: another program ran"
     said = outcome.error.message if outcome.error else ""
+    if said.endswith("exit status 42"):
+        return "OPEN: another program ran"
     ended = f"{outcome.status} ({outcome.error.type}: {said[:200]})" if outcome.error else outcome.status
     if attack.bare or outcome.status != "ok" or not isinstance(outcome.value, str):
         if outcome.status not in attack.ends:

@@ -146,12 +146,8 @@ async def test_the_host_and_the_next_run_are_unharmed(report):
 @pytest.mark.skipif(not sys.platform.startswith("linux") or os.getuid() != 0, reason="what root may do is the measure")
 async def test_programs_get_through_where_nothing_confines_them(tmp_path):
     backend = backend_of("unsafe-process", tmp_path)
-    report = await battery(backend)
-    through = set(report.open())
-    assert {name for name in through if not ATTACKS[name].walled} == set()
-    expected = {name for name, attack in ATTACKS.items() if attack.walled and attack.closed_here is None}
-    assert {name: report.verdicts[name] for name in expected - through} == {}
-    assert report.broken() == {}
+    report = await battery(backend, only=[each for each in ATTACKS.values() if each.walled and not each.closed_here])
+    assert {name: said for name, said in report.verdicts.items() if not said.startswith("OPEN")} == {}
 
 
 async def test_another_owner_of_a_session_of_the_same_name_sees_nothing(tier, tmp_path):

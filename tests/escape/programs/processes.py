@@ -77,7 +77,7 @@ def spawn():
 
 @ends("value", "crashed")
 def become_another_program():
-    os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", "print('it got through')"])
+    os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", "import os; os._exit(42)"])
 
 
 def become_a_program_in_memory():
