@@ -252,6 +252,8 @@ class App:
         return await self.live.look(self.store.executions.get, execution, owner) is not None
 
     def begun(self, execution: str, request: Request) -> None:
+        if self.store.lost:
+            raise self.store.lost
         self.ledger.begun(partial(
             self.store.executions.beginning,
             execution, request.owner, request.connection, request.session, request.code, request.retry_of,
