@@ -46,7 +46,7 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -m soak --soak=$(or $(N),200) --timeout=3600
+	$(BIN)/python -m pytest -m soak --soak=$(or $(N),10000) --timeout=3600
 
 fuzz: $(VENV)/.dev
 	FUZZ_EXAMPLES=$(or $(N),100000) $(BIN)/python -m pytest -m fuzz --timeout=3600

@@ -14,6 +14,12 @@ def soak_runs(request) -> int:
     return request.config.getoption("--soak")
 
 
+@pytest.fixture
+def soak_kills(soak_runs) -> int:
+    """How often a server is killed: fifty times in the ten thousand runs of `make soak`."""
+    return max(1, soak_runs // 200)
+
+
 @pytest.fixture(scope="session")
 def fuzz_examples() -> int:
     return int(os.environ.get("FUZZ_EXAMPLES", "200"))

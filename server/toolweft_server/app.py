@@ -72,7 +72,7 @@ class App:
         self.text_limit = int(self.limits["text"])
         self.sandbox = sandbox_of(config)
         limits = sandbox_limits(config)
-        self.sessions = Sessions(self.sandbox, limits, warm=config.sandbox.warm)
+        self.sessions = Sessions(self.sandbox, limits, warm=config.sandbox.waiting)
         self.library = FunctionStore(store)
         self.ledger = Ledger(store)
         self.executions = Executions(

@@ -108,6 +108,11 @@ class SandboxEntry(BaseModel):
     """Start them with the server already, so that the first program waits no longer than the others."""
     e2b: E2BEntry = Field(default_factory=E2BEntry)
 
+    @property
+    def waiting(self) -> int:
+        """`warm`; in the cloud none unless it is written: what waits there costs money."""
+        return 0 if self.backend == "e2b" and "warm" not in self.model_fields_set else self.warm
+
     @field_validator("packages")
     @classmethod
     def _names_and_versions(cls, packages: list[str]) -> list[str]:

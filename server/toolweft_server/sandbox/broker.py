@@ -353,7 +353,7 @@ class _Run:
             return "limit", f"the session used more than {self._limits.session_cpu} s of processor time"
         if status == EXIT_CHANNEL:
             return "violation", "the program closed its channel to the server"
-        if status == -signal.SIGKILL:
+        if status == -getattr(signal, "SIGKILL", 9):
             return "crashed", "the program's process was killed from outside; perhaps the system ran out of memory"
         if status < 0:
             return "crashed", f"the program's process ended with {_signal_name(-status)}"
