@@ -8,6 +8,7 @@ the session's variables can survive, then SIGKILL. `clock` measures, `output` ke
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 from dataclasses import asdict
@@ -38,6 +39,8 @@ INTERRUPT_GRACE = 0.5
 EXIT_CHANNEL = 71
 """The child's exit status when its frame socket broke; the same in `inside/channel.py`."""
 
+FAIR = 8
+"""Reads in a row before others get their turn."""
 _READ = 256 * 1024
 _logger = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ class ChildSession:
         self.told = asdict(limits)
         """The limits as the child is told them."""
         self._buffer = frames.Buffer(cap=limits.frame)
+        self._reads = 0
         self._writing = anyio.Lock()  # frames of concurrent replies do not mix
         self._running: _Run | None = None
         self._idle = anyio.Event()
@@ -133,6 +137,11 @@ class ChildSession:
 
         """
         data = memoryview(frame)
+        if not self._writing.locked():
+            with contextlib.suppress(BlockingIOError):  # nearly always there is room, and nobody to wait for
+                data = data[self.child.channel.send(data) :]
+            if not data:
+                return
         async with self._writing:
             with anyio.move_on_after(WRITE_TIMEOUT) as deadline:
                 while data:
@@ -158,7 +167,9 @@ class ChildSession:
             if not data:
                 return None
             self._buffer.feed(data)
-            await anyio.lowlevel.checkpoint()  # a child that drips bytes must not hold the event loop
+            self._reads += 1
+            if self._reads % FAIR == 0:
+                await anyio.lowlevel.checkpoint()  # a child that drips bytes must not hold the event loop
         return frames.parse(body, arguments=self.limits.arguments)
 
     def silent(self) -> bool:
