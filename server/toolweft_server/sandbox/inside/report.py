@@ -127,6 +127,8 @@ def _locals(frame: FrameType, line: int) -> dict[str, str]:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, BaseExceptionGroup):  # its `repr` grows without end where groups hold groups
+        return f"{_kind(value)}({_message(value)[:MAX_LOCAL]!r})"[:MAX_LOCAL]
     try:
         text = _short.repr(value)
     except Exception as error:  # noqa: BLE001  (a program's __repr__ may do anything)
