@@ -63,7 +63,8 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
     try:
         call("mount", source, target, kind, flags, options)
     except OSError as error:
-        raise OSError(error.errno, f"mount of {source or kind} at {target}: {os.strerror(error.errno or 0)}") from None
+        what = " of ".join(["mount", *filter(None, [source or kind])])
+        raise OSError(error.errno, f"{what} at {target}: {os.strerror(error.errno or 0)}") from None
 
 
 def read_only(path: str) -> None:
