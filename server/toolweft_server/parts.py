@@ -62,7 +62,7 @@ def _tier(tier: str, packages: Environment | None, config: Config) -> Sandbox:
         case "unsafe-process":
             from toolweft_server.sandbox.backends.local import UnsafeProcess
 
-            return UnsafeProcess()
+            return UnsafeProcess(packages=packages)
     raise ValueError(f"there is no sandbox backend {tier!r}")
 
 

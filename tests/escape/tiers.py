@@ -14,7 +14,6 @@ ISOLATING = ("namespaces", "bwrap", "chroot", "landlock")
 
 _PROBING = "Landlock has no right for looking: whether a path exists, and its size, can be found out"
 _NAME = "the machine's name can be asked of the kernel (`uname`)"
-_SETTINGS = "its arguments name folders of the standard library and the number of a process that it cannot reach"
 _NUMBERS = "without a process namespace numbers of processes are seen; none can be signalled, traced or read"
 _THREADS = "the kernel's limit counts all of a user's threads, so it is not set; the limit on memory binds"
 
@@ -22,16 +21,11 @@ _INODES = "bubblewrap limits the size of its tmpfs, not the number of files; pro
 
 EXCEPTIONS: Mapping[str, Mapping[str, str]] = {
     "unsafe-process": {},
-    "namespaces": {
-        "environment__name_of_the_host": _NAME,
-        "environment__numbers_of_the_server_in_its_arguments": _SETTINGS,
-    },
+    "namespaces": {},
     "bwrap": {
         "cpu__very_many_threads": _THREADS,
         "disk__very_deep_folders": _INODES,
         "disk__very_many_files": _INODES,
-        "environment__name_of_the_host": _NAME,
-        "environment__numbers_of_the_server_in_its_arguments": _SETTINGS,
         "files__run_code_from_a_written_file": "bubblewrap's tmpfs cannot be noexec; seccomp refuses execution",
     },
     "chroot": {

@@ -28,7 +28,7 @@ from toolweft_server.sandbox.clock import Clock
 from toolweft_server.sandbox.frames import Done, ViolationError
 from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.output import Output
-from toolweft_server.sandbox.texts import size
+from toolweft_server.sandbox.texts import signal_name, size
 
 HELLO_TIMEOUT = 30.0
 """Only a process that hangs comes near, or a machine with no processor to spare."""
@@ -340,15 +340,22 @@ class _Run:
             error = (error or Error(type="", message="")).model_copy(update={"type": "TimeoutError", "message": reason})
         elif error is not None and error.type == "MemoryError":
             self._note("memory", f"memory={size(self._limits.memory)}")
+        if error is not None:
+            error = error.model_copy(update={"message": error.message[: self._limits.error]})
         killed = not self._child.alive
+        shown = None if done.value_repr is None else done.value_repr[: self._limits.value_repr]
         return self._outcome(
-            status, value=done.value, value_repr=done.value_repr, error=error, limits=done.limits,
+            status, value=done.value, value_repr=shown, error=error, limits=done.limits,
             reset_reason="the program's process was ended" if killed else None,
         )  # fmt: skip
 
     async def _unfinished(self) -> Outcome:
         """The child ended, or was ended, before the program did."""
         self._session._usable = False  # noqa: SLF001  (same module)
+        if self._verdict is None:
+            with anyio.move_on_after(1):
+                while self._child.alive:  # noqa: ASYNC110  (what it prints until its end is kept)
+                    await anyio.sleep(0.002)
         self._out.drain()
         self._err.drain()
         ended = await self._child.exit_status() if self._verdict is None else None
@@ -367,7 +374,7 @@ class _Run:
         if status == -getattr(signal, "SIGKILL", 9):
             return "crashed", "the program's process was killed from outside; perhaps the system ran out of memory"
         if status < 0:
-            return "crashed", f"the program's process ended with {_signal_name(-status)}"
+            return "crashed", f"the program's process ended with {signal_name(-status)}"
         return "crashed", f"the program ended its process with exit status {status}"
 
     def _outcome(self, status: OutcomeStatus, *, reset_reason: str | None, drain: bool = True, **more: Any) -> Outcome:
@@ -387,10 +394,3 @@ class _Run:
 
 def _unrun(status: OutcomeStatus, kind: str, text: str, *, kept: bool, limits: tuple[str, ...] = ()) -> Outcome:
     return Outcome(status, error=Error(type=kind, message=text), kept=kept, limits=limits)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

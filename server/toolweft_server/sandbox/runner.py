@@ -14,6 +14,7 @@ import sys
 
 if __name__ == "__main__":
     given = json.loads(sys.argv.pop())
+    del sys.orig_argv[1:]  # programs need not know where the server is
     sys.path.insert(0, __file__.rpartition("/")[0])
     module, function = ("linux.zygote", "main") if "tier" in given else ("inside.main", "boot")
     start = getattr(importlib.import_module(module), function)

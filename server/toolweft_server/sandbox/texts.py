@@ -6,6 +6,7 @@ Nothing that a program prints may move a terminal's cursor, recolour it or forge
 from __future__ import annotations
 
 import re
+import signal
 
 from toolweft_server.sandbox.limits import KIB, MIB
 
@@ -34,3 +35,11 @@ def size(count: int) -> str:
 def seconds(count: float) -> str:
     """`900.0` -> `15 min`, `0.5` -> `0.5 s`."""
     return f"{count / 60:g} min" if count >= 120 and count % 60 == 0 else f"{count:g} s"
+
+
+def signal_name(number: int) -> str:
+    """`11` -> `SIGSEGV`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

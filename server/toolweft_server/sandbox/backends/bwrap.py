@@ -136,7 +136,7 @@ class BwrapSandbox:
         binds += [(str(self._packages.path), INSIDE)] if self._packages else []
         return [
             program, "--unshare-all", "--die-with-parent", "--as-pid-1", "--info-fd", str(tell), "--cap-drop", "ALL",
-            "--uid", "1000", "--gid", "1000",
+            "--uid", "1000", "--gid", "1000", "--hostname", "sandbox",
             *(word for outside, inside in binds for word in ("--ro-bind", os.path.realpath(outside), inside)),
             *(word for path in hidden() if Path(path).is_dir() for word in ("--tmpfs", path, "--remount-ro", path)),
             "--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom",

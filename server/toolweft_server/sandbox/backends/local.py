@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from anyio import to_thread
 
@@ -26,6 +26,9 @@ from toolweft_server.sandbox.broker import ChildSession
 from toolweft_server.sandbox.ends import Ends
 from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.process import Process
+
+if TYPE_CHECKING:
+    from toolweft_server.sandbox.packages import Environment
 
 RUNNER = Path(__file__).parent.parent / "runner.py"
 PREFIX = "toolweft-run-"
@@ -38,8 +41,8 @@ class UnsafeProcess:
 
     name = "unsafe-process"
 
-    def __init__(self, *, folder: Path | None = None) -> None:
-        self._folder = folder
+    def __init__(self, *, packages: Environment | None = None, folder: Path | None = None) -> None:
+        self._packages, self._folder = packages, folder
         self._swept = False
 
     async def open(self, limits: Limits) -> ChildSession:
@@ -57,7 +60,7 @@ class UnsafeProcess:
         if not self._swept:
             self._swept = True
             await to_thread.run_sync(folders.sweep, base, PREFIX)
-        process = start(base, lambda _folder, fd: command(fd, limits), kind=Process)
+        process = start(base, lambda _folder, fd: command(fd, limits, self._packages), kind=Process)
         session = ChildSession(process, limits)
         await session.start()
         return session
@@ -110,12 +113,15 @@ def start(base: Path, command: Callable[[Path, int], Sequence[str]], *, passed: 
     return kind(popen, ends.channel, ends.outputs, folder, lock)
 
 
-def command(fd: int, limits: Limits) -> list[str]:
+def command(fd: int, limits: Limits, packages: Environment | None = None) -> list[str]:
     """What starts the runner, unconfined."""
     # The base interpreter: a virtual environment's would look for its packages, which programs do not get.
     python = getattr(sys, "_base_executable", None) or sys.executable
-    settings = json.dumps({"fd": fd, "parent": os.getpid(), "rlimits": rlimits(limits), "forget": ["MALLOC_ARENA_MAX"]})
-    return [python, "-I", "-S", "-B", "-X", "utf8", str(RUNNER), settings]
+    settings = {
+        "fd": fd, "parent": os.getpid(), "rlimits": rlimits(limits), "forget": ["MALLOC_ARENA_MAX"],
+        "packages": str(packages.path) if packages else None,
+    }  # fmt: skip
+    return [python, "-I", "-S", "-B", "-X", "utf8", str(RUNNER), json.dumps(settings)]
 
 
 def rlimits(limits: Limits) -> dict[str, tuple[int, int]]:

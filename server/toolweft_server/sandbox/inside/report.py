@@ -156,7 +156,7 @@ def _hint(error: BaseException) -> str | None:
     if isinstance(error, TypeError) and "in 'await' expression" in text:
         return "Outside async code a tool call gives its value: leave the `await` away."
     if isinstance(error, ModuleNotFoundError) and error.name and error.name not in sys.stdlib_module_names:
-        return "Only the standard library, `tools` and `functions` can be imported here."
+        return "Only the standard library, configured packages, `tools` and `functions` can be imported here."
     if isinstance(error, ToolError) and error.kind == "unknown_tool":
         return "`find_tools` lists what there is."
     return None

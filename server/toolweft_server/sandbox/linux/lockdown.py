@@ -33,9 +33,8 @@ class Walls:
     """The limit on threads counts this process's alone, and not all of the user's."""
 
 
-def take_descriptors(channel: int, stdout: int, stderr: int) -> None:
-    """Leaves 0 (nothing to read), 1, 2 and 3 open. None of the first three may be given as another."""
-    empty = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+def take_descriptors(empty: int, channel: int, stdout: int, stderr: int) -> None:
+    """Leaves 0 (`empty`: nothing to read), 1, 2 and 3 open. None of the first three may be given as another."""
     for descriptor, place in ((empty, 0), (stdout, 1), (stderr, 2), (channel, CHANNEL)):
         if descriptor != place:
             os.dup2(descriptor, place, inheritable=False)

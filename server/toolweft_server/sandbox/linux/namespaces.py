@@ -15,6 +15,8 @@ from . import libc
 
 INSIDE = 1000
 NOBODY = 65534
+NAME = "sandbox"
+"""What programs find as the machine's name."""
 ROOT_SIZE = 1 << 20
 
 _WORLD = (
@@ -39,6 +41,7 @@ def enter() -> None:
         _, status = os.waitpid(first, 0)
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
     libc.die_with_parent(signal.SIGKILL)
+    libc.call("sethostname", NAME, len(NAME))
 
 
 def furnish(paths: Sequence[tuple[str, str]], hidden: Sequence[str]) -> None:

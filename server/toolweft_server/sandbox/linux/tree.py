@@ -81,7 +81,9 @@ def _copy(folder: str, paths: Sequence[tuple[str, str]]) -> None:
         if inside.startswith("/dev/"):
             _device(outside, target)
         elif os.path.isdir(outside):
-            shutil.copytree(outside, target, symlinks=False, ignore=_LEFT_OUT, dirs_exist_ok=True)
+            # What packages call tests may be part of them; of the standard library it is not.
+            ignore = _LEFT_OUT if outside == inside else None
+            shutil.copytree(outside, target, symlinks=False, ignore=ignore, dirs_exist_ok=True)
         else:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             shutil.copyfile(outside, target)
@@ -95,10 +97,14 @@ def _device(outside: str, target: str) -> None:
         os.chmod(target, 0o666)
 
 
-def enter(folder: str, user: int) -> None:
-    """Makes the copy the root and lets go of uid 0. Needs CAP_SYS_CHROOT; the caller drops what is left of it."""
+def enter(folder: str) -> None:
+    """Makes the copy the root. Needs CAP_SYS_CHROOT, which no session keeps."""
     os.chroot(folder)
     os.chdir("/")
+
+
+def become(user: int) -> None:
+    """Lets go of uid 0; the caller drops what rights are left of it."""
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)

@@ -36,7 +36,7 @@ class Zygote:
         self._modules: list[str] = given["modules"]
         self._folder: str | None = given["folder"]
         self._control = socket.socket(fileno=given["fd"])
-        self._proc = self._pid = -1
+        self._proc = self._pid = self._null = -1
         self._sessions: dict[int, tuple[str, int]] = {}  # pidfd: id, pid
 
     def prepare(self, parent: int) -> None:
@@ -46,6 +46,7 @@ class Zygote:
             os._exit(EXIT_BOOT)
         with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
             file.write("900")  # when memory ends, the system ends us first
+        self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         preload.load()
         if not seccomp.supported:
             raise OSError(0, f"no system call filter is written for {libc.MACHINE}")
@@ -61,7 +62,8 @@ class Zygote:
             if os.geteuid() != 0:
                 raise OSError(0, "changing the root needs root")
             tree.plant(self._folder or "", self._paths)
-        if self._packages:
+            tree.enter(self._folder or "")
+        if self._packages:  # now, so that the modules know themselves by the names that sessions find them under
             sys.path.append(self._packages)
             for name in self._modules:
                 with suppress(ImportError):  # found missing when a program imports it
@@ -110,7 +112,7 @@ class Zygote:
     def _session(self, asked: dict[str, Any], passed: list[int]) -> None:
         """In the new process, which never returns from here."""
         try:
-            lockdown.take_descriptors(*passed)
+            lockdown.take_descriptors(self._null, *passed)
             work = self._wall_in(asked)
             _serve(work=work, guarded=True)
         except BaseException as error:  # noqa: BLE001  (whatever it is, no program may run)
@@ -125,7 +127,7 @@ class Zygote:
             os.chdir("/tmp")
             walls = lockdown.Walls(["/"], "/tmp", own_files=True, parent=None, threads_only_ours=True)
         elif self._tier == "chroot":
-            tree.enter(self._folder or "", namespaces.NOBODY)
+            tree.become(namespaces.NOBODY)
             walls = lockdown.Walls(["/"], parent=self._pid)
         else:
             os.chdir("/")
