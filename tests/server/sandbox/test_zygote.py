@@ -162,3 +162,15 @@ async def test_sessions_work_beyond_a_thousand_descriptors(tier, host):
         for descriptor in taken:
             os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_half_made_trees_of_dead_servers_are_swept(tmp_path):
+    import fcntl
+
+    (tmp_path / "root-1-dead.half" / "usr").mkdir(parents=True)
+    (tmp_path / "root-1-made.half").mkdir()
+    busy = os.open(tmp_path / "root-1-made.half", os.O_RDONLY)
+    fcntl.flock(busy, fcntl.LOCK_EX)
+    await (await tiers.start("chroot", tmp_path)).aclose()
+    os.close(busy)
+    assert [path.name for path in tmp_path.glob("*.half")] == ["root-1-made.half"]
