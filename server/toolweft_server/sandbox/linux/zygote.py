@@ -112,13 +112,20 @@ class Zygote:
     def _session(self, asked: dict[str, Any], passed: list[int]) -> None:
         """In the new process, which never returns from here."""
         try:
-            lockdown.take_descriptors(self._null, *passed)
+            lockdown.take_descriptors(self._nothing(), *passed)
             work = self._wall_in(asked)
             _serve(work=work, guarded=True)
         except BaseException as error:  # noqa: BLE001  (whatever it is, no program may run)
             with suppress(OSError):
                 os.write(2, f"{type(error).__name__}: {error}\n".encode())
         os._exit(EXIT_BOOT)
+
+    def _nothing(self) -> int:
+        """An input that is at its end. The zygote's own, which sessions would share, where a container has no other."""
+        try:
+            return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return self._null
 
     def _wall_in(self, asked: dict[str, Any]) -> str | None:
         libraries = [inside for _, inside in self._paths]
