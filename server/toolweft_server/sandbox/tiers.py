@@ -110,12 +110,12 @@ TIERS: Mapping[str, Tier] = {
             "an interpreter of a part of Python, with no way out of it",
             (
                 "Files, the network, processes and the environment: the language has none of them",
-                "Crashes, endless loops, memory and output: a worker process is ended alone",
+                "Crashes, endless loops, memory and output: a worker process is ended alone, and with the server",
             ),
             (
                 "Much of Python is missing: inheritance, generators, most of the standard library, packages",
                 _NO_WORK,
-                "A fault in the interpreter: the operating system does not confine its worker",
+                "A fault in the interpreter: of its worker, Linux limits time, memory and files, other systems nothing",
                 _TOOLS,
             ),
             "`pip install 'toolweft[monty]'`",

@@ -1,11 +1,12 @@
 """The `monty` backend: programs run in Monty, an interpreter of a part of Python without any way out of it.
 
 Covered: no file, no network, no process, no environment and no module of CPython exists for a program; each session
-is a worker process of its own, which a crash, an endless loop or a flood ends alone; time, memory, output, calls
-and sizes are limited. It works wherever `pydantic-monty` has a wheel: Linux, macOS, Windows.
+is a worker process of its own, which a crash, an endless loop or a flood ends alone, and which ends with the server,
+`kill -9` included (`workers`); time, memory, output, calls and sizes are limited. It works wherever `pydantic-monty`
+has a wheel: Linux, macOS, Windows.
 Not covered: much of Python (classes that inherit, `yield`, `with` over files, many modules), so that programs may
-have to be written again; there is no work directory. The worker is not confined by the operating system: what holds
-a program is the interpreter alone.
+have to be written again; there is no work directory. On Linux the kernel limits a worker's processor time, memory
+and open files; beyond that what holds a program is the interpreter alone.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.monty import explain, prelude
 from toolweft_server.sandbox.monty.run import Run, memory
 from toolweft_server.sandbox.monty.script import Script, prepare
+from toolweft_server.sandbox.monty.workers import Workers
 from toolweft_server.sandbox.monty.world import World
 
 if TYPE_CHECKING:
@@ -36,8 +38,6 @@ WORKERS = 64
 """More than `sessions` and waiting ones ever are: Monty would make the next one wait, we refuse it with a reason."""
 KEPT_SCRIPTS = 100
 """Programs of a session whose functions may still be called; older ones keep working, one call at a time."""
-SETTLE = 0.1
-"""Seconds that Monty's threads may need after their pool is closed: a process that exits before is aborted."""
 SUSPENSIONS = 2**31
 """Per session. The limit that counts is `calls`, which is counted here, per run."""
 
@@ -49,6 +49,7 @@ class MontySandbox:
 
     def __init__(self) -> None:
         self._pool: AsyncMonty | None = None
+        self._workers = Workers()
         self._entering = anyio.Lock()  # two first sessions must not make two pools
 
     async def open(self, limits: Limits) -> MontySession:
@@ -67,12 +68,16 @@ class MontySandbox:
         )  # fmt: skip
         try:
             monty = await checkout.__aenter__()
-            session = MontySession(monty, limits)
-            await session.start()
         except Exception as error:
-            with contextlib.suppress(Exception):
-                await checkout.__aexit__(None, None, None)
             raise SandboxError(f"Monty's worker did not start: {error}") from error
+        session = MontySession(monty, limits, self._workers)
+        try:
+            await session.start()
+        except BaseException as error:
+            await session.aclose()
+            if isinstance(error, Exception):
+                raise SandboxError(f"Monty's worker did not start: {error}") from error
+            raise
         return session
 
     async def self_check(self) -> Sequence[Finding]:
@@ -86,7 +91,7 @@ class MontySandbox:
         if pool is not None:
             with anyio.CancelScope(shield=True):
                 await pool.__aexit__(None, None, None)
-                await anyio.sleep(SETTLE)
+                await self._workers.aclose()
 
     async def _entered(self) -> AsyncMonty:
         async with self._entering:
@@ -95,10 +100,12 @@ class MontySandbox:
                     from pydantic_monty import AsyncMonty
                 except ImportError as error:
                     raise SandboxError(MISSING) from error
+                self._workers.start()
                 pool = AsyncMonty(max_processes=WORKERS)
                 try:
                     self._pool = await pool.__aenter__()
                 except Exception as error:
+                    await self._workers.aclose()
                     raise SandboxError(f"Monty does not start on this machine: {error}") from error
             return self._pool
 
@@ -106,8 +113,9 @@ class MontySandbox:
 class MontySession:
     """One worker and the runs in it, one at a time. Passes the contract of `base.Session`."""
 
-    def __init__(self, monty: AsyncMontySession, limits: Limits) -> None:
+    def __init__(self, monty: AsyncMontySession, limits: Limits, workers: Workers) -> None:
         self.monty, self.limits, self.world = monty, limits, World()
+        self._workers = workers
         self.scripts: dict[str, Script] = {}
         self.taken: frozenset[str] = frozenset()
         self.coroutines: frozenset[str] = frozenset()
@@ -151,7 +159,10 @@ class MontySession:
         self.scripts["<string>"] = script
 
     async def start(self) -> None:
-        """Gives the session what every program in it has."""
+        """Gives the session what every program in it has. Before anything runs, the worker is bound to us."""
+        if self._pid is None:
+            raise SandboxError("it has ended already")
+        self._workers.hold(self._pid, self.limits)
         script = prepare(prelude.CODE, last=False)
         self.fed(script)
         await self.monty.feed_run(script.text)
@@ -202,6 +213,8 @@ class MontySession:
         if not self._usable:
             return
         self.kill()
+        if self._pid is not None:
+            self._workers.release(self._pid)
         self._usable = False
         with anyio.CancelScope(shield=True), contextlib.suppress(Exception):
             await self.monty.__aexit__(None, None, None)

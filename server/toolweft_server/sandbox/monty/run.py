@@ -112,7 +112,7 @@ class Run:
                 try:
                     ended = await self._program_value()
                 except MontyCrashedError as error:
-                    self._verdict = self._verdict or ("crashed", f"Monty's worker ended: {str(error)[:200]}")
+                    self._verdict = self._verdict or self._crashed(str(error))
                 except MontyError as error:
                     ended = self._failed(error, file)
                 except RuntimeError as error:
@@ -130,6 +130,12 @@ class Run:
         self._verdict = self._verdict or (status, reason)
         self._worker.kill()
         self._talk.cancel()
+
+    def _crashed(self, text: str) -> tuple[OutcomeStatus, str]:
+        if "SIGXCPU" in text:
+            self._note("session_cpu")
+            return "limit", f"the session used more than {self._limits.session_cpu} s of processor time"
+        return "crashed", f"Monty's worker ended: {text[:200]}"
 
     async def _program_value(self) -> dict[str, Any]:
         """Runs the program; what `Outcome` says of its value."""
