@@ -197,13 +197,15 @@ class Sessions:
         """A new child, which `aclose` does not leave behind."""
         scope = anyio.CancelScope()
         self._opens[scope] = anyio.Event()
+        session: Session | None = None
         try:
             with scope:
                 if not self._closed:
                     session = await self._backend.open(self._limits)
-                    if not self._closed:
-                        return session
-                    await session.aclose()
+            if session is not None and not self._closed:
+                return session
+            if session is not None:
+                await session.aclose()
             raise SandboxError("the sandbox is closed: the server is stopping")
         finally:
             self._opens.pop(scope).set()

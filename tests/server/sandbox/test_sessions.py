@@ -1,5 +1,7 @@
 """`Sessions`: names, owners, one at a time, what is closed when, and what is said about it."""
 
+from contextlib import suppress
+
 import anyio
 import pytest
 import pytest_asyncio
@@ -167,6 +169,22 @@ async def test_session_closed_while_it_opens_or_runs_leaves_no_child(host, tmp_p
         await sessions.aclose()
     assert len(raised) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("steps", [1, 10, 100])
+async def test_child_that_starts_while_sessions_are_closed_is_ended_by_then(tmp_path, steps):
+    sessions = Sessions(UnsafeProcess(folder=tmp_path), Limits(), warm=1)
+
+    async def prepare():
+        with suppress(SandboxError):  # closed
+            await sessions.prepare()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(prepare)
+        for _ in range(steps):
+            await anyio.lowlevel.checkpoint()
+        await sessions.aclose()
+        assert list(tmp_path.iterdir()) == []
 
 
 async def test_thousands_of_empty_files_do_not_hold_the_server(sessions, host):
