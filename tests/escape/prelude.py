@@ -19,6 +19,7 @@ NUMBERS = {
     # name: (x86_64, aarch64), None where the machine has no such call
     "accept4": (288, 242), "acct": (163, 89), "add_key": (248, 217), "bpf": (321, 280), "capget": (125, 90),
     "capset": (126, 91), "chroot": (161, 51), "clock_settime": (227, 112), "clone": (56, 220), "clone3": (435, 435),
+    "close_range": (436, 436),
     "delete_module": (176, 106), "execve": (59, 221), "execveat": (322, 281), "fanotify_init": (300, 262),
     "fchmodat2": (452, 452), "finit_module": (313, 273), "fork": (57, None), "fsopen": (430, 430), "fspick": (433, 433),
     "init_module": (175, 105), "inotify_add_watch": (254, 27), "inotify_init1": (294, 26), "io_setup": (206, 0),

@@ -199,6 +199,11 @@ def cut_a_file():
     return "cut"
 
 
+def cut_a_file_that_is_opened_neither_to_read_nor_to_write():
+    os.close(os.open(HOST["victim"], 3 | os.O_TRUNC))
+    return "cut"
+
+
 def delete_a_file():
     os.unlink(HOST["victim"])
     return "deleted"

@@ -21,7 +21,10 @@ _X32 = 0x40000000
 _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 _THREAD = 0x00010000
+_SHARED_DESCRIPTORS = 0x00000400
 _NAMESPACES = 0x7E020000
+_TRUNCATE, _ACCESS = 0x200, 3
+"""Flags of `open`. An access mode of three is neither reading nor writing, so no right of Landlock is asked for it."""
 
 # Names by number, x86_64 and aarch64; a call that an architecture lacks stands with -1.
 _ALWAYS = {
@@ -35,7 +38,7 @@ _ALWAYS = {
     "sendfile": (40, 71), "sendto": (44, 206), "recvfrom": (45, 207), "sendmsg": (46, 211), "recvmsg": (47, 212),
     "shutdown": (48, 210), "getsockname": (51, 204), "getpeername": (52, 205), "getsockopt": (55, 209),
     "exit": (60, 93), "wait4": (61, 260), "uname": (63, 160), "flock": (73, 32), "fsync": (74, 82),
-    "fdatasync": (75, 83), "truncate": (76, 45), "ftruncate": (77, 46), "getdents": (78, -1), "getcwd": (79, 17),
+    "fdatasync": (75, 83), "ftruncate": (77, 46), "getdents": (78, -1), "getcwd": (79, 17),
     "chdir": (80, 49), "fchdir": (81, 50), "rename": (82, -1), "mkdir": (83, -1), "rmdir": (84, -1),
     "creat": (85, -1), "unlink": (87, -1), "symlink": (88, -1), "readlink": (89, -1), "umask": (95, 166),
     "gettimeofday": (96, 169), "getrlimit": (97, 163), "getrusage": (98, 165), "sysinfo": (99, 179),
@@ -56,15 +59,15 @@ _ALWAYS = {
     "timerfd_gettime": (287, 87), "eventfd2": (290, 19), "epoll_create1": (291, 20), "dup3": (292, 24),
     "pipe2": (293, 59), "preadv": (295, 69), "pwritev": (296, 70), "getcpu": (309, 168), "renameat2": (316, 276),
     "getrandom": (318, 278), "membarrier": (324, 283), "copy_file_range": (326, 285), "preadv2": (327, 286),
-    "pwritev2": (328, 287), "statx": (332, 291), "rseq": (334, 293), "close_range": (436, 436),
+    "pwritev2": (328, 287), "statx": (332, 291), "rseq": (334, 293),
     "faccessat2": (439, 439), "epoll_pwait2": (441, 441),
 }  # fmt: skip
 _OWN_FILES = {
-    "link": (86, -1), "linkat": (265, 37),
+    "truncate": (76, 45), "link": (86, -1), "linkat": (265, 37),
     "chmod": (90, -1), "fchmod": (91, 52), "utime": (132, -1), "utimes": (235, -1), "futimesat": (261, -1),
     "fchmodat": (268, 53), "utimensat": (280, 88), "fchmodat2": (452, 452),
 }  # fmt: skip
-"""Only where nothing but files of the sandbox can be reached: Landlock does not cover these."""
+"""Only where no files but the sandbox's can be reached: Landlock covers none of these, or not in every version."""
 _UNSUPPORTED = {
     "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "getxattr": (191, 8), "lgetxattr": (192, 9),
     "fgetxattr": (193, 10), "listxattr": (194, 11), "llistxattr": (195, 12), "flistxattr": (196, 13),
@@ -78,6 +81,8 @@ _PRCTLS = (2, 3, 15, 16, 21, 23, 39)
 """Reads (parent-death signal, dumpable, seccomp, bounding set, no_new_privs) and the thread's name."""
 _FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
 """Duplicate, flags, locks, pipe size. Not the owner of a descriptor: it is sent signals."""
+_CLOSE_RANGES = (0, 4)
+"""Close, or close at execution. Not a table of its own: each thread would have as many descriptors as all may have."""
 
 supported = libc.MACHINE in _AUDIT
 
@@ -91,6 +96,9 @@ def assemble(*, pid: int, own_files: bool, machine: str = libc.MACHINE) -> bytes
     ]  # fmt: skip
     if machine == "x86_64":
         code += [_jump(_GREATER_EQUAL, _X32, 0, 1), _jump(_RETURN, _KILL)]
+    if not own_files:
+        code += _when((2, -1)[arch], _truncates_nothing(1))
+        code += _when((257, 56)[arch], _truncates_nothing(2))
     for numbers in (_ALWAYS | _OWN_FILES if own_files else _ALWAYS).values():
         code += _when(numbers[arch], [_jump(_RETURN, _ALLOW)])
     for numbers in _UNSUPPORTED.values():
@@ -104,6 +112,7 @@ def assemble(*, pid: int, own_files: bool, machine: str = libc.MACHINE) -> bytes
     code += _when((157, 167)[arch], _one_of(0, _PRCTLS))
     code += _when((72, 25)[arch], _one_of(1, _FCNTLS))
     code += _when((53, 199)[arch], _stream_pair())
+    code += _when((436, 436)[arch], _one_of(2, _CLOSE_RANGES))
     code.append(_jump(_RETURN, _ERRNO | errno.EPERM))
     return b"".join(code)
 
@@ -140,10 +149,19 @@ def _one_of(argument: int, values: tuple[int, ...]) -> list[bytes]:
     return [*code, _jump(_RETURN, _ERRNO | errno.EPERM), _jump(_RETURN, _ALLOW)]
 
 
+def _truncates_nothing(argument: int) -> list[bytes]:
+    """`open` that cannot empty a file: Landlock knows of that from its third version on (Linux 6.2)."""
+    refused = (_TRUNCATE, _ACCESS, _TRUNCATE | _ACCESS)
+    code = [_low(argument), _jump(_AND, _TRUNCATE | _ACCESS)]
+    code += [_jump(_EQUAL, value, len(refused) - index, 0) for index, value in enumerate(refused)]
+    return [*code, _jump(_RETURN, _ALLOW), _jump(_RETURN, _ERRNO | errno.EPERM)]
+
+
 def _threads_only() -> list[bytes]:
-    """`clone` for a thread of this process, in no new namespace."""
+    """`clone` for a thread of this process, with the same descriptors, in no new namespace."""
+    thread = _THREAD | _SHARED_DESCRIPTORS
     return [
-        _low(0), _jump(_AND, _THREAD | _NAMESPACES), _jump(_EQUAL, _THREAD, 1, 0),
+        _low(0), _jump(_AND, thread | _NAMESPACES), _jump(_EQUAL, thread, 1, 0),
         _jump(_RETURN, _ERRNO | errno.EPERM), _jump(_RETURN, _ALLOW),
     ]  # fmt: skip
 
