@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -92,7 +93,10 @@ class BwrapSandbox:
         told, tell = os.pipe()
         try:
             process = local.start(
-                self._folder, lambda _, fd: self._command(program, fd, tell, limits), passed=[tell], kind=Wrapped
+                self._folder,
+                lambda folder, fd: self._command(program, folder, fd, tell, limits),
+                passed=[tell],
+                kind=Wrapped,
             )
         except BaseException:
             os.close(told)
@@ -118,7 +122,7 @@ class BwrapSandbox:
     async def aclose(self) -> None:
         pass
 
-    def _command(self, program: str, fd: int, tell: int, limits: Limits) -> list[str]:
+    def _command(self, program: str, folder: Path, fd: int, tell: int, limits: Limits) -> list[str]:
         assert self._files is not None
         settings = {
             "fd": fd, "parent": 0, "packages": INSIDE if self._packages else None,
@@ -139,7 +143,7 @@ class BwrapSandbox:
             "--uid", "1000", "--gid", "1000", "--hostname", "sandbox",
             *(word for outside, inside in binds for word in ("--ro-bind", os.path.realpath(outside), inside)),
             *(word for path in hidden() if Path(path).is_dir() for word in ("--tmpfs", path, "--remount-ro", path)),
-            "--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom",
+            *(word for outside, inside in _devices(folder) for word in ("--dev-bind", outside, inside)),
             "--perms", "0700", "--size", str(limits.disk), "--tmpfs", "/tmp", "--remount-ro", "/",  # noqa: S108
             "--chdir", "/tmp", "--clearenv", *(word for pair in _environment(self._files) for word in pair),  # noqa: S108
             os.path.realpath(python), *options, f"{OURS}/runner.py", json.dumps(settings),
@@ -164,6 +168,21 @@ def _names(file: Path) -> Iterator[str]:
         for other in file.parent.glob(file.name.partition(".so")[0] + ".so*"):
             if other.is_symlink() and other.resolve() == file:
                 yield str(other)
+
+
+def _devices(folder: Path) -> Iterator[tuple[str, str]]:
+    """Where they are, outside and inside. Of root's sandbox they are copies: bubblewrap maps a program's user to root,
+    who owns the machine's and could change their modes. A container that forbids copies has none of them inside.
+    """
+    for path in ("/dev/null", "/dev/urandom"):
+        if os.geteuid() != 0:
+            yield path, path
+            continue
+        copy = folder / Path(path).name
+        with contextlib.suppress(OSError):
+            os.mknod(copy, stat.S_IFCHR, Path(path).stat().st_rdev)
+            copy.chmod(0o666)
+            yield str(copy), path
 
 
 def _environment(files: Sequence[str]) -> Iterator[tuple[str, str, str]]:

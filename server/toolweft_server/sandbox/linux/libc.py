@@ -67,14 +67,18 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
         raise OSError(error.errno, f"{what} at {target}: {os.strerror(error.errno or 0)}") from None
 
 
-def read_only(path: str) -> None:
-    """Makes a mount and all below it read-only, without devices and set-user-id programs."""
-    attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
+def read_only(path: str, *, devices: bool = False) -> None:
+    """Makes a mount and all below it read-only, without set-user-id programs and (unless `devices`) devices.
+
+    A device can still be written there; its mode, owner and times cannot.
+    """
+    attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | (0 if devices else MOUNT_ATTR_NODEV)
     given = ctypes.create_string_buffer(struct.pack("=QQQQ", attributes, 0, 0, 0), 32)
     try:
         syscall("mount_setattr", MOUNT_SETATTR, -100, path, AT_RECURSIVE, given, 32)
     except OSError:  # before Linux 5.12; what is below the mount is then hidden with the old root
-        mount("", path, "", MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
+        kept = os.statvfs(path).f_flag & (MS_NODEV | MS_NOEXEC)  # in a user namespace they cannot be taken away
+        mount("", path, "", MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | (kept if devices else kept | MS_NODEV))
 
 
 def pivot_root(path: str) -> None:

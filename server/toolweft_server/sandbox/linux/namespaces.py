@@ -77,8 +77,7 @@ def _bind(source: int, target: str) -> None:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
     libc.mount(place, target, "", libc.MS_BIND | libc.MS_REC)
-    if "/dev/" not in target:  # a device on a mount without devices could not be opened
-        libc.read_only(target)
+    libc.read_only(target, devices="/dev/" in target)
 
 
 def become_nobody() -> None:
