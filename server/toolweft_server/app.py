@@ -254,7 +254,7 @@ class App:
     def begun(self, execution: str, request: Request) -> None:
         if self.store.lost:
             raise self.store.lost
-        self.ledger.begun(partial(
+        self.ledger.begun(execution, partial(
             self.store.executions.beginning,
             execution, request.owner, request.connection, request.session, request.code, request.retry_of,
         ))  # fmt: skip
@@ -262,8 +262,8 @@ class App:
     async def prepare(
         self, execution: str, request: Request, questions: Questions, progress: Progress | None
     ) -> tuple[Bridge, Recorder]:
-        await self.live.settled(self.limits["manifest_wait"])
         recorder = self.ledger.recorder(execution, request.retry_of, owner=request.owner)
+        await self.live.settled(self.limits["manifest_wait"])
         memory = _Memory(self.live, self.store, request.owner)
         approvals = Approvals(questions, memory, given=request.grants, scrub=self.scrub_json)
         permit = self.config.policy.gate(approvals)

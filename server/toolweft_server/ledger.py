@@ -57,14 +57,18 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._writer = _Writer(store)
+        self._beginnings: dict[str, _Batch] = {}
 
     def recorder(self, execution_id: str, retry_of: str | None = None, *, owner: str | None = None) -> Recorder:
         """The recorder of one execution. `retry_of` names the attempt before; it counts if it is `owner`'s."""
-        return _Recorder(self._store, self._writer, execution_id, retry_of, owner)
+        beginning = self._beginnings.pop(execution_id, None)
+        return _Recorder(self._store, self._writer, execution_id, retry_of, owner, beginning)
 
-    def begun(self, rows: Callable[[], Rows]) -> None:
-        """An execution begins. Its row is in the file before any call of it that may write leaves."""
-        self._writer.later(rows)
+    def begun(self, execution_id: str, rows: Callable[[], Rows]) -> None:
+        """An execution begins, and `recorder` is called next. Its row is in the file before any call of it that may
+        write leaves; should it be refused, no such call does.
+        """
+        self._beginnings[execution_id] = self._writer.later(rows)
 
     async def settled(self) -> None:
         """Returns when every row so far is in the file, or was refused by it."""
@@ -73,9 +77,15 @@ class Ledger:
 
 class _Recorder:
     def __init__(
-        self, store: Store, writer: _Writer, execution_id: str, retry_of: str | None, owner: str | None
+        self,
+        store: Store,
+        writer: _Writer,
+        execution_id: str,
+        retry_of: str | None,
+        owner: str | None,
+        beginning: _Batch | None,
     ) -> None:
-        self._store, self._writer = store, writer
+        self._store, self._writer, self._beginning = store, writer, beginning
         self._execution, self._retry_of, self._owner = execution_id, retry_of, owner
         self._past: Past | None = None if retry_of else Past()
         self._reading = anyio.Lock()
@@ -112,6 +122,8 @@ class _Recorder:
                 self._writer.later(self._start_row(call, seq, key))
             elif noted:
                 await self._writer.add(self._start_row(call, seq, key))
+                if self._beginning is not None and self._beginning.error is not None:  # written before, or not at all
+                    raise self._beginning.error
         except StoreError as error:
             return _unnoted(error)
         if not noted:

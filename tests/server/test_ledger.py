@@ -5,6 +5,7 @@ import pytest
 
 from toolweft_catalog.call import Blob, Call, Result, failed
 from toolweft_catalog.tool import Annotations, Tool
+from toolweft_server.errors import StoreError
 from toolweft_server.ledger import SAMPLE, Ledger
 from toolweft_server.store.calls import RESULT
 from toolweft_server.store.store import Store
@@ -232,6 +233,22 @@ async def test_a_sample_is_short_and_without_secrets(store):
     assert long.endswith("…")
     assert {len(long), len(failure)} == {SAMPLE}
     assert secret == '{"k": "[secret]"}'
+
+
+async def test_no_write_leaves_an_execution_whose_beginning_could_not_be_noted(store):
+    ledger, upstream = Ledger(store), Upstream()
+
+    def refused():
+        raise StoreError("the disk is full.")
+
+    ledger.begun("ex_1", refused)
+    await ledger.settled()  # what comes later finds room again
+    call = ledger.recorder("ex_1")(upstream)
+    assert (await call(Call(READ, {}))).ok
+    result = await call(Call(WRITE, {}))
+    assert (result.failure.kind, result.failure.sent) == ("unavailable", False)
+    assert "the disk is full. Nothing was sent" in result.failure.message
+    assert upstream.made == [("git.log", {})]
 
 
 async def test_without_a_record_reads_go_on_and_writes_are_not_made(store):
