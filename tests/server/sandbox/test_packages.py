@@ -238,3 +238,25 @@ async def test_programs_import_the_packages_and_cannot_change_them(install, host
     assert version == "1.0"
     assert refused.error.type in ("PermissionError", "OSError")
     assert (made.path / "little_one" / "__init__.py").read_text(encoding="utf-8") == "VERSION = '1.0'\n"
+
+
+RANDOM = "import os\nstate = b''\ndef seed():\n    global state\n    state = os.urandom(6)\nseed()\n"
+"""The global generator of numpy as it is in this respect: seeded when it is imported."""
+
+
+@pytest.mark.parametrize("tier", ["namespaces", "landlock"])
+async def test_no_two_sessions_draw_the_same_random_numbers(index, install, host, tmp_path, tier):
+    wheel(index, "numpy", files={"numpy/__init__.py": "from . import random\n", "numpy/random.py": RANDOM})
+    made = await install("numpy")
+    await (await tiers.start(tier, tmp_path)).aclose()
+    sandbox = LinuxSandbox(tier, packages=made, cache=tmp_path)
+    drawn = []
+    for _ in range(3):
+        session = await sandbox.open(Limits())
+        outcome = await session.run(
+            Program("ex_1", "import numpy, random\nnumpy.random.state.hex(), random.random()"), host
+        )
+        await session.aclose()
+        drawn += outcome.value
+    await sandbox.aclose()
+    assert len(set(drawn)) == 6

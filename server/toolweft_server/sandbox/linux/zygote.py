@@ -68,6 +68,8 @@ class Zygote:
             for name in self._modules:
                 with suppress(ImportError):  # found missing when a program imports it
                     importlib.import_module(name)
+        if numpy := sys.modules.get("numpy.random"):  # unlike `random`, it would give every session the same numbers
+            os.register_at_fork(after_in_child=numpy.seed)
         libc.prctl(libc.PR_SET_NO_NEW_PRIVS, 1)
         gc.collect()
         gc.freeze()
