@@ -7,8 +7,10 @@ import pytest
 
 from toolweft_catalog import cli
 from toolweft_server.commands import sandbox_report
+from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox.base import Finding
 from toolweft_server.sandbox.choose import ChosenSandbox
+from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.platforms import order
 from toolweft_server.sandbox.tiers import TIERS
 
@@ -75,6 +77,14 @@ async def test_when_no_tier_holds_the_report_says_that_nothing_runs(chosen):
     text = "\n".join(sandbox_report.lines(report))
     assert "sandbox: none\nwhy: no tier passed its checks here, so no program runs" in text
     assert "1 of 2 checks of landlock passed" in text
+
+
+async def test_what_a_person_has_mended_counts_at_once(chosen):
+    sandbox, made = chosen(namespaces=[OPEN], landlock=[OPEN])
+    with pytest.raises(SandboxError, match="it starts"):
+        await sandbox.open(Limits())
+    made["landlock"]._findings = [HELD]
+    assert (await sandbox_report.of(sandbox, named=False, fresh=False))["backend"] == "landlock"
 
 
 async def test_packages_that_cannot_be_installed_are_the_reason(tmp_path):

@@ -72,14 +72,15 @@ class ChosenSandbox:
         return await inner.open(limits)
 
     async def examine(self, *, fresh: bool = False, report: Report = _silent) -> Verdicts:
-        """What each tier showed, in order, up to the first that works; from the last time unless `fresh`.
+        """What each tier showed, in order, up to the first that works; from the last time unless `fresh`, or none of
+        several worked then: a person who was told what helps may have done it.
 
         Raises:
             SandboxError: The packages could not be installed.
 
         """
         found = None if fresh else checked.load(self._key, folder=self._cache)
-        if found is not None and (_best(found) is not None or len(found) == len(self.tiers)):
+        if found is not None and (_best(found) is not None or len(self.tiers) == 1):
             return found
         ready = await self._environment(report)
         verdicts: dict[str, Verdict] = {}
