@@ -4,14 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 N ?=
 
-.PHONY: help demo test test-core check soak fuzz bench clean
+.PHONY: help demo test test-core check soak escape fuzz bench clean
 
 help:
 	@echo "make demo       the main job, end to end, on real MCP servers; no key needed"
 	@echo "make test       the whole suite"
 	@echo "make test-core  the suite without torch"
 	@echo "make check      lint, types, import contracts"
-	@echo "make bench      benchmarks/ (N=name for one)      make soak / make fuzz   long runs (N=count)"
+	@echo "make bench      benchmarks/ (N=name for one)      make soak / escape / fuzz   long runs (N=count)"
 
 # The plain product: what `pip install toolweft` gives, and the MCP servers that the demo connects.
 $(VENV)/.demo: pyproject.toml constraints.txt
@@ -47,6 +47,9 @@ check: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -m soak --soak=$(or $(N),10000) --timeout=3600
+
+escape: $(VENV)/.dev
+	$(BIN)/python -m pytest -m escape --escape --timeout=3600
 
 fuzz: $(VENV)/.dev
 	FUZZ_EXAMPLES=$(or $(N),100000) $(BIN)/python -m pytest -m fuzz --timeout=3600

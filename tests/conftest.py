@@ -7,6 +7,7 @@ import pytest
 
 def pytest_addoption(parser):
     parser.addoption("--soak", type=int, default=10, metavar="N", help="how often a soak test repeats (default 10)")
+    parser.addoption("--escape", action="store_true", help="every hostile program on every tier, not a share of them")
 
 
 @pytest.fixture

@@ -60,4 +60,4 @@ def proportional(pid):
 
 def _field(file, name):
     with open(file, encoding="ascii") as lines:
-        return next(int(line.split()[1]) for line in lines if line.startswith(name))
+        return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0)  # a zombie has none

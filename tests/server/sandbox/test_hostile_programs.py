@@ -1,4 +1,7 @@
-"""Programs that break things: each ends in a defined outcome, and the next run is fine."""
+"""Programs that break things: each ends in a defined outcome, and the next run is fine.
+
+On `unsafe-process`, where nothing but the server's own rules holds them; `tests/escape` has the tiers that isolate.
+"""
 
 import json
 import os
@@ -6,7 +9,9 @@ import struct
 
 import anyio
 import pytest
+import pytest_asyncio
 
+from toolweft_server.sandbox.backends.local import UnsafeProcess
 from toolweft_server.sandbox.base import Program
 from toolweft_server.sandbox.limits import MIB
 
@@ -63,6 +68,11 @@ FORGED = {
         "after its end",
     ),
 }
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def backend(tmp_path):
+    return UnsafeProcess(folder=tmp_path)
 
 
 @pytest.mark.parametrize("name", CRASHES)

@@ -78,10 +78,15 @@ async def test_stopping_an_upstream_that_ignores_everything_leaves_nobody(start,
 
 @linux
 async def test_kill_9_of_the_leash_ends_its_upstream_and_the_next_call_works(start, call, tmp_path, until, alive):
+    me = os.getpid()
+    others = {each.pid for each in leash.processes() if each.parent == me}  # what earlier tests share
     upstream = start("good")
     assert (await upstream(call("echo"))).ok
-    me = os.getpid()
-    (held,) = [each.pid for each in leash.processes() if each.parent == me and each.session == each.pid]
+    (held,) = [
+        each.pid
+        for each in leash.processes()
+        if each.parent == me and each.session == each.pid and each.pid not in others
+    ]
     (server,) = [each.pid for each in leash.processes() if each.parent == held]
     os.kill(held, signal.SIGKILL)
     await until(lambda: not alive(server))
