@@ -119,9 +119,10 @@ def as_somebody_else(tier, share, python):
         home.joinpath("diary.txt").touch()
         os.chown(home, ORDINARY, ORDINARY)
     done = subprocess.run(
-        [python, "-X", "utf8", "-m", "escape.battery", tier, str(share)],
-        cwd=root / "home", user=ORDINARY, group=ORDINARY, extra_groups=[], capture_output=True, encoding="utf-8", check=False, timeout=500,
+        [python, "-X", "utf8", "-m", "escape.battery", tier, str(share)], cwd=root / "home",
         env={"PYTHONPATH": str(copied), "HOME": str(root / "home"), "PATH": os.environ["PATH"]},
+        user=ORDINARY, group=ORDINARY, extra_groups=[],
+        capture_output=True, encoding="utf-8", check=False, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout.splitlines()[-1])
