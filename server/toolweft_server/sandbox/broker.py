@@ -35,10 +35,8 @@ HELLO_TIMEOUT = 30.0
 WRITE_TIMEOUT = 5.0
 INTERRUPT_GRACE = 0.5
 """Between SIGINT and SIGKILL: Python needs microseconds, a C function that never returns needs for ever."""
-
 EXIT_CHANNEL = 71
 """The child's exit status when its frame socket broke; the same in `inside/channel.py`."""
-
 FAIR = 8
 """Reads in a row before others get their turn."""
 _READ = 256 * 1024
@@ -142,15 +140,17 @@ class ChildSession:
                 data = data[self.child.channel.send(data) :]
             if not data:
                 return
-        async with self._writing:
-            with anyio.move_on_after(WRITE_TIMEOUT) as deadline:
-                while data:
-                    try:
-                        data = data[self.child.channel.send(data) :]
-                    except BlockingIOError:
-                        await anyio.wait_writable(self.child.channel)
-            if deadline.cancelled_caught:
-                raise ViolationError(f"the program took no answer for {WRITE_TIMEOUT:g} s")
+        # Once begun, to its end, even if nobody waits any more: half a frame would make nonsense of the next run's.
+        with anyio.CancelScope(shield=len(data) < len(frame)):
+            async with self._writing:
+                with anyio.move_on_after(WRITE_TIMEOUT, shield=True) as deadline:
+                    while data:
+                        try:
+                            data = data[self.child.channel.send(data) :]
+                        except BlockingIOError:
+                            await anyio.wait_writable(self.child.channel)
+                if deadline.cancelled_caught:
+                    raise ViolationError(f"the program took no answer for {WRITE_TIMEOUT:g} s")
 
     async def receive(self) -> frames.Message | None:
         """The next message; `None` at the end.
@@ -221,6 +221,9 @@ class _Run:
                     self._end("violation", str(violation))
                 except OSError:
                     pass  # the child is gone: its exit status tells why
+                except BaseException:
+                    self._child.kill()  # which may read nothing: an answer on its way would wait for it
+                    raise
             tasks.cancel_scope.cancel()
         self._clock.stop()
         if done is not None and (self._verdict is None or self._verdict[0] != "violation"):

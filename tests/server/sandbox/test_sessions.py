@@ -68,6 +68,26 @@ async def test_two_first_runs_of_one_name_open_one_child(sessions, host):
         host.open.set()
 
 
+ANSWERS_ON_THEIR_WAY = """
+import threading
+first = threading.Event()
+def ask():
+    box.big(3_000_000)
+    first.set()
+for _ in range(20):
+    threading.Thread(target=ask, daemon=True).start()
+first.wait()
+x = 41
+"""
+
+
+async def test_session_goes_on_after_a_run_that_ended_while_answers_were_on_their_way(sessions, host):
+    ran = await sessions.run(Program("a", ANSWERS_ON_THEIR_WAY, ("box",)), host, owner="o", session="s")
+    assert (ran.outcome.status, ran.state.state) == ("ok", "kept")
+    ran = await sessions.run(Program("b", "x + 1", ("box",), timeout=10.0), host, owner="o", session="s")
+    assert (ran.outcome.value, ran.outcome.error, ran.state.state) == (42, None, "kept")
+
+
 async def test_crash_is_said_once(sessions, host):
     ran = await sessions.run(program("import os; os._exit(3)"), host, owner="me", session="s")
     assert ran.state == SessionState(
