@@ -20,6 +20,17 @@ CLAIMS: Mapping[str, Sequence[str]] = {
         "server/tools/test_surface.py::test_the_surface_stays_within_600_tokens",
         "server/tools/test_surface.py::test_the_output_schemas_stay_within_300_tokens",
     ),
+    "No hostile program of ours gets through, on any tier of the machine, as root and as an ordinary user.": (
+        "escape/test_escape.py::test_no_program_gets_through",
+        "escape/test_escape.py::test_the_host_and_the_next_run_are_unharmed",
+        "escape/test_escape.py::test_programs_get_through_where_nothing_confines_them",
+    ),
+    "Runs and kills of the server leave no process, mount, descriptor, file or memory behind.": (
+        "server/sandbox/test_soak.py::test_runs_of_every_kind_leave_no_memory_process_mount_descriptor_or_file",
+    ),
+    "Programs give the same value and output as in a plain interpreter, on every tier with the whole of Python.": (
+        "server/sandbox/test_sandbox_cases.py::test_program_gives_the_same_as_in_a_plain_interpreter",
+    ),
     "Files and packages reach programs whole or not at all; no link is followed and no code runs on the way.": (
         "end_to_end/test_files.py::test_files_that_a_program_left_are_read_and_handed_to_the_next_one",
         "end_to_end/test_files.py::test_nothing_runs_when_a_file_is_not_there",
