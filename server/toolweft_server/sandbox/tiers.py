@@ -62,7 +62,10 @@ TIERS: Mapping[str, Tier] = {
                 _LIMITS,
                 _DISK,
             ),
-            (_KERNEL, _TOOLS, "A fault in the installed bubblewrap"),
+            (
+                _KERNEL, _TOOLS, "A fault in the installed bubblewrap",
+                "Where the server runs as root, the number of threads: only memory bounds it",
+            ),
             "Install bubblewrap (`apt install bubblewrap`, `dnf install bubblewrap`); where it cannot make namespaces "
             "either, its own AppArmor profile or the container's settings refuse them",
         ),
