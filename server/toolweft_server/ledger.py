@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -29,6 +31,8 @@ from toolweft_server.scrub import Scrubber
 from toolweft_server.store.calls import DONE, Key, Past, Rows
 from toolweft_server.store.schema import call_blob, call_end, call_start
 from toolweft_server.store.store import Store
+
+logger = logging.getLogger(__name__)
 
 BATCH = 100
 """Rows in one transaction."""
@@ -57,7 +61,7 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._writer = _Writer(store)
-        self._beginnings: dict[str, _Batch] = {}
+        self._beginnings: dict[str, _Noted] = {}
 
     def recorder(self, execution_id: str, retry_of: str | None = None, *, owner: str | None = None) -> Recorder:
         """The recorder of one execution. `retry_of` names the attempt before; it counts if it is `owner`'s."""
@@ -83,7 +87,7 @@ class _Recorder:
         execution_id: str,
         retry_of: str | None,
         owner: str | None,
-        beginning: _Batch | None,
+        beginning: _Noted | None,
     ) -> None:
         self._store, self._writer, self._beginning = store, writer, beginning
         self._execution, self._retry_of, self._owner = execution_id, retry_of, owner
@@ -216,13 +220,14 @@ async def _anything(_call: Call) -> Failure | None:
     return None
 
 
-class _Batch:
-    """Rows that go into one transaction, and the news of what became of it."""
+@dataclass(slots=True)
+class _Noted:
+    """What one call of `later` gave to write, and what became of it."""
 
-    def __init__(self) -> None:
-        self.rows: list[Callable[[], Rows]] = []
-        self.written = anyio.Event()
-        self.error: StoreError | None = None
+    rows: Callable[[], Rows]
+    written: anyio.Event
+    """Set when it was tried; everything in one transaction shares it."""
+    error: StoreError | None = None
 
 
 class _Writer:
@@ -230,7 +235,7 @@ class _Writer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: deque[_Batch] = deque()
+        self._waiting: deque[list[_Noted]] = deque()
         self._task: asyncio.Task[None] | None = None
 
     async def add(self, rows: Callable[[], Rows]) -> None:
@@ -240,21 +245,21 @@ class _Writer:
             StoreError: They could not be written.
 
         """
-        batch = self.later(rows)
+        noted = self.later(rows)
         with anyio.CancelScope(shield=True):
-            await batch.written.wait()
-        if batch.error is not None:
-            raise batch.error
+            await noted.written.wait()
+        if noted.error is not None:
+            raise noted.error
 
-    def later(self, rows: Callable[[], Rows]) -> _Batch:
+    def later(self, rows: Callable[[], Rows]) -> _Noted:
         """The rows will be in the file soon. One that cannot be written leaves an outcome unknown on record."""
-        if not self._waiting or len(self._waiting[-1].rows) >= BATCH:
-            self._waiting.append(_Batch())
+        if not self._waiting or len(self._waiting[-1]) >= BATCH:
+            self._waiting.append([])
         batch = self._waiting[-1]
-        batch.rows.append(rows)
+        batch.append(_Noted(rows, batch[0].written if batch else anyio.Event()))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._write())
-        return batch
+        return batch[-1]
 
     async def settled(self) -> None:
         if self._task is not None:
@@ -265,14 +270,24 @@ class _Writer:
         """Until nothing waits any more."""
         while self._waiting:
             batch = self._waiting.popleft()
-            try:
-                await anyio.to_thread.run_sync(self._store.calls.write, batch.rows)
-            except StoreError as error:
-                batch.error = error
-            except Exception as error:  # noqa: BLE001  (whoever waits is told, and the next batch is tried)
-                batch.error = StoreError(f"the record of calls cannot be written: {error!r}")
-            batch.written.set()
+            await anyio.to_thread.run_sync(self._put, batch)
+            batch[0].written.set()
         self._task = None
+
+    def _put(self, batch: list[_Noted]) -> None:
+        """One transaction; where something in it cannot be written at all, each by itself."""
+        try:
+            self._store.calls.write(noted.rows for noted in batch)
+        except StoreError as error:
+            for noted in batch:
+                noted.error = error
+        except Exception as error:
+            if len(batch) == 1:
+                logger.exception("a call cannot be put on record")
+                batch[0].error = StoreError(f"the record of calls cannot be written: {error!r}")
+                return
+            for noted in batch:
+                self._put([noted])
 
 
 def _unnoted(error: StoreError) -> Result:
@@ -299,7 +314,10 @@ def sample(result: Result, scrub: Scrubber) -> str:
     if result.failure is not None:
         text = scrub.text(result.failure.message[: 8 * SAMPLE])
     else:
-        short = json.dumps(_brief(result.value), ensure_ascii=False, default=_shown)
+        try:
+            short = json.dumps(_brief(result.value), ensure_ascii=False, default=_shown)
+        except ValueError:  # a number with more digits than Python writes out
+            short = "…"
         text = scrub.text(short[: 8 * SAMPLE])
     return text if len(text) <= SAMPLE else text[: SAMPLE - 1] + "…"
 

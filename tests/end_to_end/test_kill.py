@@ -43,10 +43,24 @@ pytestmark = [
 ]
 
 
-def adopt_orphans() -> None:
-    """Whatever loses its parent becomes a child of this process, where it can be seen."""
+@pytest.fixture(autouse=True)
+def adopt_orphans():
+    """Whatever loses its parent becomes a child of this process, where it can be seen; the dead are reaped."""
     PR_SET_CHILD_SUBREAPER = 36  # noqa: N806 - the kernel's name
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    mine = children()
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    yield
+    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    for pid in children() - mine:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+def children() -> set[int]:
+    """Of this process, zombies included."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {int(pid) for task in tasks for pid in (task / "children").read_text(encoding="ascii").split()}
 
 
 def descendants(pid: int) -> dict[int, str]:
@@ -98,7 +112,6 @@ async def gone(before: set[int]) -> None:
 
 @pytest.mark.soak
 async def test_kill_9_at_random_points_loses_nothing_and_leaves_nothing(tmp_path, write_config, over_stdio, soak_runs):
-    adopt_orphans()
     script = tmp_path / "echo_server.py"
     script.write_text(UPSTREAM, encoding="utf-8")
     config = write_config(mcpServers={"echo": {"command": sys.executable, "args": [str(script)]}}, python={})

@@ -271,3 +271,13 @@ async def test_arguments_nested_beyond_reason_are_refused_and_nothing_is_sent(st
     upstream = Upstream()
     result = await Ledger(store).recorder("ex_1")(upstream)(Call(WRITE, {"x": deep}))
     assert (result.failure.kind, result.failure.sent, upstream.made) == ("arguments", False, [])
+
+
+async def test_a_row_that_cannot_be_written_costs_no_other_one(store, caplog):
+    ledger = Ledger(store)
+    call = ledger.recorder("ex_1")(Upstream(Result(1), Result(10**5000), Result(3)))
+    for n in range(3):
+        assert (await call(Call(WRITE, {"n": n}))).ok
+    await ledger.settled()
+    assert [row["status"] for row in store.calls.of("ex_1")] == ["ok", None, "ok"]
+    assert "cannot be put on record" in caplog.text

@@ -19,6 +19,7 @@ from toolweft_server.sandbox.base import Finding, Sandbox, Session
 from toolweft_server.sandbox.checked import Verdict, Verdicts
 from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.packages import Environment, environment
+from toolweft_server.sandbox.self_check import NOT_STOPPED
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,18 @@ class ChosenSandbox:
         async with self._choosing:
             if self._inner is None:
                 self._inner = await self._choose()
+                try:
+                    return await self._inner.open(limits)
+                except SandboxError as error:
+                    # What worked at the last check may not any more; later failures are the tier's own.
+                    if len(self.tiers) == 1:
+                        raise
+                    logger.warning(
+                        "the tier %s does not start any more, so the choice is made anew: %s", self.name, error
+                    )
+                    await self._inner.aclose()
+                    self._inner = None
+                    self._inner = await self._choose(fresh=True)
             inner = self._inner
         return await inner.open(limits)
 
@@ -106,11 +119,11 @@ class ChosenSandbox:
         if inner is not None:
             await inner.aclose()
 
-    async def _choose(self) -> Sandbox:
+    async def _choose(self, *, fresh: bool = False) -> Sandbox:
         ready = await self._environment(logger.info)
         if len(self.tiers) == 1:
             return self._make(self.tiers[0], ready)
-        verdicts = await self.examine(report=logger.info)
+        verdicts = await self.examine(fresh=fresh, report=logger.info)
         best = _best(verdicts)
         if best is None:
             raise SandboxError(platforms.refused({tier: verdict.why_not for tier, verdict in verdicts.items()}))
@@ -125,13 +138,25 @@ def _best(verdicts: Verdicts) -> str | None:
     return next((tier for tier, verdict in verdicts.items() if verdict.ok), None)
 
 
+def _got_through(finding: Finding) -> bool:
+    return not finding.passed and finding.detail.startswith(NOT_STOPPED)
+
+
+def _of_both(first: Finding, second: Finding) -> Finding:
+    if _got_through(first) or (first.passed and not _got_through(second)):
+        return first
+    return second
+
+
 async def _examine(sandbox: Sandbox) -> Verdict:
-    """A check counts as failed when it fails twice: under load one of them may be late."""
+    """A check counts as failed when it fails twice: under load one of them may be late. A wall that something got
+    through once is none.
+    """
     try:
         findings = list(await sandbox.self_check())
-        if not all(each.passed for each in findings) and findings[0].ok:
+        if any(not each.passed and not _got_through(each) for each in findings) and findings[0].ok:
             again = {each.check: each for each in await sandbox.self_check()}
-            findings = [each if each.passed else again.get(each.check, each) for each in findings]
+            findings = [_of_both(each, again.get(each.check, each)) for each in findings]
     except SandboxError as error:
         return Verdict(ok=False, findings=(Finding(STARTS, ok=False, detail=str(error)),))
     return Verdict(ok=all(each.passed for each in findings), findings=tuple(findings))

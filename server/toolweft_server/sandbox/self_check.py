@@ -26,6 +26,8 @@ from toolweft_server.sandbox.base import Finding, Outcome, Program, Sandbox, Sav
 from toolweft_server.sandbox.check_programs import PYTHON, WALLS, Check
 from toolweft_server.sandbox.limits import MIB, Limits
 
+NOT_STOPPED = "not stopped"
+"""How the detail of a wall's check begins when something got through it."""
 PATIENCE = 30.0
 """Seconds for one check, on a machine under load."""
 AT_ONCE = 8
@@ -171,7 +173,7 @@ def _with(planted: Mapping[str, object], each: Check) -> str:
 
 def _unexpected(each: Check, outcome: Outcome) -> str:
     if each.wall and outcome.status == "ok" and isinstance(outcome.value, str):
-        return f"not stopped: {outcome.value}"
+        return f"{NOT_STOPPED}: {outcome.value}"
     return f"unexpected: {replace(outcome, files=())!r}"[:500]
 
 

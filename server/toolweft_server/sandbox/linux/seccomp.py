@@ -36,7 +36,7 @@ _ALWAYS = {
     "msync": (26, 227), "madvise": (28, 233), "dup": (32, 23), "dup2": (33, -1), "pause": (34, -1),
     "nanosleep": (35, 101), "getitimer": (36, 102), "alarm": (37, -1), "setitimer": (38, 103), "getpid": (39, 172),
     "sendfile": (40, 71), "sendto": (44, 206), "recvfrom": (45, 207), "sendmsg": (46, 211), "recvmsg": (47, 212),
-    "shutdown": (48, 210), "getsockname": (51, 204), "getpeername": (52, 205), "getsockopt": (55, 209),
+    "shutdown": (48, 210), "getsockname": (51, 204), "getpeername": (52, 205),
     "exit": (60, 93), "wait4": (61, 260), "uname": (63, 160), "flock": (73, 32), "fsync": (74, 82),
     "fdatasync": (75, 83), "ftruncate": (77, 46), "getdents": (78, -1), "getcwd": (79, 17),
     "chdir": (80, 49), "fchdir": (81, 50), "rename": (82, -1), "mkdir": (83, -1), "rmdir": (84, -1),
@@ -84,6 +84,9 @@ _FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
 _CLOSE_RANGES = (0, 4)
 """Close, or close at execution. Not a table of its own: each thread would have as many descriptors as all may have."""
 
+_SOCKET_FACTS = (3, 4, 7, 8, 30, 38, 39)
+"""Type, error, buffers, whether it listens, protocol, family. Not who is at the other end."""
+
 supported = libc.MACHINE in _AUDIT
 
 
@@ -112,6 +115,7 @@ def assemble(*, pid: int, own_files: bool, machine: str = libc.MACHINE) -> bytes
     code += _when((157, 167)[arch], _one_of(0, _PRCTLS))
     code += _when((72, 25)[arch], _one_of(1, _FCNTLS))
     code += _when((53, 199)[arch], _stream_pair())
+    code += _when((55, 209)[arch], _one_of(2, _SOCKET_FACTS))
     code += _when((436, 436)[arch], _one_of(2, _CLOSE_RANGES))
     code.append(_jump(_RETURN, _ERRNO | errno.EPERM))
     return b"".join(code)

@@ -8,12 +8,14 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
 _LEFT_OUT = shutil.ignore_patterns("site-packages", "dist-packages", "test", "tests", "idlelib", "ensurepip", "*.a")
 
 
+_KEPT = 7 * 86_400
 _HALF = ".half"
 """Ends the names of copies that are being made: whatever of them is not locked was left by a process that died."""
 
@@ -21,18 +23,26 @@ _HALF = ".half"
 def plant(folder: str, paths: Sequence[tuple[str, str]]) -> None:
     """Copies `paths`, as they are outside and inside, below `folder`, readable for everybody; once for all time.
 
+    The folder is held by a lock as long as this process lives; copies that nobody used for a week are removed.
+
     Raises:
         OSError: Something could not be copied, or the folder is not ours.
 
     """
     home = os.path.dirname(folder)
     os.makedirs(home, mode=0o700, exist_ok=True)
+    if not os.path.lexists(folder):
+        _make(folder, paths)
+    found = os.lstat(folder)
+    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
+        raise OSError(errno.EPERM, f"{folder} was not made by us; remove it")
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(held, fcntl.LOCK_SH)
+    os.utime(folder)
     _sweep(home)
-    if os.path.lexists(folder):
-        found = os.lstat(folder)
-        if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
-            raise OSError(errno.EPERM, f"{folder} was not made by us; remove it")
-        return
+
+
+def _make(folder: str, paths: Sequence[tuple[str, str]]) -> None:
     new, lock = _begin(folder)
     try:
         _copy(new, paths)
@@ -55,14 +65,17 @@ def _begin(folder: str) -> tuple[str, int]:
 
 
 def _sweep(home: str) -> None:
+    """Removes what nobody holds: half copies at once, whole ones after a week without use."""
     for name in os.listdir(home):
-        if name.endswith(_HALF):
-            with suppress(OSError):
-                path = os.path.join(home, name)
-                lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                if _lock(lock):
-                    shutil.rmtree(path, ignore_errors=True)
-                os.close(lock)
+        if not name.startswith("root-"):
+            continue
+        with suppress(OSError):
+            path = os.path.join(home, name)
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            is_old = name.endswith(_HALF) or time.time() - os.fstat(lock).st_mtime > _KEPT
+            if is_old and _lock(lock):
+                shutil.rmtree(path, ignore_errors=True)
+            os.close(lock)
 
 
 def _lock(folder: int) -> bool:

@@ -65,7 +65,8 @@ class Zygote:
             tree.enter(self._folder or "")
         if self._packages:  # now, so that the modules know themselves by the names that sessions find them under
             sys.path.append(self._packages)
-            for name in self._modules:
+            # Where the other walls stand already. Elsewhere programs import them, behind all of theirs.
+            for name in self._modules if self._tier == "namespaces" else ():
                 with suppress(ImportError):  # found missing when a program imports it
                     importlib.import_module(name)
         if numpy := sys.modules.get("numpy.random"):  # unlike `random`, it would give every session the same numbers
@@ -106,7 +107,13 @@ class Zygote:
         finally:
             for descriptor in passed:
                 os.close(descriptor)
-        pidfd = os.pidfd_open(pid)
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError as error:  # no descriptor left: this session costs itself alone
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            self._send({"refused": asked["open"], "why": str(error)})
+            return -1
         self._sessions[pidfd] = (asked["open"], pid)
         self._send({"opened": asked["open"]}, [pidfd])
         return pidfd
