@@ -47,6 +47,7 @@ from toolweft_server.sandbox.base import FileIn, FileOut, Outcome, Program, Save
 from toolweft_server.sandbox.pool import Sessions
 from toolweft_server.scrub import Scrubber
 from toolweft_server.serving import Asker, Reply
+from toolweft_server.store.calls import Rows
 from toolweft_server.store.store import Store
 from toolweft_server.tending import Tender
 from toolweft_server.tools import execute_code, find_tools
@@ -314,17 +315,24 @@ class App:
         return SavedSource(function.name, function.version, function.source, function.functions)
 
     async def ended(self, execution: Execution, whole: Mapping[str, str], files: Mapping[str, FileOut]) -> None:
+        beginning = self.ledger.ended(execution.id, alone=not (execution.files or execution.truncated))
         await self.ledger.settled()
-        await self.live.thread(self._keep, execution, whole, files)
+        await self.live.thread(self._keep, execution, whole, files, beginning)
 
-    def _keep(self, execution: Execution, whole: Mapping[str, str], files: Mapping[str, FileOut]) -> None:
+    def _keep(
+        self,
+        execution: Execution,
+        whole: Mapping[str, str],
+        files: Mapping[str, FileOut],
+        beginning: Callable[[], Rows] | None,
+    ) -> None:
         keep = partial(self.store.executions.keep, execution.id)
         if execution.truncated:
             keep("output", whole["stdout"] + whole["stderr"])
             keep("value", whole["value"], mime="application/json")
         for listed, file in zip(execution.files, files.values(), strict=True):
             keep(f"files/{file.name}", file.data, mime=listed.mime)
-        self.store.executions.finish(execution.id, execution.status, execution.model_dump(mode="json"))
+        self.store.executions.finish(execution.id, execution.status, execution.model_dump(mode="json"), beginning)
 
     # ---- the library, and what can be read ---------------------------------------------------------------------
 

@@ -34,6 +34,8 @@ from toolweft_server.store.store import Store
 
 logger = logging.getLogger(__name__)
 
+MOMENT = 0.05
+"""Seconds after which a program that still runs is on record as running."""
 BATCH = 100
 """Rows in one transaction."""
 SAMPLE = 200
@@ -61,18 +63,27 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._writer = _Writer(store)
-        self._beginnings: dict[str, _Noted] = {}
+        self._beginnings: dict[str, _Beginning] = {}
 
     def recorder(self, execution_id: str, retry_of: str | None = None, *, owner: str | None = None) -> Recorder:
         """The recorder of one execution. `retry_of` names the attempt before; it counts if it is `owner`'s."""
-        beginning = self._beginnings.pop(execution_id, None)
+        beginning = self._beginnings.get(execution_id)
         return _Recorder(self._store, self._writer, execution_id, retry_of, owner, beginning)
 
     def begun(self, execution_id: str, rows: Callable[[], Rows]) -> None:
         """An execution begins, and `recorder` is called next. Its row is in the file before any call of it that may
-        write leaves; should it be refused, no such call does.
+        write leaves, should it be refused no such call does; and soon, if the program is not over soon.
         """
-        self._beginnings[execution_id] = self._writer.later(rows)
+        self._beginnings[execution_id] = _Beginning(self._writer, rows)
+
+    def ended(self, execution_id: str, *, alone: bool) -> Callable[[], Rows] | None:
+        """The row of its beginning, if it is not written yet and is `alone`: whoever writes the end writes both."""
+        beginning = self._beginnings.pop(execution_id, None)
+        if beginning is not None and alone:
+            return beginning.taken()
+        if beginning is not None:
+            beginning.write()
+        return None
 
     async def settled(self) -> None:
         """Returns when every row so far is in the file, or was refused by it."""
@@ -87,7 +98,7 @@ class _Recorder:
         execution_id: str,
         retry_of: str | None,
         owner: str | None,
-        beginning: _Noted | None,
+        beginning: _Beginning | None,
     ) -> None:
         self._store, self._writer, self._beginning = store, writer, beginning
         self._execution, self._retry_of, self._owner = execution_id, retry_of, owner
@@ -121,13 +132,14 @@ class _Recorder:
         if answered is None and (refusal := await permit(call)) is not None:
             answered = Result(failure=refusal)
         began = time.perf_counter()
+        beginning = self._beginning.write() if self._beginning is not None else None
         try:
             if noted and reads:
                 self._writer.later(self._start_row(call, seq, key))
             elif noted:
                 await self._writer.add(self._start_row(call, seq, key))
-                if self._beginning is not None and self._beginning.error is not None:  # written before, or not at all
-                    raise self._beginning.error
+                if beginning is not None and beginning.error is not None:  # written before, or not at all
+                    raise beginning.error
         except StoreError as error:
             return _unnoted(error)
         if not noted:
@@ -228,6 +240,28 @@ class _Noted:
     written: anyio.Event
     """Set when it was tried; everything in one transaction shares it."""
     error: StoreError | None = None
+
+
+class _Beginning:
+    """An execution's first row, which waits a moment: a program that is over by then costs one transaction, not two."""
+
+    def __init__(self, writer: _Writer, rows: Callable[[], Rows]) -> None:
+        self._writer = writer
+        self._rows: Callable[[], Rows] | None = rows
+        self._noted: _Noted | None = None
+        self._timer = asyncio.get_running_loop().call_later(MOMENT, self.write)
+
+    def write(self) -> _Noted | None:
+        """It will be in the file soon."""
+        if self._rows is not None:
+            self._noted = self._writer.later(self._rows)
+            self.taken()
+        return self._noted
+
+    def taken(self) -> Callable[[], Rows] | None:
+        self._timer.cancel()
+        rows, self._rows = self._rows, None
+        return rows
 
 
 class _Writer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -84,11 +84,24 @@ class Executions:
         }  # fmt: skip
         return [(execution, row)]
 
-    def finish(self, id: str, status: str, result: Mapping[str, Any] | None = None) -> None:  # noqa: A002
-        """Notes how it ended; `result` is JSON (the wire's `Execution`)."""
+    def finish(
+        self,
+        id: str,  # noqa: A002 — the same
+        status: str,
+        result: Mapping[str, Any] | None = None,
+        beginning: Callable[[], list[tuple[Table, dict[str, Any]]]] | None = None,
+    ) -> None:
+        """Notes how it ended; `result` is JSON (the wire's `Execution`). `beginning` is written with it, when it was
+        not before.
+        """
         text = None if result is None else json.dumps(self._scrub.json(dict(result)), ensure_ascii=True)
         values = {"status": status, "result": text, "finished_at": time.time()}
+        began = beginning() if beginning is not None else []
         with self._database.write() as db:
+            if began:
+                ((_, row),) = began
+                db.execute(insert(execution), [{**row, **values, "size": row["size"] + len(text or "")}])
+                return
             size = execution.c.size + len(text or "")
             done = db.execute(update(execution).where(execution.c.id == id).values(size=size, **values))
             if not done.rowcount:
