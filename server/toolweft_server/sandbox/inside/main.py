@@ -68,7 +68,7 @@ def serve(*, work: str | None, guarded: bool) -> None:
     session, files = Session(channel), Files(work)
     channel.send(frame("hello", version=VERSION, guarded=guarded))
     channel.start()
-    _preload(channel)
+    _preload(channel, session)
     while True:
         given = channel.runs.get()
         if given["kind"] == "put":
@@ -108,7 +108,7 @@ def _limit(rlimits: Mapping[str, list[int]]) -> None:
             resource.setrlimit(which, (soft, hard))
 
 
-def _preload(channel: Channel) -> None:
+def _preload(channel: Channel, session: Session) -> None:
     """Only while nothing is asked for: a cold start has its program already on the way."""
     time.sleep(PRELOAD_AFTER)
     for name in PRELOAD:
@@ -116,6 +116,10 @@ def _preload(channel: Channel) -> None:
             return
         with contextlib.suppress(ImportError):
             __import__(name)
+    if channel.runs.empty():
+        session.rehearse()
+        pack([{"a": 1}])
+        _streams()
 
 
 def _serve(run: dict[str, Any], channel: Channel, interrupt: Interrupt, session: Session, files: Files) -> None:
