@@ -47,7 +47,7 @@ def tier(request):
 @pytest.fixture(scope="session")
 def share(request):
     """Of the tiers behind the first, each so manieth program; with `--escape` all."""
-    return {tier: 1 if tier == ISOLATING[0] or request.config.getoption("--escape") else 4 for tier in ISOLATING}
+    return {tier: 1 if tier == ISOLATING[0] or request.config.getoption("--escape") else 6 for tier in ISOLATING}
 
 
 @pytest.fixture

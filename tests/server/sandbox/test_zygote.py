@@ -93,7 +93,7 @@ async def test_zygote_that_cannot_be_replaced_is_tried_once_and_said(tier, host,
 async def test_open_cancelled_at_any_step_leaves_no_process_and_no_descriptor(tier, host, until):
     assert await tier.answers(host)
     zygote, descriptors = tier.processes(), census.descriptors()
-    for step in range(60):
+    for step in range(20):
         opening = asyncio.create_task(tier.backend.open(Limits()))
         with anyio.move_on_after(0.0005 * step):
             await asyncio.wait([opening])
