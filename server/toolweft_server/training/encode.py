@@ -186,7 +186,8 @@ def _pooled(config: EncodeConfig, model: nn.Module, tokenizer: Tokenizer, batch:
 
 
 def _tokens(config: EncodeConfig, tokenizer: Tokenizer, batch: list[str]) -> Mapping[str, Tensor]:
-    return tokenizer(batch, padding=True, truncation=True, max_length=config.tokens, return_tensors="pt")
+    clean = [each.encode("utf-8", "replace").decode() for each in batch]  # tokenizers refuse a lone surrogate
+    return tokenizer(clean, padding=True, truncation=True, max_length=config.tokens, return_tensors="pt")
 
 
 def _width(model: nn.Module) -> int:

@@ -8,9 +8,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-import clusters
 import torch
 
+import clusters
 from toolweft_server.training import artefact
 from toolweft_server.training.affinity import Usage
 from toolweft_server.training.errors import TrainingError
@@ -42,7 +42,9 @@ def test_two_hundred_tools_become_codes_an_artefact_and_the_same_codes_again(tmp
     again = artefact.load(tmp_path, encoder="e" * 32, catalogue=made.artefact.digests.catalogue)
     assert np.array_equal(again.assigned.codes, made.artefact.assigned.codes)
     assert np.array_equal(again.assigned.suffix, made.artefact.assigned.suffix)
-    assert np.array_equal(again.quantiser.encode(clusters.vectors()), made.artefact.quantiser.encode(clusters.vectors()))
+    assert np.array_equal(
+        again.quantiser.encode(clusters.vectors()), made.artefact.quantiser.encode(clusters.vectors())
+    )
     assert again.digests == made.artefact.digests
     assert len(again.assigned.trie) == 200
 
