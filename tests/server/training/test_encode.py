@@ -22,25 +22,7 @@ TOOLS = [
     Tool("github.list", "list_issues", "GitHub", "List issues."),
     Tool("x.y", "y", "x"),
 ]  # fmt: skip
-WORDS = [
-    "create",
-    "issue",
-    "github",
-    "new",
-    "in",
-    "a",
-    "repository",
-    "repo",
-    "name",
-    "list",
-    "issues",
-    "where",
-    "it",
-    "goes",
-    ".",
-    "x",
-    "y",
-]
+TEXT = "create issue github new in a repository repo name list issues where it goes . x y"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +30,7 @@ def tokenizer():
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    vocabulary = {"[PAD]": 0, "[UNK]": 1} | {word: n + 2 for n, word in enumerate(WORDS)}
+    vocabulary = {"[PAD]": 0, "[UNK]": 1} | {word: n + 2 for n, word in enumerate(TEXT.split())}
     inner = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]")
