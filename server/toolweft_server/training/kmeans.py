@@ -78,13 +78,16 @@ def kmeans(points: Tensor, clusters: int, generator: torch.Generator, *, rounds:
 def _seeds(points: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
     """k-means++: each next seed is drawn in proportion to its squared distance to those before."""
     rows = [int(torch.randint(len(points), (1,), generator=generator))]
-    least = squared_distances(points, points[rows[-1:]])[:, 0]
-    least[rows[0]] = 0.0
-    while len(rows) < clusters:
+    squares = points.square().sum(1)
+    least = torch.full_like(squares, torch.inf)
+    while True:
+        seed = rows[-1]
+        to_seed = (squares + squares[seed] - 2.0 * (points @ points[seed])).clamp_min(0.0)
+        least = torch.minimum(least, to_seed)
+        least[seed] = 0.0
+        if len(rows) == clusters:
+            return points[rows].clone()
         rows.append(_drawn(least, generator))
-        least = torch.minimum(least, squared_distances(points, points[rows[-1:]])[:, 0])
-        least[rows[-1]] = 0.0
-    return points[rows].clone()
 
 
 def _drawn(weights: Tensor, generator: torch.Generator) -> int:

@@ -68,7 +68,7 @@ class RqVaeConfig:
     """Weight of the even use of codes; 0 leaves Sinkhorn out."""
     epsilon: float = 0.01
     """Of the plan, on costs stretched to [-1, 1]."""
-    balance_rounds: int = 20
+    balance_rounds: int = 10
     revive_after: int = 50
     """Steps without a single choice after which a code is given a new place."""
     init_rounds: int = 100

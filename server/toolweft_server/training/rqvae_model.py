@@ -26,7 +26,7 @@ class Output(NamedTuple):
     sums: Tensor  # (B, d): the sum over levels, with a gradient to the codewords and, straight through, to z
     codes: Tensor  # (B, L)
     rebuilt: Tensor  # (B, D)
-    squares: tuple[Tensor, ...]  # L of (B, K): distances of residuals to codewords
+    squares: tuple[Tensor, ...]  # L of (B, K): distances of residuals to codewords, with a gradient to these alone
     residuals: tuple[Tensor, ...]  # L of (B, d): what each level was given, without a gradient
     codebook_loss: Tensor  # (B,)
     commitment: Tensor  # (B,)
@@ -58,7 +58,8 @@ class RqVae(nn.Module):
         codes, squares, residuals = [], [], []
         codebook_loss = commitment = z.new_zeros(len(z))
         for codewords in self.codebook:
-            squares.append(squared_distances(left, codewords))
+            # Balancing moves codewords to the tools: let through to the encoder it squeezes the latent instead.
+            squares.append(squared_distances(left.detach(), codewords))
             chosen = squares[-1].argmin(1)
             word = codewords[chosen]
             codes.append(chosen)

@@ -40,7 +40,7 @@ def centred(costs: Tensor) -> Tensor:
 
 @torch.no_grad()
 def sinkhorn(costs: Tensor, *, epsilon: float, rounds: int = 50) -> Plan:
-    """The entropic plan for `costs` (B, K), in float64.
+    """The entropic plan for `costs` (B, K), in their own precision.
 
     Rows are exact at the end, columns as good as `rounds` makes them.
 
@@ -52,11 +52,11 @@ def sinkhorn(costs: Tensor, *, epsilon: float, rounds: int = 50) -> Plan:
         raise TrainingError(f"sinkhorn needs epsilon > 0 and at least one round, not {epsilon} and {rounds}")
     if costs.ndim != 2 or not costs.numel() or not bool(torch.isfinite(costs).all()):
         raise TrainingError(f"sinkhorn needs a finite matrix of costs; it got shape {tuple(costs.shape)}")
-    logs = -costs.double() / epsilon
+    logs = -costs / epsilon
     batch, size = logs.shape
     target = math.log(batch / size)
-    rows = torch.zeros(batch, 1, dtype=torch.float64, device=logs.device)
-    columns = torch.zeros(1, size, dtype=torch.float64, device=logs.device)
+    rows = torch.zeros(batch, 1, dtype=logs.dtype, device=logs.device)
+    columns = torch.zeros(1, size, dtype=logs.dtype, device=logs.device)
     for _ in range(rounds):
         columns = target - torch.logsumexp(logs + rows, 0, keepdim=True)
         rows = -torch.logsumexp(logs + columns, 1, keepdim=True)
@@ -75,4 +75,4 @@ def balance_loss(squares: Tensor, *, epsilon: float, temperature: float, rounds:
     plan = sinkhorn(centred(squares.detach()), epsilon=epsilon, rounds=rounds)
     scale = squares.detach().mean().clamp_min(torch.finfo(squares.dtype).tiny)
     chosen = torch.log_softmax(-squares / (temperature * scale), 1)
-    return -(plan.weights.to(chosen.dtype) * chosen).sum(1).mean()
+    return -(plan.weights * chosen).sum(1).mean()

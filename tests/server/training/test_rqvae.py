@@ -19,6 +19,7 @@ from toolweft_server.training.graph import laplacian
 from toolweft_server.training.quantiser import Data
 from toolweft_server.training.rqvae import RqVaeConfig
 from toolweft_server.training.rqvae_model import RqVae
+from toolweft_server.training.sinkhorn import balance_loss
 
 pytestmark = pytest.mark.torch
 
@@ -84,6 +85,13 @@ def test_commitment_moves_the_encoder_on_every_level_and_the_codebook_loss_moves
     encoder, codebook = gradients(made, made(VECTORS).commitment.sum())
     assert (encoder > 0, codebook) == (True, 0.0)
     encoder, codebook = gradients(made, made(VECTORS).codebook_loss.sum())
+    assert (encoder, codebook > 0) == (0.0, True)
+
+
+def test_balancing_moves_the_codewords_to_the_tools_and_not_the_tools():
+    made = model()
+    squares = made(VECTORS).squares[0]
+    encoder, codebook = gradients(made, balance_loss(squares, epsilon=0.01, temperature=0.1))
     assert (encoder, codebook > 0) == (0.0, True)
 
 
