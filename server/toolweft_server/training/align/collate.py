@@ -8,7 +8,6 @@ B rows, T tokens of the longest row.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -121,7 +120,7 @@ class Encoder:
         pieces = self._pieces(turns)
         if not self._shorten(pieces, self.limit - len(opening)):
             raise TrainingError(f"{len(turns)} turns do not fit into {self.limit} tokens")
-        return [*itertools.chain.from_iterable(_row(pieces).ids for _ in (0,)), *opening]
+        return [*_row(pieces).ids, *opening]
 
     def _pieces(self, turns: Sequence[Turn]) -> list[_Piece]:
         spans = self.template.turns(turns)
@@ -136,6 +135,7 @@ class Encoder:
         return self.tokens.of_text(text) if coded else self._ids(text, special=False)
 
     def _ids(self, text: str, *, special: bool = True) -> list[int]:
+        text = text.encode("utf-8", "replace").decode("utf-8")  # a tokenizer refuses lone surrogates
         ids = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=not special)
         return [int(each) for each in ids]
 

@@ -20,9 +20,10 @@ from toolweft_server.training.errors import TrainingError
 
 Role = Literal["system", "user", "assistant"]
 
+REQUEST_CHARACTERS = 4_000
 DOCUMENT_CHARACTERS = 4_000
 FEEDBACK_CHARACTERS = 4_000
-"""A result of any length is cut here, before tokens are counted."""
+"""Texts of any length are cut here, before tokens are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ def trajectories(ran: Iterable[Trajectory], tools: Mapping[str, Tool], codes: Co
 
 def request_text(request: str) -> str:
     """The user's turn that asks for one tool: the same words in training and when decoding."""
-    return prompt("retrieve", request=defused(request))
+    return prompt("retrieve", request=defused(request[:REQUEST_CHARACTERS]))
 
 
 def prompt(name: str, **values: str) -> str:

@@ -222,26 +222,30 @@ def verify(
 ) -> list[float]:
     """Log P(path | prompt) of each path, in their order: the score that an endless beam would give it.
 
-    It reads whole rows, without a cache, and so checks the search too.
-
     Raises:
         TrainingError: A path that is none of the trie's.
+        ArtefactError: The model gives NaN or infinity.
 
     """
     device = lm.device(model)
     steps = steps.to(device)
+    asked = Batch(*(each.to(device) for each in prompts([prompt], fill)))
     scores: list[float] = []
     for start in range(0, len(paths), at_once):
         some = paths[start : start + at_once]
-        batch = pad([Example([*prompt, *path], []) for path in some], fill, side="right")
+        begun = lm.read(model, asked.ids, asked.mask, asked.positions, keep=True, last=1)
+        begun.cache.reorder_cache(torch.zeros(len(some), dtype=torch.long, device=device))
+        batch = pad([Example(list(path), []) for path in some], fill, side="right")
         ids, mask, places = (each.to(device) for each in (batch.ids, batch.mask, batch.positions))
-        logits = lm.read(model, ids, mask, places).logits  # (B, T, V)
-        scores += [_likelihood(logits[n, len(prompt) - 1 :], path, steps) for n, path in enumerate(some)]
+        mask = torch.cat([asked.mask.expand(len(some), -1), mask], dim=1)
+        said = lm.read(model, ids, mask, places + len(prompt), cache=begun.cache, keep=True).logits
+        logits = torch.cat([begun.logits.expand(len(some), -1, -1), said], dim=1)  # (paths, longest + 1, V)
+        scores += [_likelihood(each, path, steps) for each, path in zip(logits, some, strict=True)]
     return scores
 
 
 def _likelihood(logits: Tensor, path: Path, steps: Steps) -> float:
-    """`logits` (at least len(path) + 1, V): what the model says before each token of the path and before its end."""
+    """`logits` (len(path) + 1 or more, V): what the model says before each token of the path and before its end."""
     places = [steps.table.get(path[:at]) for at in range(len(path) + 1)]
     if None in places:
         raise TrainingError(f"{path} is no code of this trie")

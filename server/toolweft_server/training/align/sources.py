@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from toolweft_catalog.tool import Json
 from toolweft_server.training.align.conversations import Call, Trajectory
@@ -84,6 +84,35 @@ def of_executions(runs: Iterable[Ran]) -> Taken:
         except ValueError as error:
             left_out.append(f"{ran.id}: {error}")
     return Taken(found, left_out)
+
+
+def ledger_calls(rows: Iterable[Mapping[str, Any]], results: Mapping[int, str]) -> list[RanCall]:
+    """The calls of one execution from its ledger's rows (`store.calls.Calls.of`) and their results as text, by `seq`.
+
+    A call without an end, of which nobody knows what it did, is left out.
+    """
+    return [
+        RanCall(
+            row["tool"], row["arguments"], row["status"] == "ok", results.get(row["seq"], "") or row["message"] or ""
+        )
+        for row in rows
+        if row["status"] is not None
+    ]
+
+
+def trace_runs(steps: Iterable[Mapping[str, Json]], calls: Callable[[str], Sequence[RanCall]]) -> list[Ran]:
+    """The executions of one trace of the client (a line of its file a step); `calls` gives those of an execution."""
+    request, found = "", list[Ran]()
+    for step in steps:
+        data = step.get("data")
+        held: Mapping[str, Json] = data if isinstance(data, dict) else {}
+        if step.get("event") == "task.start":
+            request = str(held.get("task", ""))
+        elif step.get("event") == "run" and isinstance(execution := held.get("execution"), str):
+            value, ok = held.get("value"), held.get("status") == "ok"
+            answer = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+            found.append(Ran(execution, request, calls(execution), answer, ok))
+    return found
 
 
 def _toolbench(name: str, record: Mapping[str, Json], ids: Mapping[str, str]) -> Trajectory:

@@ -1,92 +1,23 @@
-"""Fifty small tools with codes, requests for them, and a tiny model that has never seen them."""
+"""The tiny catalogue and models of `tiny_tools`, as fixtures."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-import tiny_lm  # noqa: E402
-from toolweft_catalog.tool import Tool  # noqa: E402
-from toolweft_server.training.align import rows, tokens  # noqa: E402
-from toolweft_server.training.align.collate import Encoder  # noqa: E402
-from toolweft_server.training.align.conversations import Pair, document, memorisation, prompt  # noqa: E402
-from toolweft_server.training.align.template import template_of  # noqa: E402
-
-VERBS = ["open", "close", "list", "rename", "archive", "share", "copy", "count", "check", "export"]
-THINGS = ["ticket", "photo", "invoice", "meeting", "song"]
-ASKS = ["please {verb} the {thing} for me", "I want to {verb} one {thing} today"]
-
-
-class World(NamedTuple):
-    tools: list[Tool]
-    codes: dict[str, tokens.Code]
-    pairs: list[Pair]
-    codebooks: list[torch.Tensor]
-
-
-def tool(server: str, verb: str) -> Tool:
-    schema = {"type": "object", "properties": {"id": {"type": "string", "description": f"which {server}"}}}
-    return Tool(id=f"{server}.{verb}", name=verb, server=server, description=f"{verb} a {server}.", parameters=schema)
+import tiny_tools
+from toolweft_server.training.align.conversations import memorisation
 
 
 @pytest.fixture(scope="session")
-def world() -> World:
-    """The things are the first level, the verbs the second."""
-    tools = [tool(thing, verb) for thing in THINGS for verb in VERBS]
-    codes = {
-        each.id: tokens.Code((THINGS.index(each.server), VERBS.index(each.name)), 0 if n else 1)
-        for n, each in enumerate(tools)
-    }
-    pairs = [
-        Pair(f"{each.id}-{n}", ask.format(verb=each.name, thing=each.server), [each.id])
-        for each in tools
-        for n, ask in enumerate(ASKS)
-    ]
-    noise = torch.Generator().manual_seed(5)
-    books = [torch.randn(len(THINGS), 8, generator=noise), 0.3 * torch.randn(len(VERBS), 8, generator=noise)]
-    return World(tools, codes, pairs, books)
-
-
-SPACE = tokens.CodeSpace((len(THINGS), len(VERBS)), suffixes=1)
-
-
-class Made(NamedTuple):
-    model: object
-    tokens: tokens.CodeTokens
-    encoder: Encoder
-    spelled: dict[str, str]
+def world():
+    return tiny_tools.world_of()
 
 
 @pytest.fixture
 def make(world):
-    """A fresh model with code tokens, and what encodes conversations for it."""
-
-    def made(*, chat: bool = False, limit: int = 256, init: str = "ridge", **shape) -> Made:
-        texts = [document(each) for each in world.tools] + [pair.request for pair in world.pairs]
-        texts += [prompt("retrieve", request=""), prompt("memorise", document="")]
-        tokenizer = tiny_lm.tokenizer_of(texts, chat=chat)
-        model = tiny_lm.model_of(len(tokenizer), **shape)
-        own = tokens.add(tokenizer, model, SPACE)
-        generator = torch.Generator().manual_seed(11)
-        if init == "ridge":
-            rows.fill(
-                model,
-                tokenizer,
-                own,
-                codebooks=world.codebooks,
-                codes=list(world.codes.values()),
-                names=[f"{each.server} {each.name}" for each in world.tools],
-                generator=generator,
-            )
-        else:
-            rows.fill_random(model, own, generator)
-        spelled = {key: SPACE.spell(code) for key, code in world.codes.items()}
-        return Made(model, own, Encoder(tokenizer, own, template_of(tokenizer), limit), spelled)
-
-    return made
+    return tiny_tools.make_for(world)
 
 
 @pytest.fixture

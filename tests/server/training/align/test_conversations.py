@@ -184,3 +184,22 @@ def test_executions_that_failed_are_not_learned_from():
         "e2: it failed, or no call of it succeeded",
         "e3: arguments are no object: '7'",
     ]
+
+
+def test_the_ledgers_rows_and_a_trace_say_what_ran():
+    from toolweft_server.store.schema import call_end, call_start
+
+    columns = {*call_start.c.keys(), *call_end.c.keys()}
+    row = dict.fromkeys(columns) | {"tool": "files.read", "arguments": '{"path": "x"}', "message": "", "status": "ok"}
+    rows = [row | {"seq": 0}, row | {"seq": 1, "status": "tool", "message": "no such file"},
+            row | {"seq": 2, "status": None}]  # fmt: skip
+    calls = sources.ledger_calls(rows, {0: "hello"})
+    assert calls == [sources.RanCall("files.read", '{"path": "x"}', ok=True, feedback="hello"),
+                     sources.RanCall("files.read", '{"path": "x"}', ok=False, feedback="no such file")]  # fmt: skip
+    steps = [{"event": "task.start", "data": {"task": "Read x."}}, {"event": "find", "data": {}},
+             {"event": "run", "data": {"execution": "e1", "status": "error", "value": None}},
+             {"event": "run", "data": {"execution": "e2", "status": "ok", "value": {"n": 1}}}]  # fmt: skip
+    assert sources.trace_runs(steps, {"e1": [], "e2": calls}.__getitem__) == [
+        sources.Ran("e1", "Read x.", [], "", ok=False),
+        sources.Ran("e2", "Read x.", calls, '{"n": 1}'),
+    ]

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from toolweft_server.training.align import checkpoint, decode  # noqa: E402
 from toolweft_server.training.align.collate import Example, pad  # noqa: E402
 from toolweft_server.training.align.conversations import Turn, request_text, retrieval  # noqa: E402
-from toolweft_server.training.align.train import AlignConfig, Data, _learn, rate_at, train  # noqa: E402
+from toolweft_server.training.align.train import AlignConfig, Data, _learn, _Rows, rate_at, train  # noqa: E402
 from toolweft_server.training.errors import ArtefactError, TrainingError  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -83,6 +83,22 @@ def test_training_leaves_global_randomness_alone_and_repeats_itself(make, world)
         assert torch.equal(torch.get_rng_state(), before)
         torch.rand(3)
     assert runs[0] == runs[1]
+
+
+def test_rows_come_in_the_order_of_the_seed_and_unseeded_ones_would_not(make, world):
+    made = make()
+    rows, _ = made.encoder.all(lessons(made, world))
+
+    def seeded_order():
+        return [batch.ids.tolist() for parts in _Rows(rows, 0, seed=5).batches(SHORT, 0) for batch in parts]
+
+    def unseeded_order():
+        """The defect: a loader that draws from whatever randomness is there."""
+        return [rows[n].ids for n in torch.randperm(len(rows)).tolist()]
+
+    assert seeded_order() == seeded_order()
+    assert seeded_order()[:2] != seeded_order()[2:]  # each epoch has an order of its own
+    assert unseeded_order() != unseeded_order()
 
 
 def test_micro_batches_add_up_to_the_batch_they_are_cut_from(make, world):
