@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ from torch.nn.functional import normalize
 from toolweft_catalog.tool import Tool
 from toolweft_server.index import text
 from toolweft_server.training.errors import TrainingError
-from toolweft_server.training.progress import Progress, Step, silent
+from toolweft_server.training.progress import Progress, Step, no_bars, silent
 from toolweft_server.training.quantiser import not_negative, positive
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W_A-Za-z\d]+")
@@ -39,6 +40,11 @@ class Tokenizer(Protocol):
     def __call__(
         self, texts: list[str], *, padding: bool, truncation: bool, max_length: int, return_tensors: str
     ) -> Mapping[str, Tensor]: ...
+
+
+class Encoder(NamedTuple):
+    model: nn.Module
+    tokenizer: Tokenizer
 
 
 class Views(NamedTuple):
@@ -78,6 +84,23 @@ class Encoded(NamedTuple):
 
     vectors: NDArray[np.float32]  # (N, 4, D): unit length, or zero where the view is missing
     present: NDArray[np.bool_]  # (N, 4)
+
+
+def load(folder: Path) -> Encoder:
+    """An encoder from a folder as `save_pretrained` leaves it. Nothing is fetched and no code of the folder runs.
+
+    Raises:
+        TrainingError: There is none, or it is damaged.
+
+    """
+    from transformers import AutoModel, AutoTokenizer
+
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        with no_bars():
+            return Encoder(AutoModel.from_pretrained(folder, local_files_only=True), tokenizer)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise TrainingError(f"no encoder of `transformers` can be read from {str(folder)!r}: {error}") from error
 
 
 def views(tool: Tool) -> Views:

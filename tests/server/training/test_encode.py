@@ -8,6 +8,7 @@ pytest.importorskip("transformers")
 
 import torch
 
+import tiny_encoder
 from toolweft_catalog.tool import Tool
 from toolweft_server.training import encode
 from toolweft_server.training.encode import EncodeConfig, ViewWeights
@@ -22,32 +23,16 @@ TOOLS = [
     Tool("github.list", "list_issues", "GitHub", "List issues."),
     Tool("x.y", "y", "x"),
 ]  # fmt: skip
-TEXT = "create issue github new in a repository repo name list issues where it goes . x y"
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    vocabulary = {"[PAD]": 0, "[UNK]": 1} | {word: n + 2 for n, word in enumerate(TEXT.split())}
-    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]")
+    return tiny_encoder.tokenizer()
 
 
 @pytest.fixture
 def model():
-    from transformers import BertConfig, BertModel
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return BertModel(
-            BertConfig(
-                vocab_size=32, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-                max_position_embeddings=64,
-            )
-        )  # fmt: skip
+    return tiny_encoder.model()
 
 
 def test_the_views_of_a_tool_are_kept_apart_and_identifiers_are_words():
@@ -136,3 +121,17 @@ def test_weights_that_make_no_sense_are_refused():
         ViewWeights(name=0, server=0, description=0, parameters=0)
     with pytest.raises(TrainingError, match="tokens must be above 0"):
         EncodeConfig(tokens=0)
+
+
+def test_an_encoder_is_read_from_a_folder_and_gives_the_same_vectors(model, tokenizer, tmp_path, capfd):
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    capfd.readouterr()
+    found = encode.load(tmp_path)
+    assert capfd.readouterr() == ("", "")
+    assert encode.digest(EncodeConfig(), *found) == encode.digest(EncodeConfig(), model, tokenizer)
+
+
+def test_a_folder_without_an_encoder_is_named(tmp_path):
+    with pytest.raises(TrainingError, match=f"no encoder of `transformers` can be read from '{tmp_path}'"):
+        encode.load(tmp_path)
