@@ -109,6 +109,12 @@ def test_true_duplicates_are_numbered_per_code_and_not_all_alike():
     assert assign.unique(twins, CODEBOOK).suffix.tolist() == [0, 1, 2, 0, 1]
 
 
+def test_what_is_handed_out_is_checked_whatever_made_it(monkeypatch):
+    monkeypatch.setattr(assign._Taken, "number", lambda taken, code: 1)  # the counter per tool, once more
+    with pytest.raises(TrainingError, match=r"3 tools have the code \[\d+, \d+\] with suffix 1"):
+        assign.unique(np.repeat(LATENT[:1], 3, 0), CODEBOOK)
+
+
 # Sinkhorn inside each collision group, with as many columns as there are codes.
 
 
@@ -160,6 +166,7 @@ def test_a_new_code_is_nobody_elses_and_equal_vectors_are_told_apart():
 def test_tools_that_have_a_code_keep_it_and_new_ones_find_a_free_one():
     old = assign.unique(LATENT, CODEBOOK)
     added = assign.unique(crowded(), CODEBOOK, Owned(LATENT, old))
+    assert not added.suffix.any()  # there is room: no code is anybody's twice
     both = np.concatenate([rows(old), rows(added)])
     assert len(np.unique(both, axis=0)) == len(both)
 

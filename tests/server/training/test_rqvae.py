@@ -203,6 +203,20 @@ def test_a_code_that_nobody_chooses_is_given_a_place_where_tools_are():
     assert (made(VECTORS).codes[:, 0] == 3).any()
 
 
+def test_a_code_that_was_given_a_new_place_forgets_its_old_momentum():
+    made = model()
+    optimiser = torch.optim.AdamW(made.parameters(), lr=1e-3)
+    made.codebook.square().sum().backward()
+    optimiser.step()
+    moved = torch.zeros(2, 8, dtype=torch.bool)
+    moved[0, 3] = True
+    rqvae._forget(optimiser, made.codebook, moved)
+    for name in ("exp_avg", "exp_avg_sq"):
+        state = optimiser.state[made.codebook][name]
+        assert not state[0, 3].any()
+        assert state[0, 2].any()
+
+
 def test_before_k_means_the_autoencoder_is_trained_alone():
     history = rqvae.fit(CONFIG, data(), seeded()).history
     assert all(each.codebook == each.balance == 0 for each in history[:20])
