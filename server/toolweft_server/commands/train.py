@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from toolweft_server.training.progress import Step
     from toolweft_server.training.quantise import QuantiserConfig
 
-MISSING = "training needs packages that are not installed: pip install 'toolweft[train]'"
+NEEDED = ("torch", "transformers", "safetensors")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -45,12 +46,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from toolweft_server.errors import ConfigError, ToolweftError
 
-    try:
-        import safetensors  # noqa: F401  (here to be missed with a word of advice)
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as error:
-        print(f"toolweft: {MISSING} ({error})", file=sys.stderr)
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        print(f"toolweft: training needs {', '.join(missing)}: pip install 'toolweft[train]'", file=sys.stderr)
         return 1
     try:
         return _tokenize(args)

@@ -76,6 +76,12 @@ def test_an_encoder_that_is_not_there_is_told_in_one_line(place, capsys):
     assert "no encoder of `transformers` can be read from" in capsys.readouterr().err
 
 
+def test_without_the_extra_the_command_to_run_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(train, "NEEDED", ("torch", "no_such_package"))
+    assert train.run(parsed()) == 1
+    assert capsys.readouterr().err == "toolweft: training needs no_such_package: pip install 'toolweft[train]'\n"
+
+
 def test_a_switch_that_is_off_is_off():
     broken = argparse.ArgumentParser()
     broken.add_argument("--graph_loss", type=bool, default=True)
