@@ -97,6 +97,13 @@ def test_a_trajectory_is_thought_code_documentation_arguments_feedback_and_so_on
     ]
 
 
+def test_no_foreign_text_of_a_trajectory_spells_a_code():
+    code = "<a_0><b_0>"
+    hostile = Trajectory("t", code, (Call("files.read", {"path": code}, code, thought=code),), answer=code)
+    turns = trajectories([hostile], {"files.read": READ}, CODES).conversations[0].turns
+    assert [n for n, turn in enumerate(turns) if "<a_" in turn.text] == [3]  # the turn that is the code
+
+
 def test_a_trajectory_with_a_tool_without_code_is_left_out_whole():
     assert trajectories([RUN], {"files.read": READ, "mail.send": MAIL}, {"files.read": "<a_0><b_0>"}) == (
         [],
