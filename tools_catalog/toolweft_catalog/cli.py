@@ -26,6 +26,7 @@ SUMMARIES = {
     "index": "the search index: status, rebuild",
     "ingest": "read a tool catalogue from a file into the store",
     "purge": "delete old executions and their output",
+    "train": "weave the catalogue into codes (extra `train`): tokenize",
     "trace": "show what an agent run did",
     "completion": "print a completion script for bash, zsh or fish",
 }

@@ -82,15 +82,16 @@ class LexicalIndex:
 
     def ids(self) -> list[str]:
         """The ids of every tool, sorted."""
-        return [tool_id for tool_id, _ in self._pairs]
+        return [tool_id for tool_id, _ in self.pairs]
 
     @cached_property
     def fingerprint(self) -> str:
         """Which tools in which state this index covers; equals `fingerprint` of their cards."""
-        return _fingerprint(self._pairs)
+        return _fingerprint(self.pairs)
 
     @cached_property
-    def _pairs(self) -> list[tuple[str, str]]:
+    def pairs(self) -> list[tuple[str, str]]:
+        """Id and digest of every tool, sorted."""
         return sorted(
             (tool_id, part.segment.digest(doc))
             for part in self._parts

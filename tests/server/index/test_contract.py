@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from toolweft_catalog.catalog import card
 from toolweft_catalog.tool import Tool
 from toolweft_server.errors import IndexFolderError
 from toolweft_server.index.base import ToolIndex
+from toolweft_server.index.generative import GenerativeIndex
 from toolweft_server.index.lexical import LexicalIndex, fingerprint
 from toolweft_server.index.ranking import MOST_SEGMENTS
 
@@ -25,7 +28,26 @@ class Kind:
     load: Callable[[Path], ToolIndex]
 
 
-KINDS = {"lexical": Kind(LexicalIndex.build, LexicalIndex.load)}
+@cache
+def newcomer():
+    """A model that knows none of the tools here: what is newer than its checkpoint is found lexically."""
+    import tiny_tools
+    from toolweft_server.training.align.bundle import Bundle, Coded
+
+    world = tiny_tools.world_of()
+    made = tiny_tools.make_for(world)()
+    known = {each.id: Coded(each.digest, world.codes[each.id]) for each in world.tools}
+    return Bundle(made.model, made.encoder, known, "c" * 32)
+
+
+KINDS = {
+    "lexical": Kind(LexicalIndex.build, LexicalIndex.load),
+    "generative": Kind(
+        lambda tools: GenerativeIndex.build(tools, newcomer()), lambda folder: GenerativeIndex.load(folder, newcomer())
+    ),
+}
+if find_spec("torch") is None:
+    del KINDS["generative"]
 
 
 def tool(tool_id: str, description: str = "", *parameters: str, name: str | None = None) -> Tool:
