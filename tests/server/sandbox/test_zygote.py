@@ -95,7 +95,7 @@ async def test_open_cancelled_at_any_step_leaves_no_process_and_no_descriptor(ti
     zygote, descriptors = tier.processes(), census.descriptors()
     for step in range(20):
         opening = asyncio.create_task(tier.backend.open(Limits()))
-        with anyio.move_on_after(0.0005 * step):
+        with anyio.move_on_after(0.0015 * step):
             await asyncio.wait([opening])
         opening.cancel()
         with suppress(asyncio.CancelledError):
