@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -42,6 +41,7 @@ from toolweft_server.live import LiveCatalog
 from toolweft_server.parts import sandbox_limits, sandbox_of, upstreams_of
 from toolweft_server.passing import passed_on
 from toolweft_server.questions import Answers, Person, Questions
+from toolweft_server.remembered import Remembered
 from toolweft_server.resources import Content
 from toolweft_server.sandbox.base import FileIn, FileOut, Outcome, Program, SavedSource
 from toolweft_server.sandbox.pool import Sessions
@@ -250,6 +250,7 @@ class App:
         return {name: why for name, why in known.items() if name not in present}
 
     async def known(self, execution: str, owner: str) -> bool:
+        await self.ledger.settled()
         return await self.live.look(self.store.executions.get, execution, owner) is not None
 
     def begun(self, execution: str, request: Request) -> None:
@@ -265,7 +266,7 @@ class App:
     ) -> tuple[Bridge, Recorder]:
         recorder = self.ledger.recorder(execution, request.retry_of, owner=request.owner)
         await self.live.settled(self.limits["manifest_wait"])
-        memory = _Memory(self.live, self.store, request.owner)
+        memory = Remembered(self.live, self.store, request.owner)
         approvals = Approvals(questions, memory, given=request.grants, scrub=self.scrub_json)
         permit = self.config.policy.gate(approvals)
         caller: Caller = questions.counting(recorder(self.live.gateway, permit=permit))
@@ -316,6 +317,11 @@ class App:
 
     async def ended(self, execution: Execution, whole: Mapping[str, str], files: Mapping[str, FileOut]) -> None:
         beginning = self.ledger.ended(execution.id, alone=not (execution.files or execution.truncated))
+        if beginning is not None and execution.status == "ok" and not execution.calls:
+            # Nothing of it but this line of history: nobody needs to wait for that.
+            told = execution.model_dump(mode="json")
+            self.ledger.note(partial(self.store.executions.whole, beginning, execution.status, told))
+            return
         await self.ledger.settled()
         await self.live.thread(self._keep, execution, whole, files, beginning)
 
@@ -355,6 +361,7 @@ class App:
         return await self.live.look(self.library.card, name, version)
 
     async def output(self, execution: str, part: str, *, owner: str) -> str | None:
+        await self.ledger.settled()
         row = await self.live.look(self.store.executions.get, execution, owner)
         if row is None:
             return None
@@ -375,21 +382,6 @@ class App:
         if not await self.known(execution, owner):
             return None
         return await self.live.look(self.store.executions.output, execution, name)
-
-
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    """`approvals.Memory` in the store."""
-
-    live: LiveCatalog
-    store: Store
-    owner: str
-
-    async def holds(self, tool: Tool) -> bool:
-        return await self.live.look(self.store.approvals.holds, self.owner, tool.id, tool.digest)
-
-    async def keep(self, tool: Tool) -> None:
-        await self.live.thread(self.store.approvals.keep, self.owner, tool.id, tool.digest)
 
 
 async def _tell(listener: Callable[[Sequence[str]], Awaitable[None]], names: Sequence[str]) -> None:

@@ -85,6 +85,10 @@ class Ledger:
             beginning.write()
         return None
 
+    def note(self, rows: Callable[[], Rows]) -> None:
+        """Rows that nobody waits for."""
+        self._writer.later(rows)
+
     async def settled(self) -> None:
         """Returns when every row so far is in the file, or was refused by it."""
         await self._writer.settled()

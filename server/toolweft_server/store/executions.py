@@ -94,18 +94,33 @@ class Executions:
         """Notes how it ended; `result` is JSON (the wire's `Execution`). `beginning` is written with it, when it was
         not before.
         """
-        text = None if result is None else json.dumps(self._scrub.json(dict(result)), ensure_ascii=True)
+        if beginning is not None:
+            with self._database.write() as db:
+                for table, row in self.whole(beginning, status, result):
+                    db.execute(insert(table), [row])
+            return
+        text = self._text(result)
         values = {"status": status, "result": text, "finished_at": time.time()}
-        began = beginning() if beginning is not None else []
         with self._database.write() as db:
-            if began:
-                ((_, row),) = began
-                db.execute(insert(execution), [{**row, **values, "size": row["size"] + len(text or "")}])
-                return
             size = execution.c.size + len(text or "")
             done = db.execute(update(execution).where(execution.c.id == id).values(size=size, **values))
             if not done.rowcount:
                 raise StoreError(f"nothing is on record of the execution {id}: its beginning could not be written.")
+
+    def whole(
+        self,
+        beginning: Callable[[], list[tuple[Table, dict[str, Any]]]],
+        status: str,
+        result: Mapping[str, Any] | None = None,
+    ) -> list[tuple[Table, dict[str, Any]]]:
+        """Beginning and end as one row."""
+        ((table, row),) = beginning()
+        text = self._text(result)
+        end = {"status": status, "result": text, "finished_at": time.time(), "size": row["size"] + len(text or "")}
+        return [(table, row | end)]
+
+    def _text(self, result: Mapping[str, Any] | None) -> str | None:
+        return None if result is None else json.dumps(self._scrub.json(dict(result)), ensure_ascii=True)
 
     def get(self, id: str, owner: str | None = None) -> ExecutionRow | None:  # noqa: A002
         """One execution; `None` when there is none, or it is another owner's."""
