@@ -27,6 +27,7 @@ from toolweft_server.training.align.collate import Encoder
 from toolweft_server.training.align.template import ChatTemplate, PlainTemplate
 from toolweft_server.training.align.tokens import Code, CodeSpace, held
 from toolweft_server.training.errors import ArtefactError, TrainingError
+from toolweft_server.training.progress import no_bars
 
 FORMAT = 1
 MANIFEST = "align.json"
@@ -70,7 +71,7 @@ class Bundle:
         making = folder.with_name(f".{folder.name}.making")
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)
-        with lm.quiet():
+        with no_bars():
             self.model.save_pretrained(making)
         self.encoder.tokenizer.save_pretrained(making)
         space = self.encoder.tokens.space
@@ -106,7 +107,7 @@ def load(folder: Path, *, codebook: str | None = None, device: str = "cpu") -> B
     _same(folder, "the digest of the prompts", prompts_digest(), manifest["prompts"])
     _same(folder, "the codebook", codebook or manifest["codebook"], manifest["codebook"])
     try:
-        with lm.quiet():
+        with no_bars():
             model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         space = CodeSpace(tuple(manifest["sizes"]), manifest["suffixes"])

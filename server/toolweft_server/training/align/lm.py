@@ -8,14 +8,11 @@ B rows, T tokens, V words of the vocabulary, D width of an embedding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.utils import logging
 
 from toolweft_server.training.errors import TrainingError
 
@@ -89,15 +86,3 @@ def tied(model: PreTrainedModel) -> bool:
 
 def device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """The library shows no progress bars of its own meanwhile."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
