@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+import numpy as np
 import torch
 
 from toolweft_server.training.errors import TrainingError
@@ -32,6 +33,15 @@ def dense(costs, epsilon, rounds):
 @pytest.mark.parametrize("rounds", [1, 7, 50])
 def test_the_plan_equals_the_dense_reference(epsilon, rounds):
     assert torch.allclose(sinkhorn(costs(), epsilon=epsilon, rounds=rounds).weights, dense(costs(), epsilon, rounds))
+
+
+@pytest.mark.parametrize("epsilon", [0.05, 0.2, 1.0])
+def test_the_plan_equals_that_of_the_library_for_optimal_transport(epsilon):
+    ot = pytest.importorskip("ot")
+    shares = np.full(40, 1 / 40), np.full(8, 1 / 8)
+    theirs = ot.sinkhorn(*shares, costs().numpy(), epsilon, method="sinkhorn_log", numItermax=10_000, stopThr=1e-13)
+    ours = sinkhorn(costs(), epsilon=epsilon, rounds=2_000).weights.numpy()
+    np.testing.assert_allclose(ours / 40, theirs, atol=1e-9)
 
 
 def test_every_vector_is_given_away_whole_and_every_code_gets_its_share():
