@@ -1,0 +1,201 @@
+"""`Woven`: the vectors of a catalogue's tools, laid out by their codes, so that a search reads only some of them.
+
+Tools of one first digit stand side by side in memory: a block. A request ranks the first digits (`heads.Heads.first`)
+and the tools of the best ones get their exact dot product, one BLAS call a block; the rest is not read. Codes are
+the nearest ones under a frozen codebook, so a tool has the same code whenever it comes, and an updated snapshot holds
+what a rebuilt one holds. Who a row is, is the caller's business, and so is what a code means.
+
+N tools, M of them with a vector, L levels, K first digits, d dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolweft_server.index.woven.residual import Codes, Floats
+from toolweft_server.index.woven.trie import END, Trie
+
+FEW = 200
+"""Up to so many tools everything is read: a whole scan takes microseconds."""
+
+_TAIL = 0.1
+"""Share of tools that may have come or gone before the blocks are laid out anew."""
+
+Rows = NDArray[np.int64]
+
+
+class Candidates(NamedTuple):
+    """Tools whose exact dot product with the request is known; in no particular order."""
+
+    rows: Rows  # (C,)
+    scores: NDArray[np.float32]  # (C,)
+
+
+class _Part(NamedTuple):
+    """Tools in the order of their first digits, and of their rows below each."""
+
+    vectors: NDArray[np.float32]  # (n, d)
+    rows: Rows  # (n,): whose each is; END where the tool is gone
+    starts: NDArray[np.int64]  # (K + 1,): where the block of each first digit begins
+
+
+class Woven:
+    """An immutable snapshot. Make one with `build`, and the next one with `updated`."""
+
+    def __init__(self, codes: Codes, parts: Sequence[_Part]) -> None:
+        self.codes = codes
+        """(N, L); a row of `END` where a tool has no vector yet."""
+        self._parts = tuple(parts)
+
+    @classmethod
+    def build(cls, vectors: Floats, codes: Codes, *, firsts: int) -> Woven:
+        """Of N tools' unit vectors and codes; a tool whose code is `END` has no vector yet, and its row is not read.
+
+        Raises:
+            ValueError: Vectors and codes that do not fit, or a first digit that is not below `firsts`.
+
+        """
+        _check(vectors, codes, firsts)
+        return cls(codes, [_part(vectors, codes, np.arange(len(codes)), firsts)])
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @cached_property
+    def known(self) -> NDArray[np.bool_]:
+        """(N,): which tools have a vector."""
+        known: NDArray[np.bool_] = self.codes[:, 0] != END
+        return known
+
+    @cached_property
+    def trie(self) -> Trie:
+        """The codes that exist. A tool without one stands at the root's `END`."""
+        return Trie.build(self.codes)
+
+    @property
+    def firsts(self) -> int:
+        return len(self._parts[0].starts) - 1
+
+    def updated(self, kept: Rows, vectors: Floats, codes: Codes) -> Woven:
+        """The next snapshot: the tools of the rows `kept`, in this order, then the new ones. An edit is both.
+
+        Raises:
+            ValueError: As `build`; or a row kept that is not there, or twice.
+
+        """
+        _check(vectors, codes, self.firsts)
+        kept = np.asarray(kept, np.int64)
+        if len(kept) and (kept.min() < 0 or kept.max() >= len(self) or len(np.unique(kept)) != len(kept)):
+            raise ValueError(f"the rows kept are different ones of 0..{len(self) - 1}")
+        all_codes = np.concatenate([self.codes[kept], codes]).astype(np.int32)
+        now = np.full(len(self) + 1, END, np.int64)  # the last is what END looks up
+        now[kept] = np.arange(len(kept))
+        main, *tail = (part._replace(rows=now[part.rows]) for part in self._parts)
+        fresh = _part(vectors, codes, np.arange(len(kept), len(all_codes)), self.firsts)
+        loose = [*tail, fresh]
+        moved = sum(len(part.rows) for part in loose) + int((main.rows == END).sum())
+        if moved > max(FEW, _TAIL * len(main.rows)):
+            return Woven(all_codes, [_merged([main, *loose], all_codes, self.firsts)])
+        return Woven(all_codes, [main, _merged(loose, all_codes, self.firsts)])
+
+    def scores(self, request: Floats) -> NDArray[np.float32]:
+        """(N,): the exact dot product of every tool with a request (d,); 0 for a tool without a vector."""
+        scores = np.zeros(len(self), np.float32)
+        found = self._read([(part, 0, len(part.rows)) for part in self._parts], request)
+        scores[found.rows] = found.scores
+        return scores
+
+    def vectors(self, rows: Rows) -> NDArray[np.float32]:
+        """(len(rows), d): the vectors of these tools; zeros where there is none yet."""
+        out = np.zeros((len(rows), self._parts[0].vectors.shape[1]), np.float32)
+        for part, places in zip(self._parts, self._places, strict=True):
+            at = places[rows]
+            out[at != END] = part.vectors[at[at != END]]
+        return out
+
+    def candidates(self, request: Floats, first: Floats, budget: int) -> Candidates:
+        """The tools below the best first digits, as many as `budget` allows, but at least those of the best one.
+
+        `first` (K,) says how likely each first digit is. Up to `FEW` tools, or within the budget, nothing is left out.
+        """
+        if len(self) <= max(FEW, budget):
+            return self._read([(part, 0, len(part.rows)) for part in self._parts], request)
+        order = np.argsort(-np.where(self._sizes > 0, first, -np.inf), kind="stable")
+        wanted = max(1, int(np.searchsorted(np.cumsum(self._sizes[order]), budget, side="right")))
+        chosen = np.sort(order[:wanted])
+        spans = [
+            (part, int(part.starts[low]), int(part.starts[high])) for part in self._parts for low, high in _runs(chosen)
+        ]
+        return self._read(spans, request)
+
+    @cached_property
+    def _sizes(self) -> NDArray[np.int64]:
+        """(K,): tools below each first digit; not a block's length, which counts those that are gone."""
+        return np.bincount(self.codes[self.known, 0], minlength=self.firsts)
+
+    def _read(self, spans: Sequence[tuple[_Part, int, int]], request: Floats) -> Candidates:
+        request = np.asarray(request, np.float32)
+        scores = np.empty(sum(high - low for _, low, high in spans), np.float32)
+        rows = np.empty(len(scores), np.int64)
+        at = 0
+        for part, low, high in spans:
+            end = at + high - low
+            np.dot(part.vectors[low:high], request, out=scores[at:end])
+            rows[at:end] = part.rows[low:high]
+            at = end
+        there = rows != END
+        return Candidates(rows, scores) if there.all() else Candidates(rows[there], scores[there])
+
+    @cached_property
+    def _places(self) -> tuple[Rows, ...]:
+        """For each part: where each tool's vector stands in it, END where it does not."""
+        places = []
+        for part in self._parts:
+            at = np.full(len(self) + 1, END, np.int64)
+            at[part.rows] = np.arange(len(part.rows))
+            places.append(at[:-1])
+        return tuple(places)
+
+
+def _check(vectors: Floats, codes: Codes, firsts: int) -> None:
+    if vectors.ndim != 2 or codes.ndim != 2 or len(vectors) != len(codes) or not codes.shape[1]:
+        raise ValueError(f"vectors of shape {vectors.shape} do not fit codes of shape {codes.shape}")
+    if len(codes) and (codes[:, 0].max() >= firsts or codes[:, 0].min() < END):
+        raise ValueError(f"first digits are 0..{firsts - 1}, not {codes[:, 0].min()}..{codes[:, 0].max()}")
+
+
+def _part(vectors: Floats, codes: Codes, rows: Rows, firsts: int) -> _Part:
+    known = np.flatnonzero(codes[:, 0] != END)
+    order = known[np.argsort(codes[known, 0], kind="stable")]
+    return _Part(np.ascontiguousarray(vectors[order], np.float32), rows[order], _starts(codes[order, 0], firsts))
+
+
+def _starts(digits: NDArray[np.integer], firsts: int) -> NDArray[np.int64]:
+    """(firsts + 1,): where each first digit begins among sorted ones."""
+    return np.searchsorted(digits, np.arange(firsts + 1)).astype(np.int64)
+
+
+def _merged(parts: Sequence[_Part], codes: Codes, firsts: int) -> _Part:
+    """One part of the live tools of several, in the order that building anew would give."""
+    rows = np.concatenate([part.rows for part in parts])
+    live = np.flatnonzero(rows != END)
+    order = live[np.lexsort((rows[live], codes[rows[live], 0]))]
+    rows = rows[order]
+    vectors = np.empty((len(rows), parts[0].vectors.shape[1]), np.float32)
+    begin = 0
+    for part in parts:  # each vector is copied once: the matrix is most of an index's memory
+        mine = (order >= begin) & (order < begin + len(part.rows))
+        vectors[mine] = part.vectors[order[mine] - begin]
+        begin += len(part.rows)
+    return _Part(vectors, rows, _starts(codes[rows, 0], firsts))
+
+
+def _runs(chosen: NDArray[np.integer]) -> list[tuple[int, int]]:
+    """Neighbouring blocks as one: [3, 4, 7] -> [(3, 5), (7, 8)]."""
+    breaks = np.flatnonzero(np.diff(chosen) != 1) + 1
+    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(chosen, breaks)]
