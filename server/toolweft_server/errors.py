@@ -7,7 +7,8 @@
     ├── SandboxError       the place where programs run could not do its work (never: the program failed)
     ├── AnswerError        an answer to a question that is not open, or not ours
     ├── LibraryError       a saved function: unknown, refused, broken folder
-    └── IndexFolderError   an index folder that cannot be read
+    ├── IndexFolderError   an index folder that cannot be read
+    └── EncoderError       the text encoder's files: missing, damaged, of another version; or numbers that are none
 
 What the model can fix is data in a result (`toolweft_catalog.call.Failure`, `wire.Error`) and not in this tree.
 The message says what happened, with which value, and what to do next.
@@ -57,6 +58,10 @@ class LibraryError(ToolweftError):
 
 
 class IndexFolderError(ToolweftError):
+    pass
+
+
+class EncoderError(ToolweftError):
     pass
 
 
