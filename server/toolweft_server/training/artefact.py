@@ -88,8 +88,8 @@ class Artefact:
             "tools": [list(each) for each in self.tools],
         }
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / ARRAYS, content)
-        _replace(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=True).encode("ascii"))
+        replace_file(folder / ARRAYS, content)
+        replace_file(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=True).encode("ascii"))
 
 
 def load(folder: Path, *, encoder: str | None = None, catalogue: str | None = None) -> Artefact:
@@ -181,7 +181,8 @@ def _require_finite(arrays: Arrays, folder: Path) -> None:
             _unusable(folder, f"its array {name!r} holds NaN or infinity")
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Writes a file whole: a reader sees the old one or the new one."""
     beside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}")
     beside.write_bytes(content)
     beside.replace(path)

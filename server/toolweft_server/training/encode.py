@@ -2,7 +2,8 @@
 
 A tool is read four times: its name, its server, its description, its parameters. How the views are weighed is decided
 afterwards (`combined`), and a view that a tool does not have takes no part in it. A text's vector is the mean over its
-own tokens, never over padding, of unit length, and does not depend on the texts beside it (beyond rounding).
+own tokens, never over padding, of unit length, and does not depend on the texts beside it (beyond rounding). With a
+folder, what is encoded is kept there part by part, and a run that was stopped goes on where it was.
 
 N tools or texts, T tokens, D dimensions.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,6 +34,9 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W_A-Za-z\d]+")
 
 _PROBES = ("List all open issues.", "create_issue", "URL", "日本語 naïve 12.5")
 """Texts by which two tokenizers are told apart."""
+
+_PART = 32
+"""Batches that are written to a file together: seconds of work, a few megabytes."""
 
 
 class Tokenizer(Protocol):
@@ -122,9 +127,10 @@ def encode_tools(
     tokenizer: Tokenizer,
     tools: Sequence[Tool],
     *,
+    folder: Path | None = None,
     progress: Progress = silent,
 ) -> Encoded:
-    """Every view of every tool. Equal texts are encoded once.
+    """Every view of every tool. Equal texts are encoded once. For `folder` see `encode_texts`.
 
     Raises:
         TrainingError: The encoder gave vectors that are not finite.
@@ -132,7 +138,7 @@ def encode_tools(
     """
     seen = [views(tool) for tool in tools]
     texts = sorted({each for tool in seen for each in tool if each})
-    vectors = encode_texts(config, model, tokenizer, texts, progress=progress)
+    vectors = encode_texts(config, model, tokenizer, texts, folder=folder, progress=progress)
     rows = {each: row for row, each in enumerate(texts)}
     zero = np.zeros((1, vectors.shape[1]), np.float32)
     at = np.array([[rows.get(each, len(texts)) for each in tool] for tool in seen], np.int64).reshape(-1, 4)
@@ -146,9 +152,12 @@ def encode_texts(
     tokenizer: Tokenizer,
     texts: Sequence[str],
     *,
+    folder: Path | None = None,
     progress: Progress = silent,
 ) -> NDArray[np.float32]:
     """(N, D), unit length; the zero vector for a text without tokens. Long texts run together, so little is padded.
+
+    `folder` (created) keeps every part that is done; parts of the same texts and encoder are not encoded again.
 
     Raises:
         TrainingError: The encoder gave vectors that are not finite.
@@ -157,15 +166,22 @@ def encode_texts(
     training = model.training
     model.eval().to(config.device)
     order = sorted(range(len(texts)), key=lambda row: (len(texts[row]), row))
-    parts: list[Tensor] = []
-    for start in range(0, len(order), config.batch):
-        batch = [texts[row] for row in order[start : start + config.batch]]
-        parts.append(_pooled(config, model, tokenizer, batch))
-        progress(Step("encode", min(start + config.batch, len(order)), len(order)))
+    mark = "" if folder is None else _mark(config, model, tokenizer, texts)
+    size, parts = config.batch * _PART, list[Tensor]()
+    for start in range(0, len(order), size):
+        some = [texts[row] for row in order[start : start + size]]
+        place = None if folder is None else folder / f"encoded-{mark}-{start:08}.npy"
+        held = None if place is None else _held(place, (len(some), _width(model)))
+        if held is None:
+            held = _encoded(config, model, tokenizer, some)
+            if place is not None:
+                _keep(place, held)
+        parts.append(held)
+        progress(Step("encode", start + len(some), len(order)))
     model.train(training)
     if not parts:
         return np.zeros((0, _width(model)), np.float32)
-    found = torch.cat(parts).cpu()
+    found = torch.cat(parts)
     if not bool(torch.isfinite(found).all()):
         row = int(torch.nonzero(~torch.isfinite(found).all(1))[0])
         raise TrainingError(f"the encoder gave NaN or infinity for the text {texts[order[row]][:80]!r}")
@@ -200,6 +216,36 @@ def digest(config: EncodeConfig, model: nn.Module, tokenizer: Tokenizer) -> str:
         ids = _tokens(config, tokenizer, [probe])["input_ids"]
         hashed.update(f" {ids.tolist()}".encode())
     return hashed.hexdigest()[:32]
+
+
+def _encoded(config: EncodeConfig, model: nn.Module, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
+    batches = (list(texts[start : start + config.batch]) for start in range(0, len(texts), config.batch))
+    return torch.cat([_pooled(config, model, tokenizer, batch).cpu() for batch in batches])
+
+
+def _mark(config: EncodeConfig, model: nn.Module, tokenizer: Tokenizer, texts: Sequence[str]) -> str:
+    """16 hex digits over the encoder and all texts: parts of another run are never taken for ours."""
+    hashed = hashlib.sha256(f"{digest(config, model, tokenizer)} {config.batch}".encode())
+    for each in texts:
+        hashed.update(each.encode("utf-8", "surrogatepass") + b"\0")
+    return hashed.hexdigest()[:16]
+
+
+def _held(place: Path, shape: tuple[int, int]) -> Tensor | None:
+    """A part that is done already; None when there is none, or it is damaged: then it is made again."""
+    try:
+        held = np.load(place, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return torch.from_numpy(held) if held.shape == shape and held.dtype == np.float32 else None
+
+
+def _keep(place: Path, part: Tensor) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.with_suffix(f".{uuid.uuid4().hex[:8]}")
+    with beside.open("wb") as file:
+        np.save(file, part.numpy(), allow_pickle=False)
+    beside.replace(place)
 
 
 def _pooled(config: EncodeConfig, model: nn.Module, tokenizer: Tokenizer, batch: list[str]) -> Tensor:
