@@ -77,6 +77,19 @@ class Woven:
         """The codes that exist. A tool without one stands at the root's `END`."""
         return Trie.build(self.codes)
 
+    @cached_property
+    def nodes(self) -> NDArray[np.int32]:
+        """(N, L): the node of the trie below which each tool stands on each level; END where it has no code."""
+        trie, nodes = self.trie, np.full(self.codes.shape, END, np.int32)
+        place = np.empty(len(self), np.int64)
+        place[trie.order] = np.arange(len(self))
+        low, high = 1, 1 + len(trie.children().digits)
+        for level in range(self.codes.shape[1]):
+            below = low + np.searchsorted(trie.low[low:high], place[self.known], side="right") - 1
+            nodes[self.known, level] = below
+            low, high = high, int(trie.first[high]) if high < len(trie.low) else high
+        return nodes
+
     @property
     def firsts(self) -> int:
         return len(self._parts[0].starts) - 1
