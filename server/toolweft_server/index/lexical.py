@@ -9,6 +9,7 @@ live tools together, hence ranks and scores are those of an index built anew. `f
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -122,6 +123,18 @@ class LexicalIndex:
         if not total:
             return Matches([], 0, self._nearest(request, server))
         return Matches(self._best(limit, scores, found, named, best), int(total), [])
+
+    def scores(self, query: str) -> Array:
+        """(n,) float32: the weight of every tool under the request, in the order of `ids()`; names do not win here."""
+        scores = self._scores(read(query))
+        live = [score[part.live] for part, score in zip(self._parts, scores, strict=True)]
+        return np.concatenate([*live, np.zeros(0, np.float32)])[self._order]
+
+    @cached_property
+    def _order(self) -> Array:
+        """Places of the live tools, part after part, in the order of their ids."""
+        ids = [each for part in self._parts for each in itertools.compress(part.segment.ids.all(), part.live)]
+        return np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
 
     def _scores(self, request: Request) -> list[Array]:
         """The weight of every tool under the request, a part at a time. Stop words alone match nothing."""

@@ -1,0 +1,185 @@
+"""`toolweft eval retrieval FOLDER`: how well tools are found for requests whose right tools are known."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolweft_server.commands.opened import show
+
+if TYPE_CHECKING:
+    from toolweft_server.evaluation.data import Dataset
+    from toolweft_server.evaluation.report import Row
+    from toolweft_server.evaluation.suite import Suite
+
+PATIENCE = 2.0
+"""Seconds of silence before a line says what is being done."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    retrieval = kinds.add_parser("retrieval", help="how well tools are found for requests")
+    retrieval.add_argument("folder", type=Path, help="holds tools.jsonl[.gz] and queries.jsonl[.gz]")
+    retrieval.add_argument("--split", default="dev", help="which requests: train, dev, test, or all (default dev)")
+    retrieval.add_argument("--kind", metavar="KIND", help="only requests of this kind, e.g. multi")
+    retrieval.add_argument("--style", metavar="STYLE", help="only requests of this style, e.g. agent")
+    retrieval.add_argument(
+        "--systems", type=_names, metavar="NAMES", help="comma-separated (default: all that can run)"
+    )
+    retrieval.add_argument("--metrics", type=_names, metavar="NAMES", help="comma-separated, or all")
+    retrieval.add_argument("--k", type=_numbers, metavar="NUMBERS", help="N, R and COMP at these ranks, e.g. 1,5,10")
+    retrieval.add_argument("--baseline", metavar="NAME", help="differences to this system, in pairs (default bm25f)")
+    retrieval.add_argument("--by", type=_names, default=[], metavar="NAMES", help="also by style, kind, tier, seen")
+    retrieval.add_argument("--encoder", type=Path, metavar="FOLDER", help="an encoder (default: the shipped one)")
+    retrieval.add_argument("--zero-shot", type=Path, metavar="FOLDER", help="an untrained one, to stand beside it")
+    retrieval.add_argument("--seed", type=int, default=0, help="of the intervals (default 0)")
+    retrieval.add_argument("--json", action="store_true", help="print JSON")
+    retrieval.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = retrieval.epilog = (
+        "examples:\n"
+        "  toolweft eval retrieval ./requests\n"
+        "  toolweft eval retrieval ./requests --split test --systems bm25f,lexical --baseline bm25f --by kind,seen\n"
+        "  toolweft eval retrieval ./requests --metrics all --json"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from toolweft_server.errors import ToolweftError
+    from toolweft_server.evaluation.errors import EvaluationError
+
+    try:
+        return _retrieval(args)
+    except ToolweftError as error:
+        print(f"toolweft: {error}", file=sys.stderr)
+        return 2 if isinstance(error, EvaluationError) else 1
+
+
+class Ticker:
+    """Says on stderr what is being done, once it takes longer than one waits in silence."""
+
+    def __init__(self) -> None:
+        self._told = time.monotonic()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if time.monotonic() - self._told >= PATIENCE:
+            self._told = time.monotonic()
+            print(f"… {done} of {total} {what}", file=sys.stderr, flush=True)
+
+
+def _retrieval(args: argparse.Namespace) -> int:
+    from toolweft_server.evaluation import data as datasets
+    from toolweft_server.evaluation import report
+
+    shown = _shown(args.metrics, args.k)
+    facets = [_facet(name) for name in args.by]
+    print(f"… reading {args.folder}", file=sys.stderr)
+    whole = datasets.read(args.folder)
+    data = whole.only(split=None if args.split == "all" else args.split, kind=args.kind, style=args.style)
+    suite = _suite(args, data)
+    names = list(dict.fromkeys(args.systems or suite.names()))
+    baseline = _baseline(args.baseline, names)
+    ticker = Ticker()
+    measured = [report.measure(data, suite.make(name), progress=ticker) for name in names]
+    parts = {"": measured}
+    for facet in facets:
+        parts |= {f"{facet} {value}": part for value, part in report.by(data, measured, facet).items()}
+    tables = {part: report.rows(each, shown, baseline=baseline, seed=args.seed) for part, each in parts.items()}
+    if args.json:
+        show(_json(args, data, tables))
+        return 0
+    print(f"{data.name}: {len(data.tools)} tools, split {args.split}, {len(data.requests)} requests; percent, 95 %")
+    for part, rows in tables.items():
+        print(f"\n{part} ({rows[0].requests} requests)" if part else "")
+        print(report.table(rows, shown))
+    return 0
+
+
+def _suite(args: argparse.Namespace, data: Dataset) -> Suite:
+    from toolweft_server.errors import EncoderError
+    from toolweft_server.evaluation.suite import Suite
+    from toolweft_server.index.woven.encoder import Encoder
+
+    zero_shot = Encoder.load(args.zero_shot) if args.zero_shot else None
+    try:
+        encoder = Encoder.load(args.encoder) if args.encoder else Encoder.shipped()
+    except EncoderError as error:
+        if args.encoder:
+            raise
+        print(f"toolweft: only systems without an encoder can run: {error}", file=sys.stderr)
+        return Suite(data.tools, zero_shot=zero_shot, progress=Ticker())
+    return Suite(data.tools, encoder, zero_shot=zero_shot, progress=Ticker())
+
+
+def _shown(wanted: Sequence[str] | None, ks: Sequence[int] | None) -> list[str]:
+    from toolweft_server.evaluation import metrics, report
+    from toolweft_server.evaluation.errors import EvaluationError
+
+    if wanted == ["all"]:
+        return list(metrics.NAMES)
+    if wanted is None and ks is None:
+        return list(report.SHOWN)
+    for name in wanted or []:
+        if name not in metrics.NAMES:
+            raise EvaluationError(f"there is no metric {name!r}; there are {', '.join(metrics.NAMES)}")
+    chosen = list(wanted or [])
+    for k in ks or []:
+        at_k = [name for name in (f"N@{k}", f"R@{k}", f"COMP@{k}") if name in metrics.NAMES]
+        if not at_k:
+            raise EvaluationError(f"nothing is measured at k = {k}; use {', '.join(map(str, metrics.RECALL_AT))}")
+        chosen += at_k
+    return list(dict.fromkeys(chosen))
+
+
+def _facet(name: str) -> Any:
+    from toolweft_server.evaluation.data import FACETS
+    from toolweft_server.evaluation.errors import EvaluationError
+
+    if name not in FACETS:
+        raise EvaluationError(f"requests cannot be sorted by {name!r}; use {', '.join(FACETS)}")
+    return name
+
+
+def _baseline(wanted: str | None, names: Sequence[str]) -> str | None:
+    from toolweft_server.evaluation.errors import EvaluationError
+
+    if wanted is None:
+        return "bm25f" if "bm25f" in names and len(names) > 1 else None
+    if wanted not in names:
+        raise EvaluationError(f"the baseline {wanted!r} is not among the systems: {', '.join(names)}")
+    return wanted
+
+
+def _json(args: argparse.Namespace, data: Dataset, tables: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
+    return {
+        "set": data.name,
+        "split": args.split,
+        "tools": len(data.tools),
+        "requests": len(data.requests),
+        "seed": args.seed,
+        "parts": [{"part": part or "all", "systems": [_row(row) for row in rows]} for part, rows in tables.items()],
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    against = row.against and {
+        "baseline": row.against.baseline,
+        "differences": {name: value._asdict() for name, value in row.against.differences.items()},
+        "hit@1": row.against.hit._asdict(),
+    }
+    metrics = {name: value._asdict() for name, value in row.metrics.items()}
+    return {"system": row.system, "requests": row.requests, "metrics": metrics, "against": against}
+
+
+def _names(given: str) -> list[str]:
+    return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def _numbers(given: str) -> list[int]:
+    try:
+        return [int(each) for each in given.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"whole numbers are needed, as in 1,5,10, not {given!r}") from None
