@@ -1,158 +1,216 @@
-"""Retrieval quality of the lexical index against plain BM25, on requests whose right tools are known.
+"""Retrieval quality on the shared data sets, pooled and set by set, each system beside the baselines of the same run.
 
-    python -m benchmarks.retrieval [--split dev|test] [--sets weft_queries,metatool] [--json FILE]
+    python -m benchmarks.retrieval [--split dev|test] [--sets weft_queries,metatool] [--systems bm25f,lexical]
+                                   [--encoder FOLDER] [--zero-shot FOLDER] [--keep FOLDER] [--json FILE]
 
-N@k counts every right tool in the ideal ranking, so a tool that is missed costs. R@5 is the share of right tools among
-the first five, COMP@10 the share of requests all of whose right tools are among the first ten. A tool of the same name
-and text as a right one is as right. Tune on `dev`; `test` is for reporting, once a release.
+N@k counts every right tool in the ideal ranking, so a tool that is missed costs. A tool of the same name and text as a
+right one is as right. `all requests` weighs every request the same, `all sets` every set. The last lines ask of each
+system whether it is worse than the better of `bm25f` and `mix`: pooled, the lower end of the 95 % interval of the
+difference must be -0.5 points or higher, and on no set may the whole interval lie below 0; in each set the better of
+the two is the one with the higher mean there. Tune on `dev`; `test` is for reporting, once a release.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
-import re
 import sys
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from benchmarks import datasets, machine
-from benchmarks.datasets import Dataset, Request
+from benchmarks.encodings import Kept
 
-from toolweft_catalog.tool import Tool
-from toolweft_server.index import text
-from toolweft_server.index.lexical import LexicalIndex
+from toolweft_server.commands.eval import Ticker
+from toolweft_server.evaluation import report, statistics
+from toolweft_server.evaluation.data import Dataset
+from toolweft_server.evaluation.report import Measured
+from toolweft_server.evaluation.statistics import Interval
+from toolweft_server.evaluation.suite import HYBRID_LEXICAL, NAMES, Suite
+from toolweft_server.index.woven.encoder import Encoder
 
-DEPTH = 50
-"""Tools asked for: enough that ten groups are left after twins are counted once."""
-
-Search = Callable[[str], Sequence[str]]
-
-
-class Scores(NamedTuple):
-    n1: float
-    n5: float
-    r5: float
-    comp10: float
+SHOWN = ("hit@1", "N@5", "R@5", "R@10", "COMP@10")
+RIVALS = ("bm25f", "mix")
+JUDGED = ("N@5", "R@5")
+MARGIN = 0.005
+"""How much worse the pooled lower bound may be."""
 
 
-class PlainBM25:
-    """BM25 (k1 1.2, b 0.75) over all texts of a tool as one, lower-case words, nothing else: the yardstick."""
+class OfSet(NamedTuple):
+    """Every system on one set."""
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
-        self._ids = [tool.id for tool in tools]
-        counted = [Counter(_plain(" ".join(text.fields(tool)))) for tool in tools]
-        lengths = np.array([sum(each.values()) for each in counted], np.float32)
-        norms = 1.2 * (0.25 + 0.75 * lengths / lengths.mean())
-        postings: dict[str, list[tuple[int, int]]] = {}
-        for doc, words in enumerate(counted):
-            for word, times in words.items():
-                postings.setdefault(word, []).append((doc, times))
-        self._impacts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        for word, pairs in postings.items():
-            docs, times = np.array([doc for doc, _ in pairs]), np.array([n for _, n in pairs], np.float32)
-            rare = math.log1p((len(tools) - len(pairs) + 0.5) / (len(pairs) + 0.5))
-            self._impacts[word] = docs, (rare * 2.2 * times / (times + norms[docs])).astype(np.float32)
+    name: str
+    tools: int
+    measured: Sequence[Measured]
 
-    def search(self, query: str) -> Sequence[str]:
-        scores = np.zeros(len(self._ids), np.float32)
-        for word in _plain(query):
-            if word in self._impacts:
-                docs, impacts = self._impacts[word]
-                scores[docs] += impacts
-        best = np.argsort(-scores, kind="stable")[:DEPTH]
-        return [self._ids[doc] for doc in best if scores[doc] > 0]
+    def of(self, system: str) -> Measured | None:
+        return next((each for each in self.measured if each.system == system), None)
 
 
-def _plain(words: str) -> list[str]:
-    return re.findall(r"[a-z0-9]+", words.lower())
+def measure(data: Dataset, suite: Suite, names: Sequence[str]) -> OfSet:
+    measured = [report.measure(data, suite.make(name), progress=Ticker()) for name in names]
+    return OfSet(data.name, len(data.tools), measured)
 
 
-def evaluate(data: Dataset, search: Search) -> tuple[Scores, int]:
-    """Mean scores over the requests of a set, and how many there were."""
-    each = [score(request, _groups(search(request.text), data.group)) for request in data.requests]
-    return Scores(*(float(np.mean(column)) for column in zip(*each, strict=True))), len(each)
+def better(found: OfSet, metric: str) -> Measured | None:
+    """The better of the rivals on one set; None when neither ran."""
+    rivals = [each for each in map(found.of, RIVALS) if each]
+    return max(rivals, key=lambda each: float(each.scores[metric].mean()), default=None)
 
 
-def score(request: Request, ranked: Sequence[str]) -> Scores:
-    """Scores of one ranking of groups."""
-    gains = [1.0 if group in request.gold else 0.0 for group in ranked[:10]]
-    return Scores(
-        n1=_ndcg(gains, len(request.gold), 1),
-        n5=_ndcg(gains, len(request.gold), 5),
-        r5=sum(gains[:5]) / len(request.gold),
-        comp10=float(sum(gains[:10]) == len(request.gold)),
-    )
+class Verdict(NamedTuple):
+    """Whether a system is as good as the better rival."""
+
+    pooled: Interval
+    each: Mapping[str, Interval]
+
+    @property
+    def worse(self) -> list[str]:
+        """The sets whose whole interval lies below 0."""
+        return [name for name, interval in self.each.items() if interval.high < 0]
+
+    @property
+    def holds(self) -> bool:
+        return self.pooled.low >= -MARGIN and not self.worse
 
 
-def _ndcg(gains: Sequence[float], gold: int, k: int) -> float:
-    found = sum(gain / math.log2(rank + 2) for rank, gain in enumerate(gains[:k]))
-    return found / sum(1 / math.log2(rank + 2) for rank in range(min(gold, k)))
+def verdict(found: Sequence[OfSet], system: str, metric: str) -> Verdict | None:
+    """None where the system or its rivals did not run."""
+    differences = {}
+    for each in found:
+        mine, rival = each.of(system), better(each, metric)
+        if mine is None or rival is None:
+            return None
+        differences[each.name] = mine.scores[metric] - rival.scores[metric]
+    intervals = {name: statistics.interval(values) for name, values in differences.items()}
+    return Verdict(statistics.pooled(list(differences.values())), intervals)
 
 
-def _groups(ids: Sequence[str], group: Mapping[str, str]) -> list[str]:
-    return list(dict.fromkeys(group[each] for each in ids))
+def pooled(found: Sequence[OfSet], system: str) -> dict[str, dict[str, Interval]]:
+    """Metric -> interval, for `all requests` and for `all sets`; of the latter the mean alone is known."""
+    scores = [each.scores for each in (one.of(system) for one in found) if each]
+    requests = {name: statistics.pooled([each[name] for each in scores]) for name in SHOWN}
+    means = {name: float(np.mean([each[name].mean() for each in scores])) for name in SHOWN}
+    return {"all requests": requests, "all sets": {name: Interval(mean, mean, mean) for name, mean in means.items()}}
 
 
-def measure(name: str, split: datasets.Split) -> list[dict[str, object]]:
-    data = datasets.load(name, split)
-    if not data.requests:
-        return []
-    index = LexicalIndex.build(data.tools)
-    rivals: dict[str, Search] = {
-        "plain BM25": PlainBM25(data.tools).search,
-        "lexical": lambda query: [hit.tool for hit in index.search(query, DEPTH).hits],
-    }
-    rows: list[dict[str, object]] = []
-    for system, search in rivals.items():
-        scores, requests = evaluate(data, search)
-        rows.append({"set": name, "split": split, "tools": len(data.tools), "requests": requests, "system": system})
-        rows[-1] |= {key: round(100 * value, 1) for key, value in scores._asdict().items()}
-    return rows
+def lines_of(found: OfSet, names: Sequence[str]) -> list[list[str]]:
+    lines = []
+    for row in report.rows([each for each in found.measured if each.system in names], SHOWN, baseline=None):
+        cells = [f"{100 * value.mean:.1f} ±{50 * (value.high - value.low):.1f}" for value in row.metrics.values()]
+        lines.append([found.name, row.system, str(found.tools), str(row.requests), *cells])
+    return lines
 
 
-def pooled(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
-    """The mean over all requests, and the mean over sets, in which each set counts the same."""
-    out: list[dict[str, object]] = []
-    for name in ("all requests", "all sets"):
-        for system in ("plain BM25", "lexical"):
-            mine = [row for row in rows if row["system"] == system]
-            weights = [float(str(row["requests"])) if name == "all requests" else 1.0 for row in mine]
-            out.append({"set": name, "split": mine[0]["split"], "system": system})
-            out[-1] |= {"tools": "", "requests": sum(int(str(row["requests"])) for row in mine)}
-            for key in Scores._fields:
-                out[-1][key] = round(float(np.average([float(str(row[key])) for row in mine], weights=weights)), 1)
-    return out
+def said(system: str, metric: str, found: Verdict) -> str:
+    each = ", ".join(f"{name} {_points(interval)}" for name, interval in found.each.items())
+    answer = "not worse" if found.holds else "WORSE"
+    return f"{system} minus max({', '.join(RIVALS)}), {metric}: pooled {_points(found.pooled)}: {answer}; {each}"
+
+
+def _points(value: Interval) -> str:
+    return f"{100 * value.mean:+.1f} [{100 * value.low:+.1f}, {100 * value.high:+.1f}]"
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--split", choices=("dev", "test"), default="dev")
-    arguments.add_argument("--sets", default=",".join(datasets.SETS), help="comma-separated")
-    arguments.add_argument("--json", type=Path, help="write the rows there too")
-    given = arguments.parse_args()
+    given = _arguments()
+    zero_shot = Kept(Encoder.load(given.zero_shot), given.keep) if given.zero_shot else None
+    encoder = Kept(Encoder.load(given.encoder), given.keep) if given.encoder else None
     print(f"split {given.split}; {machine.line()}")
-    line = "{set:14} {tools:>7} {requests:>9}  {system:11} {n1:>6} {n5:>6} {r5:>6} {comp10:>8}"
-    print(line.format(set="set", tools="tools", requests="requests", system="system", **dict(_HEADS)))
-    rows: list[dict[str, object]] = []
+    found: list[OfSet] = []
+    head = ["set", "system", "tools", "requests", *SHOWN]
     for name in given.sets.split(","):
-        measured = measure(name, given.split)
-        rows += measured
-        for row in measured:
-            print(line.format(**row))
-        sys.stdout.flush()
-    if rows:
-        rows += pooled(rows)
-        print(*(line.format(**row) for row in rows[-4:]), sep="\n")
+        data = datasets.load(name, given.split)
+        if not data.requests:
+            continue
+        suite = Suite(data.tools, encoder, zero_shot=zero_shot, hybrid=given.hybrid, progress=Ticker())
+        names = given.systems.split(",") if given.systems else suite.names()
+        found.append(measure(data, suite, names))
+        print(report.aligned([head, *lines_of(found[-1], names)]) + "\n", flush=True)
+        for kept in (zero_shot, encoder):
+            if kept:
+                kept.save()
+    if not found:
+        print(f"none of {given.sets} has requests in the split {given.split!r}", file=sys.stderr)
+        return
+    summary = {each.system: pooled(found, each.system) for each in found[0].measured}
+    print(report.aligned([["pooled", "system", *SHOWN], *_pooled_lines(summary)]))
+    verdicts = {
+        (system, metric): answer
+        for system in summary
+        for metric in JUDGED
+        if system not in RIVALS and (answer := verdict(found, system, metric))
+    }
+    print(*(said(system, metric, answer) for (system, metric), answer in verdicts.items()), sep="\n")
     if given.json:
-        given.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        given.json.write_text(json.dumps(_json(given.split, found, summary, verdicts), indent=1), encoding="utf-8")
 
 
-_HEADS = (("n1", "N@1"), ("n5", "N@5"), ("r5", "R@5"), ("comp10", "COMP@10"))
+def _pooled_lines(summary: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> list[list[str]]:
+    lines = []
+    for which in ("all requests", "all sets"):
+        for system, means in summary.items():
+            halves = {name: 50 * (each.high - each.low) for name, each in means[which].items()}
+            cells = [
+                f"{100 * each.mean:.1f}" + (f" ±{halves[name]:.1f}" if halves[name] else "")
+                for name, each in means[which].items()
+            ]
+            lines.append([which, system, *cells])
+    return lines
+
+
+def _json(
+    split: str,
+    found: Sequence[OfSet],
+    summary: Mapping[str, Mapping[str, Mapping[str, Interval]]],
+    verdicts: Mapping[tuple[str, str], Verdict],
+) -> dict[str, Any]:
+    return {
+        "split": split,
+        "machine": machine.line(),
+        "sets": [
+            {
+                "set": each.name,
+                "tools": each.tools,
+                "systems": [
+                    {"system": row.system, "requests": row.requests}
+                    | {name: value._asdict() for name, value in row.metrics.items()}
+                    for row in report.rows(each.measured, SHOWN, baseline=None)
+                ],
+            }
+            for each in found
+        ],
+        "pooled": {
+            system: {which: {name: value._asdict() for name, value in means.items()} for which, means in both.items()}
+            for system, both in summary.items()
+        },
+        "not_worse": [
+            {
+                "system": system,
+                "metric": metric,
+                "holds": answer.holds,
+                "pooled": answer.pooled._asdict(),
+                "sets": {name: interval._asdict() for name, interval in answer.each.items()},
+            }
+            for (system, metric), answer in verdicts.items()
+        ],
+    }
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--split", choices=("dev", "test"), default="dev")
+    parser.add_argument("--sets", default=",".join(datasets.SETS), help="comma-separated")
+    parser.add_argument("--systems", help=f"comma-separated, of {', '.join(NAMES)}; default: all that can run")
+    parser.add_argument("--encoder", type=Path, help="folder of the encoder to measure")
+    parser.add_argument("--zero-shot", type=Path, help="folder of an encoder that was not trained for tools")
+    parser.add_argument("--hybrid", type=float, default=HYBRID_LEXICAL, help="share of the lexical index in `hybrid`")
+    parser.add_argument("--keep", type=Path, help="folder that keeps vectors between runs")
+    parser.add_argument("--json", type=Path, help="write everything there too")
+    return parser.parse_args()
+
 
 if __name__ == "__main__":
     main()
