@@ -25,14 +25,14 @@ class Kept:
                 self._rows = dict(zip(map(bytes, kept["keys"]), kept["rows"].astype(np.float32), strict=True))
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        if self._file is None:
+        if self._file is None or not texts:
             return self._encoder.encode(texts)
         keys = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._rows}
         if missing:
             self._rows |= zip(missing, self._encoder.encode(list(missing.values())), strict=True)
             self._fresh = True
-        return np.array([self._rows[key] for key in keys], np.float32).reshape(len(texts), -1)
+        return np.array([self._rows[key] for key in keys], np.float32)
 
     def save(self) -> None:
         if self._file is None or not self._fresh:
