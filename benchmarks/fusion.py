@@ -1,6 +1,7 @@
 """How much words and vectors should count: one share for all requests, or one that the request decides.
 
-    python -m benchmarks.fusion --encoder FOLDER [--split dev] [--sets weft_queries,metatool] [--keep FOLDER] [--json FILE]
+    python -m benchmarks.fusion --encoder FOLDER [--split dev] [--sets weft_queries,metatool] [--keep FOLDER]
+                                [--json FILE]
 
 A tool's score is share · words + (1 - share) · vectors, each part as shares of its best (`woven.fusion`). Per set:
 
@@ -201,25 +202,23 @@ def report_on(sets: Sequence[Evidence]) -> tuple[list[list[str]], list[dict[str,
     for held in sets:
         others = [each for each in sets if each is not held] or [held]
         same = one_share(others)
-        weights = by_request(others, start=same)
+        each = shares(held, by_request(others, start=same))
         here = max(SHARES, key=lambda share: value(held, share))
         rules: Mapping[str, Array | float] = {
             "words": 1.0,
             "vectors": 0.0,
             f"best here ({here:.2f})": float(here),
             f"one share ({same:.2f})": same,
-            f"by request ({shares(held, weights).mean():.2f} ±{shares(held, weights).std():.2f})": shares(
-                held, weights
-            ),
+            f"by request ({each.mean():.2f} ±{each.std():.2f})": each,
         }
         base = scored(held, same)
         for rule, share in rules.items():
             found = scored(held, share)
             gain = {name: statistics.paired(found[name], base[name]) for name in found}
             lines.append([held.name, rule, *(f"{100 * found[name].mean():.1f}" for name in found)])
-            lines[-1] += [_points(each) for each in gain.values()]
+            lines[-1] += [_points(interval) for interval in gain.values()]
             figures.append({"set": held.name, "rule": rule} | {name: float(found[name].mean()) for name in found})
-            figures[-1] |= {f"{name} minus one share": each._asdict() for name, each in gain.items()}
+            figures[-1] |= {f"{name} minus one share": interval._asdict() for name, interval in gain.items()}
     return lines, figures
 
 

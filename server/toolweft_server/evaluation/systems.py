@@ -103,7 +103,8 @@ class Dense:
         """(requests, size) float32."""
         fresh = [query for query in dict.fromkeys(queries) if query not in self._known]
         self._known |= dict(zip(fresh, self._encoded(fresh, silent), strict=True))
-        return np.array([self._known[query] for query in queries], np.float32).reshape(len(queries), self.vectors.shape[1])
+        rows = [self._known[query] for query in queries]
+        return np.array(rows, np.float32).reshape(len(rows), self.vectors.shape[1])
 
     def _encoded(self, texts: Sequence[str], progress: Progress) -> Array:
         rows = []
