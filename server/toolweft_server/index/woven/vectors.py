@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 import time
 import uuid
@@ -69,6 +70,7 @@ class VectorCache:
         self._path = None if folder is None else folder / f"vectors-{encoder_digest}.bin"
         self._encoder = encoder_digest
         self._size = size
+        self._saving = threading.Lock()  # one save after another: each reads what the one before wrote
         self._lock = threading.Lock()  # over the two below
         self._unsaved = _nothing(size)
         self._used: Keys = np.zeros((0, 2), np.uint64)
@@ -131,6 +133,10 @@ class VectorCache:
         """
         if self._path is None:
             return True
+        with self._saving:
+            return self._save(self._path)
+
+    def _save(self, path: Path) -> bool:
         with self._lock:
             unsaved, used = self._unsaved, self._used
         held = self._read()
@@ -143,7 +149,7 @@ class VectorCache:
             return True
         merged = _merged(unsaved, _Held(table[fresh], held.rows[fresh]))
         try:
-            self._replace(merged)
+            self._replace(path, merged)
         except OSError as error:
             logger.warning("vectors of tools are not saved, and the next start encodes them again: %s", error)
             return False
@@ -186,7 +192,7 @@ class VectorCache:
             content = file.read(said["rows"] * _TABLE.itemsize)
             table = np.frombuffer(content, _TABLE)
             expected = _HEADER + len(table) * (_TABLE.itemsize + 2 * self._size)
-            if len(table) != said["rows"] or path.stat().st_size != expected:
+            if len(table) != said["rows"] or os.fstat(file.fileno()).st_size != expected:
                 raise ValueError("it is cut")
             if zlib.crc32(content) != said["table"]:
                 raise ValueError("its table is damaged")
@@ -196,18 +202,17 @@ class VectorCache:
             rows = np.memmap(file, "<i2", "r", _HEADER + len(content), shape).view(np.ndarray)
             return _Held(table, rows)
 
-    def _replace(self, held: _Held) -> None:
-        assert self._path is not None
+    def _replace(self, path: Path, held: _Held) -> None:
         table = held.table.tobytes()
         header = json.dumps({**self._said(), "rows": len(held.table), "table": zlib.crc32(table)})
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex[:8]}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}")
         try:
             with beside.open("wb") as file:
                 file.write(header.encode("ascii").ljust(_HEADER))
                 file.write(table)
                 file.write(np.ascontiguousarray(held.rows, "<i2").data)
-            beside.replace(self._path)
+            beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
 

@@ -25,6 +25,8 @@ from toolweft_server.index.woven.encoder import INPUT, OUTPUT
 
 Floats: TypeAlias = NDArray[np.float32]
 
+PLACES = "places"
+"""The name of the table of positions in the graph, (longest, D)."""
 _FUSED = "com.microsoft"
 """The domain of the nodes that `onnxruntime` adds to the standard."""
 _OPSET, _IR = 18, 9
@@ -87,7 +89,7 @@ class _Graph:
         places = places + self._weights["embeddings.token_type_embeddings.weight"][0]
         axis = self._constant("axis_0", np.array([0], np.int64))
         count = self._add("Shape", [INPUT], "count", start=1, end=2)
-        placed = self._add("Slice", [self._constant("places", places), axis, count, axis], "place")
+        placed = self._add("Slice", [self._constant(PLACES, places), axis, count, axis], "place")
         both = self._add("Add", [found, placed], "embedded")
         return self._add("LayerNormalization", [both, *self._norm("embeddings")], "states", epsilon=self._shape.epsilon)
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from onnx import ModelProto
-from torch import nn
 
-from toolweft_server.index.woven.encoder import FORMAT, GRAPH, MANIFEST, TOKENIZER
-from toolweft_server.training.encoder.bert_graph import Shape, graph
+from toolweft_server.index.woven.encoder import FORMAT, GRAPH, MANIFEST, TOKENIZER, Encoder
+from toolweft_server.training.encoder.bert_graph import PLACES, Shape
+from toolweft_server.training.encoder.bert_graph import graph as bert_graph
 from toolweft_server.training.errors import TrainingError
-from toolweft_server.training.quantiser import positive
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Exported(NamedTuple):
@@ -41,30 +43,31 @@ def export(
         OSError: The folder cannot be written.
 
     """
-    positive(longest=longest)
     inner = getattr(tokenizer, "backend_tokenizer", None)
     if inner is None:
         raise TrainingError(f"only a fast tokenizer can be exported, and this is a {type(tokenizer).__name__}")
-    content = {GRAPH: onnx_graph(model, longest=longest).SerializeToString(deterministic=True)}
-    content[TOKENIZER] = _tokenizer(inner.to_str())
-    config: Any = model.config
-    manifest = {
-        "format": FORMAT,
-        "name": name,
-        "base": base,
-        "licence": licence,
-        "size": int(config.hidden_size),
-        "longest": longest,
-        "files": {file: hashlib.sha256(each).hexdigest() for file, each in sorted(content.items())},
-    }
-    content[MANIFEST] = (json.dumps(manifest, indent=1) + "\n").encode("ascii")
+    graph = onnx_graph(model, longest=longest)
+    return write(graph, inner.to_str(), folder, name=name, base=base, licence=licence)
+
+
+def write(graph: ModelProto, tokenizer: str, folder: Path, *, name: str, base: str, licence: str) -> Exported:
+    """Writes a graph of `bert_graph` and a tokenizer as `tokenizers` writes it; the rest as `export`.
+
+    Raises:
+        OSError: The folder cannot be written.
+
+    """
+    content = {GRAPH: graph.SerializeToString(deterministic=True), TOKENIZER: _tokenizer(tokenizer)}
+    files = {file: hashlib.sha256(each).hexdigest() for file, each in sorted(content.items())}
+    places = next(each for each in graph.graph.initializer if each.name == PLACES)
+    longest, size = places.dims
+    about = {"name": name, "base": base, "licence": licence, "size": size, "longest": longest}
+    content[MANIFEST] = (json.dumps({"format": FORMAT, **about, "files": files}, indent=1) + "\n").encode("ascii")
     folder.mkdir(parents=True, exist_ok=True)
     for file, each in content.items():  # the manifest is the last
         beside = folder / f"{file}.part"
         beside.write_bytes(each)
         beside.replace(folder / file)
-    from toolweft_server.index.woven.encoder import Encoder
-
     return Exported(folder, Encoder.load(folder).digest, sum(map(len, content.values())))
 
 
@@ -78,8 +81,8 @@ def onnx_graph(model: nn.Module, *, longest: int, exact: bool = False) -> ModelP
     config: Any = getattr(model, "config", None)
     if getattr(config, "model_type", None) != "bert" or config.hidden_act != "gelu":
         raise TrainingError(f"only a BERT with gelu can be exported, and this is a {type(model).__name__}")
-    if config.max_position_embeddings < longest:
-        raise TrainingError(f"the model has {config.max_position_embeddings} places, and longest is {longest}")
+    if not 1 <= longest <= config.max_position_embeddings:
+        raise TrainingError(f"longest must be from 1 to the model's {config.max_position_embeddings}, and is {longest}")
     weights = {key: each.detach().float().cpu().numpy() for key, each in model.state_dict().items()}
     for key, each in weights.items():
         if not np.isfinite(each).all():
@@ -87,7 +90,7 @@ def onnx_graph(model: nn.Module, *, longest: int, exact: bool = False) -> ModelP
     shape = Shape(
         layers=config.num_hidden_layers, heads=config.num_attention_heads, epsilon=float(config.layer_norm_eps)
     )
-    return graph(weights, shape, longest=longest, exact=exact)
+    return bert_graph(weights, shape, longest=longest, exact=exact)
 
 
 def _tokenizer(content: str) -> bytes:
