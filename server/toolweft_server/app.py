@@ -32,13 +32,12 @@ from toolweft_server.config import SERVER_LIMITS, Config
 from toolweft_server.errors import SandboxError, StoreError, ToolweftError
 from toolweft_server.executions import Executions, Request
 from toolweft_server.finder import Finder
-from toolweft_server.index.saved import SavedIndex
 from toolweft_server.inputs import gathered
 from toolweft_server.learning import Learning
 from toolweft_server.ledger import Ledger, Recorder
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.live import LiveCatalog
-from toolweft_server.parts import sandbox_limits, sandbox_of, upstreams_of
+from toolweft_server.parts import index_of, sandbox_limits, sandbox_of, upstreams_of
 from toolweft_server.passing import passed_on
 from toolweft_server.questions import Answers, Person, Questions
 from toolweft_server.remembered import Remembered
@@ -102,7 +101,7 @@ class App:
         upstreams, entries = upstreams_of(config, elicit)
         gateway = Gateway(upstreams, concurrency={name: entry.concurrency for name, entry in config.servers.items()})
         live = LiveCatalog(
-            store, gateway, SavedIndex.beside(store.path), library=FunctionStore(store).as_tools, entries=entries
+            store, gateway, index_of(config, store.path), library=FunctionStore(store).as_tools, entries=entries
         )
         try:
             await live.open()

@@ -21,10 +21,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from toolweft_catalog.tool import digest
 from toolweft_server.errors import ConfigError
+from toolweft_server.index.settings import IndexEntry
 from toolweft_server.policy import Policy
 from toolweft_server.sandbox.e2b.settings import E2BEntry
 
-OURS = ("mcpServers", "servers", "openapi", "python", "policy", "limits", "sandbox", "store")
+OURS = ("mcpServers", "servers", "openapi", "python", "policy", "limits", "sandbox", "store", "index")
 HOSTS = frozenset({"inputs", "globalShortcut", "preferences", "$schema", "scale", "locale", "userThemeMode"})
 """Top-level keys that hosts write and we pass over. In a file with no key of ours but the servers, any other is too."""
 
@@ -143,6 +144,7 @@ class Config:
     policy: Policy = field(default_factory=Policy)
     limits: Mapping[str, float] = field(default_factory=dict)
     sandbox: SandboxEntry = field(default_factory=SandboxEntry)
+    index: IndexEntry = field(default_factory=IndexEntry)
     problems: tuple[Problem, ...] = ()
     secrets: tuple[str, ...] = ()
     """Values that must not appear in anything written or answered."""
@@ -208,6 +210,7 @@ def parse(document: object, *, path: Path | None, environ: Mapping[str, str]) ->
         policy=Policy.parse(document.get("policy"), where=where),
         limits=_limits(document.get("limits"), where),
         sandbox=_sandbox(document.get("sandbox"), where, reader),
+        index=_index(document.get("index"), where, folder, reader),
         problems=tuple(reader.problems),
         secrets=tuple(sorted(reader.secrets, key=len, reverse=True)),
     )
@@ -258,7 +261,7 @@ class _Reader:
 
     def _usable(self, name: str, entry: dict[str, Any], kind: Kind) -> None:
         try:
-            expanded = self._expand(entry, "")
+            expanded = self.expand(entry)
             self._secrets_in(expanded if isinstance(expanded, dict) else {})
             parsed = _MODELS[kind].model_validate(expanded)
         except ConfigError as error:
@@ -274,11 +277,11 @@ class _Reader:
     def _problem(self, server: str, message: str, *, skipped: bool = False) -> None:
         self.problems.append(Problem(server, message, skipped))
 
-    def _expand(self, value: object, key: str) -> object:
+    def expand(self, value: object, key: str = "") -> object:
         if isinstance(value, dict):
-            return {name: self._expand(each, str(name)) for name, each in value.items()}
+            return {name: self.expand(each, str(name)) for name, each in value.items()}
         if isinstance(value, list):
-            return [self._expand(each, key) for each in value]
+            return [self.expand(each, key) for each in value]
         if not isinstance(value, str):
             return value
         expanded = _VARIABLE.sub(lambda match: self._variable(match.group(1)), value)
@@ -319,7 +322,7 @@ class _Reader:
         return value
 
     def expand_text(self, text: str) -> str:
-        return str(self._expand(text, ""))
+        return str(self.expand(text))
 
 
 def names_secret(name: str) -> bool:
@@ -375,6 +378,13 @@ def _sandbox(value: object, where: str, reader: _Reader) -> SandboxEntry:
         raise ConfigError(f"{where}: 'sandbox' {_first(error)}") from None
     reader.secret(reader.environ.get(entry.e2b.key_env, ""))
     return entry
+
+
+def _index(value: object, where: str, folder: Path, reader: _Reader) -> IndexEntry:
+    try:
+        return IndexEntry.model_validate({} if value is None else reader.expand(value)).beside(folder)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: 'index' {_first(error)}") from None
 
 
 def _first(error: ValidationError) -> str:

@@ -58,6 +58,7 @@ class Finder:
         notes = [f"Still being read: {', '.join(reading)}; ask again soon."] if reading else []
         broken = sorted(self._live.unread)
         notes += [f"Not reachable: {', '.join(broken)} (toolweft doctor says why)."] if broken else []
+        notes += [self._live.note] if self._live.note else []
         return " ".join(notes) or None
 
     async def asked(self, query: str, shown: Sequence[str]) -> None:

@@ -42,6 +42,11 @@ THREADS = 8
 class IndexKind(Protocol):
     """How `app` hands over the index that it chose."""
 
+    @property
+    def note(self) -> str | None:
+        """What whoever searches should know: a part that cannot be used, and what answers instead."""
+        ...
+
     def open(self, catalog: Catalog) -> ToolIndex:
         """The saved index when it covers exactly this catalogue, else a fresh one, saved. Blocking."""
         ...
@@ -86,6 +91,8 @@ class LiveCatalog:
         """Our own tools of contested servers. In memory: writing them would only take the place back and forth."""
         self.troubled = anyio.Event()
         """Set when something is in `unread` or `contested` that was not, so that `tending` looks at once."""
+        self.unfinished = anyio.Event()
+        """Set when the index has left something for `weaving` to do."""
         self._quiet = anyio.Event()
         self._quiet.set()
 
@@ -96,6 +103,11 @@ class LiveCatalog:
     @property
     def index(self) -> ToolIndex:
         return self._now.index
+
+    @property
+    def note(self) -> str | None:
+        """What whoever searches should know of the index."""
+        return self._kind.note
 
     @property
     def _now(self) -> Snapshot:
@@ -214,6 +226,20 @@ class LiveCatalog:
             self._held[name] = [replace(tool, id=given) for given, tool in own.items()]
             await self.reload()
 
+    async def further(self) -> int:
+        """Finishes some of what the index left for later; how much is left. Searches go on over the old snapshot."""
+        index = self.index
+        further = await self.look(index.further)
+        async with self._changing:
+            if self._now.index is index:  # else what was paid for is kept, and the next round finds it
+                self._snapshot = replace(self._now, index=further)
+        return self.index.unfinished()
+
+    async def save(self) -> None:
+        """Saves the index as it is now. A folder that cannot be written costs time at the next start."""
+        async with self._changing:
+            await self.thread(self._save, self.index, self._library())
+
     def let_go(self) -> None:
         """Forgets what is held: the next `hold` reads it anew."""
         self._held.clear()
@@ -236,6 +262,8 @@ class LiveCatalog:
             self._snapshot, delta = await self.thread(self._difference, old)
         if self.contested - self._held.keys():
             self.troubled.set()
+        if self.index.unfinished():
+            self.unfinished.set()
         if delta:
             for listener in self.on_change:
                 listener(delta)
@@ -252,8 +280,12 @@ class LiveCatalog:
         renewed = (*delta.added, *delta.changed)
         index = old.index.updated(catalog.tools(renewed) if renewed else (), (*delta.removed, *delta.changed))
         if any(not each.startswith("functions.") for each in (*renewed, *delta.removed)):
-            self._kind.save(index.updated((), [tool.id for tool in functions]) if functions else index)
+            self._save(index, functions)
         return Snapshot(catalog, index), delta
+
+    def _save(self, index: ToolIndex, functions: Sequence[Tool]) -> None:
+        """Without our own functions: they are read from the library at every start."""
+        self._kind.save(index.updated((), [tool.id for tool in functions]) if functions else index)
 
 
 def _with(stored: Catalog, functions: Sequence[Tool]) -> Catalog:

@@ -11,6 +11,9 @@ from typing import Any
 from toolweft_catalog import bundled
 from toolweft_catalog.tool import digest
 from toolweft_server.config import Config, Entry, McpEntry, OpenApiEntry, PythonEntry
+from toolweft_server.index.generative_kind import GenerativeKind
+from toolweft_server.index.saved import SavedIndex
+from toolweft_server.live import IndexKind
 from toolweft_server.sandbox import platforms
 from toolweft_server.sandbox.base import Sandbox
 from toolweft_server.sandbox.choose import ChosenSandbox
@@ -64,6 +67,17 @@ def _tier(tier: str, packages: Environment | None, config: Config) -> Sandbox:
 
             return UnsafeProcess(packages=packages)
     raise ValueError(f"there is no sandbox backend {tier!r}")
+
+
+def index_of(config: Config, store: Path) -> IndexKind:
+    """How `find_tools` ranks. `store` is the path of the store; what the index keeps lies beside it."""
+    saved = SavedIndex.beside(store)
+    match config.index.kind:
+        case "lexical":
+            return saved
+        case "generative":
+            assert config.index.model is not None
+            return GenerativeKind(saved, Path(config.index.model), device=config.index.device)
 
 
 def sandbox_limits(config: Config) -> Limits:

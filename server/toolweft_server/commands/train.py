@@ -1,4 +1,4 @@
-"""`toolweft train tokenize|report`: the catalogue becomes codes, and codes become a page.
+"""`toolweft train tokenize|report|lm`: codes for the catalogue, a page about them, a model that writes them.
 
 Each stage is a module beside this one, `train_*`. All need the extra `train`.
 """
@@ -11,12 +11,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
-from toolweft_server.commands import train_report, train_tokenize
+from toolweft_server.commands import train_lm, train_report, train_tokenize
 
-STAGES: Mapping[str, ModuleType] = {"tokenize": train_tokenize, "report": train_report}
+STAGES: Mapping[str, ModuleType] = {"tokenize": train_tokenize, "report": train_report, "lm": train_lm}
 NEEDED: Mapping[str, Sequence[str]] = {
     "tokenize": ("torch", "transformers", "safetensors"),
     "report": ("torch", "safetensors", "matplotlib"),
+    "lm": ("torch", "transformers", "safetensors"),
 }
 """Packages that a stage cannot do without."""
 

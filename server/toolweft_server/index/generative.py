@@ -74,6 +74,17 @@ class GenerativeIndex:
     def __len__(self) -> int:
         return len(self._lexical)
 
+    def unfinished(self) -> int:
+        return 0
+
+    def further(self) -> GenerativeIndex:
+        return self
+
+    @property
+    def known(self) -> int:
+        """How many of its tools are as the model was taught them."""
+        return len(self._paths)
+
     def updated(self, added: Iterable[Tool], removed: Iterable[str]) -> GenerativeIndex:
         return GenerativeIndex(self._lexical.updated(added, removed), self._bundle, self._lock)
 

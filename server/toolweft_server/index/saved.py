@@ -21,12 +21,16 @@ class SavedIndex:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @property
+    def note(self) -> None:
+        """Nothing: this index needs no part that could be missing."""
+
     @classmethod
     def beside(cls, store: Path) -> SavedIndex:
         """The index of a store."""
         return cls(store.with_name(store.name + ".index"))
 
-    def open(self, catalog: Catalog) -> ToolIndex:
+    def open(self, catalog: Catalog) -> LexicalIndex:
         """The saved index when it covers exactly this catalogue, else a fresh one, saved."""
         saved = self.current(catalog)
         if saved is not None:

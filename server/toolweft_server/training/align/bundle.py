@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
+import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
@@ -95,7 +96,7 @@ class Bundle:
 
 
 def load(folder: Path, *, codebook: str | None = None, device: str = "cpu") -> Bundle:
-    """The bundle in `folder`, for use with `codebook` when it is given.
+    """The bundle in `folder`, for use with `codebook` when it is given. The device `auto` is a GPU if there is one.
 
     Raises:
         ArtefactError: Missing, cut, damaged, of another format, trained with other prompts or another codebook.
@@ -119,7 +120,7 @@ def load(folder: Path, *, codebook: str | None = None, device: str = "cpu") -> B
     if len(lm.embeddings(model)) <= max(encoder.tokens.ids):
         _unusable(folder, f"the model has {len(lm.embeddings(model))} words, too few for the code tokens")
     bundle = Bundle(model, encoder, tools, manifest["codebook"], manifest["seeds"], manifest["config"])
-    nn.Module.to(model, device)
+    nn.Module.to(model, ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     model.train(mode=False)
     _same(folder, "the trie", bundle.trie.digest, manifest["trie"])
     return bundle

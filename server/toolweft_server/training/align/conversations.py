@@ -2,7 +2,8 @@
 
 Three stages of data. Memorisation: a tool's document, its code. Retrieval: a request, a code, one conversation for
 each right tool. Trajectories: a thought, the code, the tool's documentation, its arguments, what came back, and so on
-to the answer. Where they come from is `sources`' business; how they become token ids is `template`'s and `collate`'s.
+to the answer; `acting` plays them back. Where they come from is `sources`' business; how they become token ids is
+`template`'s and `collate`'s.
 The shape on disk is that of ShareGPT, with `loss` beside `from` and `value`.
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Literal, NamedTuple, get_args
 
+from toolweft_catalog import signature
 from toolweft_catalog.tool import Json, Tool
 from toolweft_server.training.align.tokens import defused
 from toolweft_server.training.errors import TrainingError
@@ -24,6 +26,9 @@ REQUEST_CHARACTERS = 4_000
 DOCUMENT_CHARACTERS = 4_000
 FEEDBACK_CHARACTERS = 4_000
 """Texts of any length are cut here, before tokens are counted."""
+
+ANSWER = "Answer:"
+"""How the assistant begins the turn that ends a task: what else it writes by itself is a code or a thought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,11 @@ def document(tool: Tool) -> str:
     return defused("\n".join(line for line in lines if line)[:DOCUMENT_CHARACTERS])
 
 
+def documentation(tool: Tool) -> str:
+    """What a model is shown before it writes arguments: the stub that `find_tools` gives of a tool, in full."""
+    return signature.stub(tool, detail="full")
+
+
 def memorisation(tools: Iterable[Tool], codes: Codes, *, both_ways: bool = False) -> Built:
     """Document -> code for each tool; `both_ways` adds code -> document."""
     made, left_out = [], []
@@ -147,8 +157,8 @@ def retrieval(pairs: Iterable[Pair], codes: Codes) -> Built:
 
 
 def trajectories(ran: Iterable[Trajectory], tools: Mapping[str, Tool], codes: Codes) -> Built:
-    """Thought, code, documentation, arguments, feedback, … answer. One with a tool that has no code is left out whole:
-    cut short it would teach to stop there.
+    """Thought, code, documentation, arguments, feedback, … answer. Without a thought the code is written at once.
+    A trajectory with a tool that has no code is left out whole: cut short it would teach to stop there.
     """
     made, left_out = [], []
     for trajectory in ran:
@@ -176,22 +186,33 @@ def prompt(name: str, **values: str) -> str:
     return pieces[0] + "".join(filled)
 
 
+def shown(name: str, text: str) -> str:
+    """The user's turn `task`, `arguments` or `feedback` of a trajectory: the same words in training and when acting."""
+    place, longest = _SHOWN[name]
+    return prompt(name, **{place: defused(text.strip()[:longest])})
+
+
+_SHOWN = {
+    "task": ("request", REQUEST_CHARACTERS),
+    "arguments": ("document", DOCUMENT_CHARACTERS),
+    "feedback": ("feedback", FEEDBACK_CHARACTERS),
+}
+
+
 def _steps(trajectory: Trajectory, tools: Mapping[str, Tool], codes: Codes) -> list[Turn]:
-    turns = [Turn("user", prompt("task", request=defused(trajectory.request)))]
+    turns = [Turn("user", shown("task", trajectory.request))]
     for call in trajectory.calls:
-        if call.thought.strip():
-            turns += [Turn("assistant", defused(call.thought.strip()), loss=True), Turn("user", prompt("action"))]
-        else:
-            turns[-1] = Turn("user", f"{turns[-1].text}\n\n{prompt('action')}")
+        if thought := defused(call.thought.strip().removeprefix(ANSWER).strip()):
+            turns += [Turn("assistant", thought, loss=True), Turn("user", prompt("action"))]
         arguments = json.dumps(dict(call.arguments), ensure_ascii=False)
         turns += [
             Turn("assistant", codes[call.tool], loss=True),
-            Turn("user", prompt("arguments", document=document(tools[call.tool]))),
+            Turn("user", shown("arguments", documentation(tools[call.tool]))),
             Turn("assistant", defused(arguments), loss=True),
-            Turn("user", prompt("feedback", feedback=defused(call.feedback[:FEEDBACK_CHARACTERS]))),
+            Turn("user", shown("feedback", call.feedback)),
         ]
     if trajectory.answer.strip():
-        turns.append(Turn("assistant", defused(trajectory.answer.strip()), loss=True))
+        turns.append(Turn("assistant", f"{ANSWER} {defused(trajectory.answer.strip())}", loss=True))
     return turns
 
 

@@ -7,7 +7,7 @@ run that was stopped goes on where it was.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from toolweft_server.training.align.conversations import (
 )
 from toolweft_server.training.align.template import template_of
 from toolweft_server.training.align.tokens import Code, CodeSpace
-from toolweft_server.training.align.train import AlignConfig, Data, train
+from toolweft_server.training.align.train import AlignConfig, Data, never, train
 from toolweft_server.training.artefact import Artefact, codebook_digest
 from toolweft_server.training.errors import TrainingError
 from toolweft_server.training.progress import Progress, silent
@@ -91,11 +91,13 @@ def align(
     generator: torch.Generator,
     *,
     folder: Path | None = None,
+    stop: Callable[[], bool] = never,
     progress: Progress = silent,
 ) -> Aligned:
-    """Teaches the model every tool of the artefact. Model and tokenizer are changed in place.
+    """Teaches the model every tool of the artefact. Model and tokenizer are changed in place. For `stop` see `train`.
 
     Raises:
+        KeyboardInterrupt: `stop` said so.
         TrainingError: Nothing to learn from at all, or what `train` raises.
         ArtefactError: `folder` holds checkpoints of another run.
 
@@ -109,10 +111,10 @@ def align(
     if config.rows == "ridge":
         rows.fill(
             model, tokenizer, own, codebooks=books, codes=[codes[each.id] for each in known],
-            names=[f"{each.server} {each.title or each.name}" for each in known], generator=_seeded(seed),
+            names=[f"{each.server} {each.title or each.name}" for each in known], generator=seeded(seed),
         )  # fmt: skip
     else:
-        rows.fill_random(model, own, _seeded(seed))
+        rows.fill_random(model, own, seeded(seed))
     encoder = Encoder(tokenizer, own, template_of(tokenizer), config.limit)
     spelled = {tool: own.space.spell(code) for tool, code in codes.items()}
     built = _built(config, lessons, spelled)
@@ -124,10 +126,11 @@ def align(
         done = train(
             settings,
             Data(model, limited, taught),
-            _seeded(seed + number),
+            seeded(seed + number),
             resume=None if place is None else checkpoint.latest(place),
             keep=None if place is None else partial(_keep, place),
-            progress=progress,
+            stop=stop,
+            progress=lambda step, stage=stage: progress(step._replace(stage=stage)),  # type: ignore[misc]
         )
         model, losses[stage], dropped[stage] = done.model, done.losses, done.dropped
     if not losses:
@@ -172,7 +175,7 @@ def _plan(
             continue
         again: list[Conversation] = []
         if stage != "memorise" and config.memorise is not None:
-            order = torch.randperm(len(held), generator=_seeded(seed + len(plan))).tolist()
+            order = torch.randperm(len(held), generator=seeded(seed + len(plan))).tolist()
             again = [held[n] for n in order[: round(config.replay * len(held))]]
         plan.append((stage, settings, [*taught, *again]))
     return plan
@@ -182,5 +185,6 @@ def _keep(place: Path, state: checkpoint.State) -> None:
     checkpoint.save(state, place)
 
 
-def _seeded(seed: int) -> torch.Generator:
+def seeded(seed: int) -> torch.Generator:
+    """A generator of one's own; global randomness is nobody's."""
     return torch.Generator().manual_seed(seed)

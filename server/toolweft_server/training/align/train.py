@@ -57,12 +57,18 @@ class AlignConfig:
         for name, value in whole.items():
             if value < 1:
                 raise TrainingError(f"{name} must be at least 1, not {value}")
+        for name in ("method", "side", "precision"):
+            if getattr(self, name) not in (known := _KNOWN[name]):
+                raise TrainingError(f"{name} is one of {', '.join(known)}, not {getattr(self, name)!r}")
         if not (self.rate > 0 and math.isfinite(self.rate)):
             raise TrainingError(f"rate must be above 0, not {self.rate}")
         if not 0 <= self.warm_up < 1 or self.decay < 0 or self.clip <= 0 or self.every < 0:
             raise TrainingError(
                 f"warm_up {self.warm_up}, decay {self.decay}, clip {self.clip}, every {self.every}: one is out of range"
             )
+
+
+_KNOWN = {"method": ("full", "lora"), "side": ("left", "right"), "precision": ("auto", "fp32", "bf16")}
 
 
 class Data(NamedTuple):
@@ -83,6 +89,11 @@ class Trained(NamedTuple):
     """Conversations that did not fit into the limit."""
 
 
+def never() -> bool:
+    """For who does not want to stop."""
+    return False
+
+
 def train(
     config: AlignConfig,
     data: Data,
@@ -90,11 +101,14 @@ def train(
     *,
     resume: State | None = None,
     keep: Callable[[State], None] | None = None,
+    stop: Callable[[], bool] = never,
     progress: Progress = silent,
 ) -> Trained:
-    """Trains the model. The seed is the generator's first one; global torch randomness is left as it was.
+    """Trains the model. The seed is the generator's first one; global torch randomness is left as it was. When `stop`
+    says so between two steps, the state is kept and the run ends as by Ctrl-C.
 
     Raises:
+        KeyboardInterrupt: `stop` said so.
         TrainingError: Nothing to learn from, or a loss that is no number.
         ArtefactError: `resume` belongs to another configuration, other data or another model.
 
@@ -113,7 +127,7 @@ def train(
     with torch.random.fork_rng(devices=spares):
         torch.manual_seed(seed)
         model = _prepared(config, data).to(device).train()
-        state = _run(config, model, _Rows(rows, data.encoder.pad, seed), purpose, resume, keep, progress)
+        state = _run(config, model, _Rows(rows, data.encoder.pad, seed), purpose, resume, keep, stop, progress)
         done = lora.merged(model) if config.method == "lora" else data.model
     done.train(mode=False)
     return Trained(done, state.losses, state, dropped)
@@ -158,6 +172,7 @@ def _run(
     purpose: str,
     resume: State | None,
     keep: Callable[[State], None] | None,
+    stop: Callable[[], bool],
     progress: Progress,
 ) -> State:
     trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
@@ -167,6 +182,10 @@ def _run(
         _restore(resume, trained, optimiser)
     steps = rows.steps(config)
     for step, parts in enumerate(rows.batches(config, len(losses)), start=len(losses)):
+        if stop():
+            if keep is not None and losses:
+                keep(_state(rows.seed, purpose, losses, trained, optimiser))
+            raise KeyboardInterrupt
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, steps, config)
         losses.append(_learn(config, model, parts))

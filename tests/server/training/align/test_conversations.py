@@ -17,9 +17,11 @@ from toolweft_server.training.align.conversations import (
     Trajectory,
     Turn,
     document,
+    documentation,
     memorisation,
     prompt,
     retrieval,
+    shown,
     trajectories,
 )
 from toolweft_server.training.errors import TrainingError
@@ -86,14 +88,14 @@ def test_a_trajectory_is_thought_code_documentation_arguments_feedback_and_so_on
         ("assistant", "I read it first.", True),
         ("user", prompt("action"), False),
         ("assistant", "<a_0><b_0>", True),
-        ("user", prompt("arguments", document=document(READ)), False),
+        ("user", shown("arguments", documentation(READ)), False),
         ("assistant", '{"path": "x"}', True),
-        ("user", prompt("feedback", feedback="hello") + "\n\n" + prompt("action"), False),
+        ("user", prompt("feedback", feedback="hello"), False),
         ("assistant", "<a_1><b_2>", True),
-        ("user", prompt("arguments", document=document(MAIL)), False),
+        ("user", shown("arguments", documentation(MAIL)), False),
         ("assistant", '{"to": "é"}', True),
         ("user", prompt("feedback", feedback="sent"), False),
-        ("assistant", "Done.", True),
+        ("assistant", "Answer: Done.", True),
     ]
 
 
