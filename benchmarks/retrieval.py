@@ -99,7 +99,7 @@ def pooled(found: Sequence[OfSet], system: str) -> dict[str, dict[str, Interval]
 def lines_of(found: OfSet, names: Sequence[str]) -> list[list[str]]:
     lines = []
     for row in report.rows([each for each in found.measured if each.system in names], SHOWN, baseline=None):
-        cells = [f"{100 * value.mean:.1f} ±{50 * (value.high - value.low):.1f}" for value in row.metrics.values()]
+        cells = [report.percent(value) for value in row.metrics.values()]
         lines.append([found.name, row.system, str(found.tools), str(row.requests), *cells])
     return lines
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolweft_server.commands.opened import show
 
 if TYPE_CHECKING:
+    from toolweft_catalog.tool import Tool
     from toolweft_server.evaluation.data import Dataset
     from toolweft_server.evaluation.report import Row
     from toolweft_server.evaluation.suite import Suite
@@ -36,13 +37,19 @@ def add(parser: argparse.ArgumentParser) -> None:
     retrieval.add_argument("--by", type=_names, default=[], metavar="NAMES", help="also by style, kind, tier, seen")
     retrieval.add_argument("--encoder", type=Path, metavar="FOLDER", help="an encoder (default: the shipped one)")
     retrieval.add_argument("--zero-shot", type=Path, metavar="FOLDER", help="an untrained one, to stand beside it")
-    retrieval.add_argument("--seed", type=int, default=0, help="of the intervals (default 0)")
+    retrieval.add_argument(
+        "--scenario", choices=[f"U{n}" for n in range(7)], help="a catalogue that changes, see below"
+    )
+    retrieval.add_argument("--seed", type=int, default=0, help="of intervals and scenarios (default 0)")
     retrieval.add_argument("--json", action="store_true", help="print JSON")
     retrieval.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = retrieval.epilog = (
+        "scenarios: U0 known tools, new requests; U1 new tools of known servers; U2 new servers; U3 new categories;\n"
+        "U4 servers that come one after another; U5 edited descriptions; U6 removed tools. Nothing is refitted.\n\n"
         "examples:\n"
         "  toolweft eval retrieval ./requests\n"
         "  toolweft eval retrieval ./requests --split test --systems bm25f,lexical --baseline bm25f --by kind,seen\n"
+        "  toolweft eval retrieval ./requests --scenario U2 --systems lexical\n"
         "  toolweft eval retrieval ./requests --metrics all --json"
     )
 
@@ -78,15 +85,17 @@ def _retrieval(args: argparse.Namespace) -> int:
     facets = [_facet(name) for name in args.by]
     print(f"… reading {args.folder}", file=sys.stderr)
     whole = datasets.read(args.folder)
+    if args.scenario:
+        return _scenario(args, whole, shown)
     data = whole.only(split=None if args.split == "all" else args.split, kind=args.kind, style=args.style)
-    suite = _suite(args, data)
+    suite = _maker(args)(data.tools)
     names = list(dict.fromkeys(args.systems or suite.names()))
     baseline = _baseline(args.baseline, names)
     ticker = Ticker()
     measured = [report.measure(data, suite.make(name), progress=ticker) for name in names]
     parts = {"": measured}
     for facet in facets:
-        parts |= {f"{facet} {value}": part for value, part in report.by(data, measured, facet).items()}
+        parts |= {f"{facet}: {value}": part for value, part in report.by(data, measured, facet).items()}
     tables = {part: report.rows(each, shown, baseline=baseline, seed=args.seed) for part, each in parts.items()}
     if args.json:
         show(_json(args, data, tables))
@@ -98,20 +107,46 @@ def _retrieval(args: argparse.Namespace) -> int:
     return 0
 
 
-def _suite(args: argparse.Namespace, data: Dataset) -> Suite:
+def _maker(args: argparse.Namespace) -> Callable[[Sequence[Tool]], Suite]:
+    """How the systems over a catalogue are made, with the encoders that there are."""
     from toolweft_server.errors import EncoderError
     from toolweft_server.evaluation.suite import Suite
     from toolweft_server.index.woven.encoder import Encoder
 
     zero_shot = Encoder.load(args.zero_shot) if args.zero_shot else None
+    encoder = None
     try:
         encoder = Encoder.load(args.encoder) if args.encoder else Encoder.shipped()
     except EncoderError as error:
         if args.encoder:
             raise
         print(f"toolweft: only systems without an encoder can run: {error}", file=sys.stderr)
-        return Suite(data.tools, zero_shot=zero_shot, progress=Ticker())
-    return Suite(data.tools, encoder, zero_shot=zero_shot, progress=Ticker())
+    return lambda tools: Suite(tools, encoder, zero_shot=zero_shot, progress=Ticker())
+
+
+def _scenario(args: argparse.Namespace, data: Dataset, shown: Sequence[str]) -> int:
+    from toolweft_server.evaluation import changing, report, splits
+
+    cut = splits.scenario(args.scenario, data, split=args.split, seed=args.seed)
+    maker = _maker(args)
+    results: list[dict[str, Any]] = []
+    lines = [["stage", "system", "tools", "requests", *shown, "first 5 places", "of the catalogue"]]
+    for name in args.systems or maker(cut.known).names():
+        first: changing.Changing = changing.Remade(cut.known, lambda tools, name=name: maker(tools).make(name))
+        if name == "lexical":
+            first = changing.Served(maker(cut.known).index)
+        for stage in changing.live(data, cut, first, progress=Ticker()):
+            row = report.rows([stage.measured], shown, baseline=None, seed=args.seed)[0]
+            shares = (f"{100 * share:.1f}" for share in stage.bias)
+            cells = [report.percent(row.metrics[each]) for each in shown]
+            lines.append([stage.stage, name, str(stage.tools), str(row.requests), *cells, *shares])
+            results.append({"stage": stage.stage, "tools": stage.tools, "bias": stage.bias._asdict()} | _row(row))
+    if args.json:
+        show({"set": data.name, "split": args.split, "scenario": args.scenario, "seed": args.seed, "stages": results})
+        return 0
+    print(f"{data.name}: {args.scenario}, split {args.split}; the last two: what goes to tools that are new or changed")
+    print(report.aligned(lines))
+    return 0
 
 
 def _shown(wanted: Sequence[str] | None, ks: Sequence[int] | None) -> list[str]:

@@ -78,7 +78,7 @@ def table(rows: Sequence[Row], shown: Sequence[str]) -> str:
     """Percent, ± half a 95 % interval; below, the differences to the baseline, a star where 0 lies outside."""
     baseline = next((row.against.baseline for row in rows if row.against), None)
     head = ["system", *shown, *([f"hit@1 won/lost (p) to {baseline}"] if baseline else [])]
-    lines = [[row.system, *(_cell(row.metrics[name]) for name in shown)] for row in rows]
+    lines = [[row.system, *(percent(row.metrics[name]) for name in shown)] for row in rows]
     for line, row in zip(lines, rows, strict=True):
         if row.against:
             line.append(f"{row.against.hit.won}/{row.against.hit.lost} ({row.against.hit.p:.2g})")
@@ -104,6 +104,11 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     )
 
 
+def percent(value: Interval) -> str:
+    """The mean in percent, and half of the interval."""
+    return f"{100 * value.mean:.1f} ±{50 * (value.high - value.low):.1f}"
+
+
 def _row(mine: Measured, shown: Sequence[str], rival: Measured | None, seed: int) -> Row:
     intervals = {name: statistics.interval(mine.scores[name], seed=seed) for name in shown}
     against = None
@@ -120,10 +125,6 @@ def _picked(each: Measured, places: Sequence[int]) -> Measured:
     at = np.array(places, np.int64)
     scores = {name: values[at] for name, values in each.scores.items()}
     return Measured(each.system, scores, [each.rankings[place] for place in places])
-
-
-def _cell(value: Interval) -> str:
-    return f"{100 * value.mean:.1f} ±{50 * (value.high - value.low):.1f}"
 
 
 def _difference(value: Interval) -> str:
