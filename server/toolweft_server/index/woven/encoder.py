@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from toolweft_server.errors import EncoderError
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+    from onnxruntime import InferenceSession  # type: ignore[import-untyped]
     from tokenizers import Tokenizer
 
 FORMAT = 1
@@ -151,8 +151,8 @@ class Encoder:
         return ids
 
     def _vector(self, session: InferenceSession, ids: list[int]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = session.run([OUTPUT], {INPUT: np.array([ids], np.int64)})[0]
-        return found[0]
+        (found,) = session.run([OUTPUT], {INPUT: np.array([ids], np.int64)})
+        return np.asarray(found[0], np.float32)
 
 
 def _manifest(folder: Path) -> Manifest:
