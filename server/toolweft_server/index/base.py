@@ -51,6 +51,14 @@ class ToolIndex(Protocol):
         """The next snapshot. A tool whose id is present already is replaced. Ranks and scores equal a rebuild's."""
         ...
 
+    def unfinished(self) -> int:
+        """How many tools are found by less than they could be, until `further` has seen to them. 0: all is done."""
+        ...
+
+    def further(self) -> ToolIndex:
+        """The next snapshot, with less unfinished. Blocking, some seconds of one core; called in the background."""
+        ...
+
     def save(self, folder: Path) -> None:
         """Writes the snapshot into `folder` (created), atomically: a reader sees the old one or the new one."""
         ...

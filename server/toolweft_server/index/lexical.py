@@ -81,6 +81,12 @@ class LexicalIndex:
     def __len__(self) -> int:
         return self._size
 
+    def unfinished(self) -> int:
+        return 0
+
+    def further(self) -> LexicalIndex:
+        return self
+
     def ids(self) -> list[str]:
         """The ids of every tool, sorted."""
         return [tool_id for tool_id, _ in self.pairs]

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tiny_woven
 from toolweft_catalog.catalog import card
 from toolweft_catalog.tool import Tool
 from toolweft_server.errors import IndexFolderError
@@ -20,6 +21,7 @@ from toolweft_server.index.base import ToolIndex
 from toolweft_server.index.generative import GenerativeIndex
 from toolweft_server.index.lexical import LexicalIndex, fingerprint
 from toolweft_server.index.ranking import MOST_SEGMENTS
+from toolweft_server.index.woven.index import WovenIndex
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,25 @@ def newcomer():
     return Bundle(made.model, made.encoder, known, "c" * 32)
 
 
+def woven(tools: Iterable[Tool]) -> WovenIndex:
+    return finished(WovenIndex.build(tools, tiny_woven.engine()))
+
+
+def finished(index):
+    while index.unfinished():
+        index = index.further()
+    return index
+
+
+def unwoven(folder: Path) -> WovenIndex:
+    lexical, known = LexicalIndex.load(folder), {each.id: each for each in TOOLS}
+    return WovenIndex.over(lexical, lambda ids: [known[each] for each in ids if each in known], tiny_woven.engine())
+
+
 KINDS = {
     "lexical": Kind(LexicalIndex.build, LexicalIndex.load),
+    "woven": Kind(woven, lambda folder: finished(unwoven(folder))),
+    "words while nothing is woven": Kind(lambda tools: WovenIndex.build(tools, tiny_woven.engine()), unwoven),
     "generative": Kind(
         lambda tools: GenerativeIndex.build(tools, newcomer()), lambda folder: GenerativeIndex.load(folder, newcomer())
     ),
@@ -198,7 +217,7 @@ def test_an_empty_index_answers_and_can_grow(kind, tmp_path):
     assert len(empty) == 0
     assert empty.search("read_file", 5) == ([], 0, [])
     empty.save(tmp_path)
-    assert answers(kind.load(tmp_path).updated(TOOLS, [])) == answers(kind.build(TOOLS))
+    assert answers(finished(kind.load(tmp_path).updated(TOOLS, []))) == answers(finished(kind.build(TOOLS)))
 
 
 def test_hostile_tools_are_indexed_without_harm(kind):
@@ -241,7 +260,7 @@ def test_updates_in_any_order_rank_and_score_as_a_rebuild(start, changes, kind):
     for added, removed in changes:
         index = index.updated(added, removed)
         live = {key: each for key, each in live.items() if key not in removed} | {each.id: each for each in added}
-    rebuilt = KINDS[kind].build(live.values())
+    index, rebuilt = finished(index), finished(KINDS[kind].build(live.values()))
     assert len(index) == len(live)
     for query in ("read a file", "createIssue", "a.read_file", "read_fil", "rain rain city", "x1", "isue", "zzz"):
         assert index.search(query, 50) == rebuilt.search(query, 50)

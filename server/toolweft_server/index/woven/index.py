@@ -1,0 +1,242 @@
+"""`WovenIndex`: words, vectors, codes and use together; the index that toolweft serves by default.
+
+The lexical index stands inside and answers alone whatever the rest is not ready for. A new tool is found by its words
+at once; its vector and its code follow with `further`, which somebody calls in the background. Rows are tools in the
+order in which they got their vectors; nothing that is answered depends on that order. How the parts are weighed:
+`fusion`; how a catalogue is laid out: `codes`; what may be asked of an index: `index.base`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolweft_catalog.names import identifier
+from toolweft_catalog.tool import Tool
+from toolweft_catalog.wire import IndexName, Why
+from toolweft_server.index import text
+from toolweft_server.index.base import Hit, Matches
+from toolweft_server.index.lexical import LexicalIndex
+from toolweft_server.index.request import read
+from toolweft_server.index.woven import document, fusion
+from toolweft_server.index.woven.codes import Rows, Woven
+from toolweft_server.index.woven.engine import Engine
+from toolweft_server.index.woven.fusion import Scores, Weights
+from toolweft_server.index.woven.trie import END
+
+TOGETHER = 512
+"""Tools that `further` encodes at a time: a few seconds of one core."""
+PRUNED_FROM, BUDGET = 8000, 6000
+"""From so many tools on, only those under the likeliest first digits are compared, so many at most."""
+DRAFTS = 100
+"""Best tools by words that get their exact cosine although their first digit was left out."""
+NAMED = 50
+"""Tools looked at that the request may name."""
+EXACT = 256
+"""Best tools whose scores are computed anew, one by one; an answer has at most so many besides the named ones."""
+FLOOR = 0.35
+"""A tool matches when its score is at least this share of the best one's."""
+MEANT = 0.3
+"""Cosine from which a tool is an answer although it shares no word with the request."""
+
+
+class Waiting(NamedTuple):
+    """A tool without a vector."""
+
+    digest: str
+    document: str
+
+
+class Seen(NamedTuple):
+    """The evidence on the tools that may be meant, for one request."""
+
+    rows: Rows  # (C,)
+    words: Scores  # (C,): BM25F
+    cosines: Scores  # (C,): 0 for a tool without a vector
+    fused: Scores  # (C,): in [0, 1], the best one 1
+
+
+class WovenIndex:
+    """An immutable snapshot. Make one with `build` or `open`."""
+
+    name: IndexName = "woven"
+
+    def __init__(
+        self,
+        engine: Engine,
+        lexical: LexicalIndex,
+        ids: Sequence[str],
+        woven: Woven,
+        waiting: Mapping[str, Waiting],
+        weights: Weights | None = None,
+    ) -> None:
+        """`ids` name the rows of `woven`."""
+        self.engine, self.lexical, self.woven, self.waiting = engine, lexical, woven, waiting
+        self.ids = tuple(ids)
+        self.weights = weights or Weights()
+
+    @classmethod
+    def build(cls, tools: Iterable[Tool], engine: Engine, *, weights: Weights | None = None) -> WovenIndex:
+        """Reads each tool once. What the engine has no vector of waits for `further`."""
+        return cls.over(LexicalIndex.build(()), lambda _: (), engine, weights=weights).updated(tools, ())
+
+    @classmethod
+    def over(
+        cls,
+        lexical: LexicalIndex,
+        load: Callable[[Sequence[str]], Iterable[Tool]],
+        engine: Engine,
+        *,
+        weights: Weights | None = None,
+    ) -> WovenIndex:
+        """A woven index over the tools of a lexical one. `load` reads those by id of which no vector is kept."""
+        ids, digests = [tool for tool, _ in lexical.pairs], [digest for _, digest in lexical.pairs]
+        have = engine.cache.get(digests).have
+        missing = [tool for tool, known in zip(ids, have, strict=True) if not known]
+        documents = {tool.id: document.text_of(tool) for tool in load(missing)} if missing else {}
+        fresh = [Waiting(digest, documents.get(tool, "")) for tool, digest in zip(ids, digests, strict=True)]
+        empty = Woven.build(
+            np.zeros((0, engine.encoder.size), np.float32),
+            np.zeros((0, len(engine.heads.levels)), np.int32),
+            firsts=engine.heads.firsts,
+        )
+        nothing = cls(engine, lexical, (), empty, {}, weights)
+        return nothing._with(lexical, fresh, ids, ())
+
+    def save(self, folder: Path) -> None:
+        self.lexical.save(folder)
+        self.engine.cache.keep([digest for _, digest in self.lexical.pairs])
+        self.engine.cache.save()
+
+    def __len__(self) -> int:
+        return len(self.lexical)
+
+    def unfinished(self) -> int:
+        """How many tools wait for their vector."""
+        return 0 if self.engine.failure else len(self.waiting)
+
+    def updated(self, added: Iterable[Tool], removed: Iterable[str]) -> WovenIndex:
+        fresh = {tool.id: tool for tool in added}
+        lexical = self.lexical.updated(fresh.values(), removed)
+        waiting = [Waiting(tool.digest, document.text_of(tool)) for tool in fresh.values()]
+        return self._with(lexical, waiting, list(fresh), removed)
+
+    def further(self) -> WovenIndex:
+        """The next snapshot: some more tools have a vector and a code. Blocking; some seconds of one core."""
+        mine = dict(list(self.waiting.items())[:TOGETHER])
+        missing = [each for each, have in zip(mine.values(), self._have(mine), strict=True) if not have]
+        if missing:
+            vectors = self.engine.encode([each.document for each in missing])
+            if vectors is None:
+                return self
+            self.engine.cache.put([each.digest for each in missing], _never_zero(vectors))
+        return self._with(self.lexical, list(mine.values()), list(mine), ())
+
+    def _have(self, waiting: Mapping[str, Waiting]) -> NDArray[np.bool_]:
+        return self.engine.cache.get([each.digest for each in waiting.values()]).have
+
+    def _with(
+        self, lexical: LexicalIndex, fresh: Sequence[Waiting], fresh_ids: Sequence[str], removed: Iterable[str]
+    ) -> WovenIndex:
+        gone = {*removed, *fresh_ids}
+        kept = [row for row, tool in enumerate(self.ids) if tool not in gone]
+        got = self.engine.cache.get([each.digest for each in fresh])
+        codes = np.full((len(fresh), len(self.engine.heads.levels)), END, np.int32)
+        codes[got.have] = self.engine.heads.encode(got.rows[got.have])
+        woven = self.woven.updated(np.array(kept, np.int64), got.rows, codes)
+        waiting = {tool: each for tool, each in self.waiting.items() if tool not in gone}
+        waiting |= {tool: each for tool, each, have in zip(fresh_ids, fresh, got.have, strict=True) if not have}
+        ids = (*(self.ids[row] for row in kept), *fresh_ids)
+        return WovenIndex(self.engine, lexical, ids, woven, waiting, self.weights)
+
+    def search(self, query: str, limit: int, *, server: str | None = None) -> Matches:
+        named = self.lexical.search(query, NAMED, server=server)
+        if not len(self) or text.STOP_WORDS.issuperset(read(query).terms):
+            return named if limit >= NAMED else named._replace(hits=named.hits[:limit])
+        vector = self.engine.request(query)
+        if vector is None or not self.woven.known.any():
+            return self.lexical.search(query, limit, server=server)
+        return self._answer(self.seen(query, vector, server), named, limit)
+
+    def seen(self, query: str, vector: NDArray[np.float32], server: str | None = None) -> Seen:
+        """The evidence on the tools that may be meant; names are looked at elsewhere."""
+        words = np.zeros(len(self.ids), np.float32)
+        words[self._by_id] = self.lexical.scores(query)
+        cosines = self._cosines(vector, words)
+        if (mine := self._mask(server)) is not None:
+            words, cosines = np.where(mine, words, 0).astype(np.float32), np.where(mine, cosines, 0).astype(np.float32)
+        # Where a vector stands in memory shows in the last bits of a product of matrices, and must not in an answer.
+        rows = _top(self._fused(words, cosines, self.woven.known), EXACT)
+        exact = (self.woven.vectors(rows).astype(np.float64) * vector).sum(axis=1).astype(np.float32)
+        if mine is not None:
+            exact[~mine[rows]] = 0
+        fused = self._fused(words[rows], exact, self.woven.known[rows])
+        return Seen(rows, words[rows], exact, fused / max(float(fused.max(initial=0.0)), 1e-9))
+
+    def _fused(self, words: Scores, cosines: Scores, known: NDArray[np.bool_]) -> Scores:
+        return fusion.fused(self.weights, fusion.by_words(words), fusion.by_vectors(cosines), known)
+
+    def _cosines(self, vector: NDArray[np.float32], words: Scores) -> Scores:
+        """(n,): of all tools, or of those under the likeliest first digits and the best by words."""
+        if len(self.ids) < PRUNED_FROM:
+            return self.woven.scores(vector)
+        found = self.woven.candidates(vector, self.engine.heads.first(vector), BUDGET)
+        cosines = np.zeros(len(self.ids), np.float32)
+        cosines[found.rows] = found.scores
+        drafts = _top(words, DRAFTS)
+        cosines[drafts] = self.woven.vectors(drafts) @ vector
+        return cosines
+
+    def _answer(self, seen: Seen, named: Matches, limit: int) -> Matches:
+        first = [hit for hit in named.hits if "name" in hit.why]
+        worth = (seen.fused >= FLOOR) & ((seen.words > 0) | (seen.cosines >= MEANT))
+        found = {self.ids[row]: at for at, row in enumerate(seen.rows.tolist()) if worth[at]}
+        if not found and not first:
+            return Matches([], 0, named.nearest)
+        scale, taken = (0.8 if first else 1.0), {hit.tool for hit in first}
+        hits = [
+            Hit(tool, scale * float(seen.fused[at]), _why(seen, at)) for tool, at in found.items() if tool not in taken
+        ]
+        hits.sort(key=lambda hit: (-hit.score, hit.tool))
+        return Matches([*first, *hits][:limit], len(taken | found.keys()), [])
+
+    @cached_property
+    def _by_id(self) -> Rows:
+        """Rows in the order of their ids, in which the lexical index gives its scores."""
+        return np.array(sorted(range(len(self.ids)), key=self.ids.__getitem__), np.int64)
+
+    def _mask(self, server: str | None) -> NDArray[np.bool_] | None:
+        if server is None:
+            return None
+        prefix = f"{identifier(server)}."
+        return np.fromiter((tool.startswith(prefix) for tool in self.ids), np.bool_, len(self.ids))
+
+
+def _why(seen: Seen, at: int) -> tuple[Why, ...]:
+    said: list[Why] = []
+    if seen.words[at] > 0:
+        said.append("lexical")
+    if seen.cosines[at] >= MEANT:
+        said.append("dense")
+    return tuple(said)
+
+
+def _never_zero(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A tool that says nothing gets a direction of its own that no request has, so that it is never encoded again."""
+    silent = ~vectors.any(axis=1)
+    if silent.any():
+        vectors = vectors.copy()
+        vectors[silent, 0] = -1.0
+    return vectors
+
+
+def _top(scores: Scores, count: int) -> Rows:
+    """Rows of the best scores above 0, at most `count`."""
+    rows = np.argpartition(-scores, count)[:count] if count < len(scores) else np.arange(len(scores))
+    out: Rows = rows[scores[rows] > 0]
+    return out

@@ -1,0 +1,37 @@
+"""Finishes in the background what an index leaves for later: vectors and codes of tools that came a moment ago."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+
+from toolweft_server.errors import ToolweftError
+from toolweft_server.live import LiveCatalog
+
+logger = logging.getLogger(__name__)
+
+
+class Weaver:
+    """Runs beside a `LiveCatalog` until it is cancelled; what it has done by then is kept when it was saved."""
+
+    def __init__(self, live: LiveCatalog) -> None:
+        self._live = live
+
+    async def run(self) -> None:
+        while True:
+            unfinished = self._live.unfinished = anyio.Event()
+            try:
+                await self._round()
+            except ToolweftError as error:
+                logger.warning("the index is not finished: %s", error)
+            await unfinished.wait()
+
+    async def _round(self) -> None:
+        begun = left = self._live.index.unfinished()
+        while left:
+            before, left = left, await self._live.further()
+            if left >= before and not self._live.unfinished.is_set():
+                break  # nothing moves, and nothing came meanwhile: the index has said why
+        if begun:
+            await self._live.save()

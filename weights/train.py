@@ -1,0 +1,93 @@
+"""Makes the weights that toolweft ships, from the public data sets and nothing else.
+
+    python weights/train.py --base MODEL_FOLDER --out FOLDER [--data FOLDER] [--without metatool] [--steps-only]
+
+`--base` is all-MiniLM-L6-v2 as `save_pretrained` leaves it. What it was trained on, how it scores and under which
+terms it may be used is told in `MODEL_CARD.md` beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+from benchmarks import datasets
+
+from toolweft_server.training import encode
+from toolweft_server.training.encoder.batches import BatchConfig
+from toolweft_server.training.encoder.contrast import ContrastConfig, train
+from toolweft_server.training.encoder.pairs import Corpus, Request, mined, pseudo
+from toolweft_server.training.progress import Step
+
+EPOCHS = {"weft_queries": 4.5, "metatool": 3.0, "bfcl": 3.0, "sealtools": 4.0, "apibank": 3.0}
+"""How often the train requests of each set are gone through. toolbench is not among them: its tools are for
+evaluation only."""
+MOST = {"metatool": 60}
+CLUMP = {"metatool": 1}
+PSEUDO_EPOCHS = 1.0
+
+
+def corpus(name: str) -> Corpus:
+    data = datasets.load(name, "train")
+    rows: dict[str, list[int]] = {}
+    for row, tool in enumerate(data.tools):
+        rows.setdefault(data.group[tool.id], []).append(row)
+    numbers = {group: number for number, group in enumerate(rows)}
+    group = [numbers[data.group[tool.id]] for tool in data.tools]
+    requests = [Request(each.text, tuple(sorted(row for g in each.gold for row in rows[g]))) for each in data.requests]
+    made = Corpus(name, data.tools, group, requests, EPOCHS[name], MOST.get(name, 48), CLUMP.get(name, 4))
+    return replace(made, hard=mined(made))
+
+
+def described(weft: Corpus) -> Corpus:
+    """Requests made of descriptions. Of the product's own regime only servers that have train requests: the servers
+    that judge the result stay unseen."""
+    known = {weft.tools[row].server for request in weft.requests for row in request.gold}
+    tools = [tool for tool in weft.tools if tool.server in known] + list(datasets.stream("apizoo"))
+    return Corpus("pseudo", tools, range(len(tools)), pseudo(tools), PSEUDO_EPOCHS, 32)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--base", type=Path, required=True)
+    arguments.add_argument("--out", type=Path, required=True)
+    arguments.add_argument("--data", type=Path)
+    arguments.add_argument("--without", default="", help="sets left out, comma-separated")
+    arguments.add_argument("--epochs", type=float, default=1.0, help="factor on all epochs")
+    given = arguments.parse_args()
+    if given.data:
+        os.environ["TOOLWEFT_DATA"] = str(given.data)
+    torch.manual_seed(ContrastConfig().seed)
+    given.out.mkdir(parents=True, exist_ok=True)
+    left = given.without.split(",")
+    corpora = [corpus(name) for name in EPOCHS if name not in left]
+    if "pseudo" not in left:
+        corpora.append(described(corpora[0]))
+    corpora = [replace(each, epochs=each.epochs * given.epochs) for each in corpora]
+    encoder = encode.load(given.base)
+    for module in encoder.model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    begun = time.monotonic()
+
+    def show(step: Step) -> None:
+        if step.done % 10 == 0:
+            print(
+                f"{time.monotonic() - begun:7.0f} s  {step.stage} {step.done}/{step.total} {step.loss:.3f}", flush=True
+            )
+
+    trained = train(ContrastConfig(), BatchConfig(), encoder, corpora, state=given.out / "state.pt", progress=show)
+    trained.encoder.model.save_pretrained(given.out / "model")
+    trained.encoder.tokenizer.save_pretrained(given.out / "model")  # type: ignore[attr-defined]
+    print(f"{trained.steps} steps in {time.monotonic() - begun:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
