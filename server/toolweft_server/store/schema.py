@@ -43,7 +43,23 @@ def _approvals(connection: Connection) -> None:
     ))  # fmt: skip
 
 
-STEPS: Sequence[Step] = (_approvals,)
+def _usage(connection: Connection) -> None:
+    for table in (
+        "salt (name VARCHAR(20) NOT NULL, value BLOB NOT NULL, PRIMARY KEY (name))",
+        "request_vector (request BIGINT NOT NULL, hash VARCHAR(32) NOT NULL, encoder VARCHAR(32) NOT NULL, "
+        "vector BLOB NOT NULL, PRIMARY KEY (request))",
+        "call_digest (call BIGINT NOT NULL, digest VARCHAR(32) NOT NULL, PRIMARY KEY (call))",
+        "together (id INTEGER NOT NULL, owner TEXT NOT NULL, program VARCHAR(32) NOT NULL, tools TEXT NOT NULL, "
+        "at FLOAT NOT NULL, PRIMARY KEY (id))",
+        "interleaved (request BIGINT NOT NULL, trial TEXT NOT NULL, shown TEXT NOT NULL, challenger TEXT NOT NULL, "
+        "PRIMARY KEY (request))",
+        "trial (name TEXT NOT NULL, since FLOAT NOT NULL, ended FLOAT, verdict VARCHAR(10), PRIMARY KEY (name))",
+    ):
+        connection.execute(text(f"CREATE TABLE {table}"))
+    connection.execute(text("CREATE INDEX together_by_age ON together (at)"))
+
+
+STEPS: Sequence[Step] = (_approvals, _usage)
 """Step n (from 0) leads from version n + 1 to version n + 2, inside the transaction that opens the store."""
 
 NEWEST = len(STEPS) + 1
@@ -203,6 +219,64 @@ request_call = Table(
     Column("shown", Boolean, nullable=False),
     Column("ok", Boolean, nullable=False),
     Column("at", Float, nullable=False),
+)
+
+salt = Table(
+    "salt",
+    metadata,
+    Column("name", String(20), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    comment="Random; keys the hashes of texts, so that they tell nothing outside this store.",
+)
+
+request_vector = Table(
+    "request_vector",
+    metadata,
+    Column("request", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", String(32), nullable=False, comment="salted; equal for equal texts"),
+    Column("encoder", String(32), nullable=False),
+    Column("vector", LargeBinary, nullable=False, comment="float16"),
+    comment="What is left of a request for learning when its text is not kept.",
+)
+
+call_digest = Table(
+    "call_digest",
+    metadata,
+    Column("call", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", String(32), nullable=False),
+    comment="What the tool of a request_call was when it was called.",
+)
+
+together = Table(
+    "together",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("owner", Text, nullable=False),
+    Column("program", String(32), nullable=False, comment="salted hash of the code"),
+    Column("tools", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("together_by_age", "at"),
+    comment="The tools that succeeded within one execution.",
+)
+
+interleaved = Table(
+    "interleaved",
+    metadata,
+    Column("request", BigInteger, primary_key=True, autoincrement=False),
+    Column("trial", Text, nullable=False),
+    Column("shown", Text, nullable=False),
+    Column("challenger", Text, nullable=False),
+    comment="A request that was answered with two rankings mixed, and what the challenger placed.",
+)
+
+trial = Table(
+    "trial",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("since", Float, nullable=False),
+    Column("ended", Float),
+    Column("verdict", String(10)),
+    comment="A comparison of two rankings on real requests.",
 )
 
 approval = Table(

@@ -22,6 +22,7 @@ from toolweft_server.store.executions import Executions
 from toolweft_server.store.manifests import Manifests
 from toolweft_server.store.requests import Requests
 from toolweft_server.store.shapes import Shapes
+from toolweft_server.store.usage import Uses
 
 
 class Changes(NamedTuple):
@@ -48,6 +49,7 @@ class Store:
         self.executions = Executions(database, scrub)
         self.calls = Calls(database, scrub)
         self.requests = Requests(database, scrub)
+        self.uses = Uses(database)
         self.approvals = Approvals(database)
         self._seen: tuple[int, Changes] | None = None
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -154,6 +154,24 @@ def bonus(text: Floats, use: Floats, pool: int = POOL) -> Floats:
     return np.where(text >= least, use, np.float32(0))
 
 
+TYPICAL = (
+    "find what I need", "show me the list", "create a new one", "delete the old entry", "update its settings",
+    "send a message to the team", "what is the weather tomorrow", "read this file", "search the web for news",
+    "book a flight to Paris", "how much did we spend last month", "translate this into French",
+    "which issues are open in our repository", "run the query on the database", "convert the picture",
+    "play some music", "remind me on Friday", "check whether the server is up", "summarise the document",
+    "get the price of the stock", "add the customer to the list", "plan the meeting for next week",
+    "where is the nearest station", "deploy the latest version",
+)  # fmt: skip
+"""Requests of every kind: what their vectors have in common says nothing about any tool."""
+
+
+def centre_of(encode: Callable[[Sequence[str]], Floats]) -> Floats:
+    """(d,): what vectors of requests have in common under an encoder, for `learn`. No log has a say in it."""
+    middle: Floats = encode(TYPICAL).mean(0).astype(np.float32)
+    return middle
+
+
 def nothing(size: int) -> Usage:
     """What is known before anything was learned, for vectors of `size` dimensions."""
     return Usage(DIALS, {}, {}, np.zeros((0, size), np.float32), {})
@@ -162,7 +180,7 @@ def nothing(size: int) -> Usage:
 def learn(evidence: Iterable[Evidence], requests: Floats, centre: Floats, now: float, dials: Dials = DIALS) -> Usage:
     """What the evidence teaches. `requests` (R, d) are unit vectors; `centre` (d,) is what requests have in common.
 
-    Order does not matter. `centre` must not come from the evidence (the encoder's own mean over requests is meant),
+    Order does not matter. `centre` must not come from the evidence (`centre_of` gives one),
     so that the calls of one server cannot reach another through it.
 
     Raises:

@@ -53,22 +53,22 @@ def test_a_ranker_that_keeps_losing_is_worse_and_one_that_keeps_winning_is_bette
 
 def test_an_equal_ranker_is_hardly_ever_switched_off_however_often_one_looks():
     off = 0
-    for seed in range(300):
+    for seed in range(100):
         coin, wins, losses = Random(seed), 0, 0
-        for _ in range(120):
+        for _ in range(60):
             won = coin.random() < 0.5
             wins, losses = wins + won, losses + (not won)
             if Comparison(wins, losses, 0).verdict == "worse":
                 off += 1
                 break
-    assert off <= 0.05 * 300
+    assert off <= 0.05 * 100
 
 
 def test_the_evidence_is_the_mixture_of_likelihood_ratios():
     wins, losses = 3, 9
-    steps = 20_000
+    steps = 2_000
     rates = [(n + 0.5) / (2 * steps) for n in range(steps)]
     mixed = sum(p**wins * (1 - p) ** losses for p in rates) / steps / 0.5 ** (wins + losses)
-    assert evidence(wins, losses) == pytest.approx(mixed, rel=1e-6)
+    assert evidence(wins, losses) == pytest.approx(mixed, rel=1e-5)
     assert evidence(0, 0) == 1
     assert evidence(0, 5_000) == math.inf

@@ -103,7 +103,7 @@ def test_repeating_one_request_in_a_day_adds_little_and_ever_less():
 
 
 def test_no_amount_of_use_moves_a_vector_beyond_the_furthest_shift():
-    flood = [used(n % 5, "rogue.send", owner=f"o{n}", at=NOW - n % 90 * DAY) for n in range(20_000)]
+    flood = [used(n % 5, "rogue.send", owner=f"o{n}", at=NOW - n % 90 * DAY) for n in range(5_000)]
     usage = learned(*flood)
     assert usage.used[TOOLS[3]].shift < DIALS.furthest
     assert usage.scores(REQUESTS[0], TOOLS).max() < 1
