@@ -52,6 +52,7 @@ from toolweft_server.tending import Tender
 from toolweft_server.tools import execute_code, find_tools
 from toolweft_server.upstream.asking import Question
 from toolweft_server.upstream.gateway import Gateway
+from toolweft_server.weaving import Weaver
 
 logger = logging.getLogger(__name__)
 
@@ -158,6 +159,7 @@ class App:
             self._tasks.start_soon(self._prepare)
         self._tasks.start_soon(self._purge)
         self._tasks.start_soon(Tender(self.live).run)
+        self._tasks.start_soon(Weaver(self.live).run)
         seen = await self.live.look(self.store.changes)
         while True:
             await anyio.sleep(POLL)

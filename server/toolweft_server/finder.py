@@ -59,6 +59,8 @@ class Finder:
         broken = sorted(self._live.unread)
         notes += [f"Not reachable: {', '.join(broken)} (toolweft doctor says why)."] if broken else []
         notes += [self._live.note] if self._live.note else []
+        if left := self._live.index.unfinished():
+            notes.append(f"{left} of {len(self._live.index)} tools are new: for some seconds only their words count.")
         return " ".join(notes) or None
 
     async def asked(self, query: str, shown: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from toolweft_catalog.tool import digest
 from toolweft_server.config import Config, Entry, McpEntry, OpenApiEntry, PythonEntry
 from toolweft_server.index.generative_kind import GenerativeKind
 from toolweft_server.index.saved import SavedIndex
+from toolweft_server.index.woven.kind import WovenKind
 from toolweft_server.live import IndexKind
 from toolweft_server.sandbox import platforms
 from toolweft_server.sandbox.base import Sandbox
@@ -73,6 +74,8 @@ def index_of(config: Config, store: Path) -> IndexKind:
     """How `find_tools` ranks. `store` is the path of the store; what the index keeps lies beside it."""
     saved = SavedIndex.beside(store)
     match config.index.kind:
+        case "woven":
+            return WovenKind(saved, without=config.index.without)
         case "lexical":
             return saved
         case "generative":

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 class IndexEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["lexical", "generative"] = "lexical"
+    kind: Literal["woven", "lexical", "generative"] = "lexical"
+    without: tuple[Literal["dense", "codes", "use", "sets"], ...] = ()
+    """Parts of the woven index that do not count."""
     model: str | None = None
     """The folder of what `toolweft train lm` wrote; `generative` alone has one."""
     device: str = "auto"
@@ -21,6 +23,8 @@ class IndexEntry(BaseModel):
     def _fits(self) -> IndexEntry:
         if self.kind == "generative" and not self.model:
             raise ValueError("kind 'generative' needs 'model', the folder that `toolweft train lm` wrote")
+        if self.kind != "woven" and self.without:
+            raise ValueError(f"'without' belongs to kind 'woven', and kind is {self.kind!r}")
         if self.kind != "generative" and self.model is not None:
             raise ValueError(f"'model' belongs to kind 'generative', and kind is {self.kind!r}")
         return self

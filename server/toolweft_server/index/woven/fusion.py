@@ -29,10 +29,15 @@ class Weights:
     dense: float = 0.7
     codes: float = 0.0
     use: float = 0.0
+    sets: float = 0.0
+    """How much a tool gains for what the better ones leave undone. Not a share: it orders anew."""
 
     def __post_init__(self) -> None:
-        if min(self.dense, self.codes, self.use) < 0 or self.dense + self.codes > 1:
+        if min(self.dense, self.codes, self.use, self.sets) < 0 or self.dense + self.codes > 1:
             raise ValueError(f"weights are shares of one, and these are {self}")
+
+
+WEIGHTS = Weights()
 
 
 def by_words(scores: Scores) -> Scores:

@@ -26,7 +26,7 @@ from toolweft_server.index.request import read
 from toolweft_server.index.woven import document, fusion
 from toolweft_server.index.woven.codes import Rows, Woven
 from toolweft_server.index.woven.engine import Engine
-from toolweft_server.index.woven.fusion import Scores, Weights
+from toolweft_server.index.woven.fusion import WEIGHTS, Scores, Weights
 from toolweft_server.index.woven.trie import END
 
 TOGETHER = 512
@@ -73,15 +73,15 @@ class WovenIndex:
         ids: Sequence[str],
         woven: Woven,
         waiting: Mapping[str, Waiting],
-        weights: Weights | None = None,
+        weights: Weights = WEIGHTS,
     ) -> None:
         """`ids` name the rows of `woven`."""
         self.engine, self.lexical, self.woven, self.waiting = engine, lexical, woven, waiting
         self.ids = tuple(ids)
-        self.weights = weights or Weights()
+        self.weights = weights
 
     @classmethod
-    def build(cls, tools: Iterable[Tool], engine: Engine, *, weights: Weights | None = None) -> WovenIndex:
+    def build(cls, tools: Iterable[Tool], engine: Engine, *, weights: Weights = WEIGHTS) -> WovenIndex:
         """Reads each tool once. What the engine has no vector of waits for `further`."""
         return cls.over(LexicalIndex.build(()), lambda _: (), engine, weights=weights).updated(tools, ())
 
@@ -92,7 +92,7 @@ class WovenIndex:
         load: Callable[[Sequence[str]], Iterable[Tool]],
         engine: Engine,
         *,
-        weights: Weights | None = None,
+        weights: Weights = WEIGHTS,
     ) -> WovenIndex:
         """A woven index over the tools of a lexical one. `load` reads those by id of which no vector is kept."""
         ids, digests = [tool for tool, _ in lexical.pairs], [digest for _, digest in lexical.pairs]
