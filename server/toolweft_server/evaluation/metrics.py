@@ -69,7 +69,8 @@ def _ndcg(right: Array, golds: Array, k: int) -> Array:
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     best = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(golds, k)]
     gained: Array = right[:, :k] @ discounts
-    return np.divide(gained, best, out=np.zeros(len(golds)), where=best > 0)
+    shares: Array = np.divide(gained, best, out=np.zeros(len(golds)), where=best > 0)
+    return shares
 
 
 NAMES: Sequence[str] = tuple(score(Judged(np.zeros((0, DEEPEST), np.bool_), np.zeros(0, np.int64))))
