@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from toolweft_server.errors import StoreError
 from toolweft_server.store.database import Database
@@ -218,6 +218,16 @@ class Uses:
         with self._database.write() as db:
             still = update(trial).where(trial.c.name == name, trial.c.ended.is_(None))
             db.execute(still.values(ended=at or time.time(), verdict=verdict))
+
+    def learned(self, since: float = 0.0) -> Forgotten:
+        """What `forget` would delete."""
+        with self._database.read() as db:
+            return Forgotten(
+                *(
+                    int(db.execute(select(func.count()).where(column >= since)).scalar_one())
+                    for column in (request.c.at, request_call.c.at, together.c.at, trial.c.since)
+                )
+            )
 
     def forget(self, since: float = 0.0) -> Forgotten:
         """Deletes what would be learned from since a moment: requests, calls after them, sets and trials."""

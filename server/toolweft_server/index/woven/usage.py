@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,52 @@ class Evidence(NamedTuple):
     digest: str
     outcome: Outcome
     at: float
+
+
+class Call(Protocol):
+    """A call that followed a request, as the store keeps it."""
+
+    @property
+    def request(self) -> int: ...
+    @property
+    def hash(self) -> str: ...
+    @property
+    def row(self) -> int: ...
+    @property
+    def owner(self) -> str: ...
+    @property
+    def shown(self) -> Sequence[str]: ...
+    @property
+    def tool(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def at(self) -> float: ...
+
+
+def evidence_of(calls: Sequence[Call]) -> Iterator[Evidence]:
+    """What calls say: that a tool worked or, if it was shown, failed, and which siblings were passed over for it."""
+    digests = {each.tool: each.digest for each in calls}
+    called = {(each.request, each.tool) for each in calls}
+    for each in calls:
+        if not each.ok and each.tool not in each.shown:
+            continue  # a call that nobody suggested and that failed says nothing of the suggestion
+        server = server_of(each.tool)
+        first = Evidence(
+            each.hash, each.row, each.owner, server, each.tool, each.digest, "worked" if each.ok else "failed", each.at
+        )
+        yield first
+        if each.ok:
+            for other in each.shown:
+                if server_of(other) == server and (each.request, other) not in called and other in digests:
+                    yield first._replace(tool=other, digest=digests[other], outcome="passed")
+
+
+def server_of(tool: str) -> str:
+    """The server's identity: what stands before the dot is given once and for ever."""
+    return tool.partition(".")[0]
 
 
 class Used(NamedTuple):
@@ -193,7 +239,8 @@ def learn(evidence: Iterable[Evidence], requests: Floats, centre: Floats, now: f
     if kept and not (min(rows.values()) >= 0 and max(rows.values()) < len(requests)):
         raise ValueError(f"evidence names request {max(rows.values())}; there are {len(requests)}")
     good, bad = _weights(kept, now, dials)
-    moves, used = _moves(good, bad, rows, requests, centre, dials)
+    used = _used(good, dials)
+    moves = _moves(good, bad, used, rows, requests, centre, dials)
     latest = _latest(kept, {request for weights in good.values() for request in weights}, dials.most_requests)
     place = {request: n for n, request in enumerate(latest)}
     served = {}
@@ -205,6 +252,11 @@ def learn(evidence: Iterable[Evidence], requests: Floats, centre: Floats, now: f
     remembered = requests[[rows[request] for request in latest]].astype(np.float32)
     servers = {(key.tool, key.digest): key.server for key in good}
     return Usage(dials, moves, used, remembered.reshape(-1, requests.shape[1]), served, servers)
+
+
+def weights(evidence: Iterable[Evidence], now: float, dials: Dials = DIALS) -> Mapping[tuple[str, str], Used]:
+    """What is known of each tool (id, digest) that worked for some request: `Usage.used`, without any vector."""
+    return _used(_weights(sorted(evidence), now, dials)[0], dials)
 
 
 class _Tool(NamedTuple):
@@ -274,9 +326,20 @@ def _capped(given: _Owned, dials: Dials) -> _Weights:
     }
 
 
+def _used(good: _Weights, dials: Dials) -> dict[tuple[str, str], Used]:
+    totals = {(tool.tool, tool.digest): sum(weights.values()) for tool, weights in good.items()}
+    return {tool: Used(total, dials.furthest * total / (total + dials.kappa)) for tool, total in totals.items()}
+
+
 def _moves(
-    good: _Weights, bad: _Weights, rows: Mapping[str, int], requests: Floats, centre: Floats, dials: Dials
-) -> tuple[dict[tuple[str, str], Floats], dict[tuple[str, str], Used]]:
+    good: _Weights,
+    bad: _Weights,
+    used: Mapping[tuple[str, str], Used],
+    rows: Mapping[str, int],
+    requests: Floats,
+    centre: Floats,
+    dials: Dials,
+) -> dict[tuple[str, str], Floats]:
     """What each tool's vector gains.
 
     The centre that is subtracted leans to the requests of the server's other tools: what they have in common with
@@ -286,20 +349,17 @@ def _moves(
     of_server: defaultdict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(requests.shape[1] + 1))
     for tool, total in sums.items():
         of_server[tool.server] += total
-    moves, used = {}, {}
+    moves = {}
     for tool, total in sums.items():
-        weight = float(total[-1])
         others = of_server[tool.server] - total
         middle = (dials.local * centre + others[:-1]) / (dials.local + others[-1])
-        share = dials.furthest * weight / (weight + dials.kappa)
-        move = share * (total[:-1] / weight - middle)
+        move = used[tool.tool, tool.digest].shift * (total[:-1] / total[-1] - middle)
         if tool in bad:
             away = _sum(bad[tool], rows, requests)
             push = dials.against * away[-1] / (away[-1] + dials.kappa)
             move -= push * (away[:-1] / away[-1] - middle)
         moves[tool.tool, tool.digest] = move.astype(np.float32)
-        used[tool.tool, tool.digest] = Used(weight, share)
-    return moves, used
+    return moves
 
 
 def _sum(weights: Mapping[str, float], rows: Mapping[str, int], requests: Floats) -> NDArray[np.float64]:
