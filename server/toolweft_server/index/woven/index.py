@@ -23,7 +23,7 @@ from toolweft_server.index import text
 from toolweft_server.index.base import Hit, Matches
 from toolweft_server.index.lexical import LexicalIndex
 from toolweft_server.index.request import read
-from toolweft_server.index.woven import document, fusion
+from toolweft_server.index.woven import cousage, document, fusion, sets, usage
 from toolweft_server.index.woven.codes import Rows, Woven
 from toolweft_server.index.woven.engine import Engine
 from toolweft_server.index.woven.fusion import WEIGHTS, Scores, Weights
@@ -37,6 +37,8 @@ DRAFTS = 100
 """Best tools by words that get their exact cosine although their first digit was left out."""
 NAMED = 50
 """Tools looked at that the request may name."""
+SOUGHT = 60
+"""Best tools among which whole sets are sought."""
 EXACT = 256
 """Best tools whose scores are computed anew, one by one; an answer has at most so many besides the named ones."""
 FLOOR = 0.35
@@ -52,12 +54,20 @@ class Waiting(NamedTuple):
     document: str
 
 
+class Use(NamedTuple):
+    """What was learned from use."""
+
+    usage: usage.Usage
+    cousage: cousage.CoUsage
+
+
 class Seen(NamedTuple):
     """The evidence on the tools that may be meant, for one request."""
 
     rows: Rows  # (C,)
     words: Scores  # (C,): BM25F
     cosines: Scores  # (C,): 0 for a tool without a vector
+    use: Scores  # (C,): how much past use speaks for a tool, in [0, 1)
     fused: Scores  # (C,): in [0, 1], the best one 1
 
 
@@ -74,11 +84,13 @@ class WovenIndex:
         woven: Woven,
         waiting: Mapping[str, Waiting],
         weights: Weights = WEIGHTS,
+        use: Use | None = None,
     ) -> None:
         """`ids` name the rows of `woven`."""
         self.engine, self.lexical, self.woven, self.waiting = engine, lexical, woven, waiting
         self.ids = tuple(ids)
         self.weights = weights
+        self.use = use or Use(usage.nothing(engine.encoder.size), cousage.CoUsage({}, 0))
 
     @classmethod
     def build(cls, tools: Iterable[Tool], engine: Engine, *, weights: Weights = WEIGHTS) -> WovenIndex:
@@ -152,7 +164,11 @@ class WovenIndex:
         waiting = {tool: each for tool, each in self.waiting.items() if tool not in gone}
         waiting |= {tool: each for tool, each, have in zip(fresh_ids, fresh, got.have, strict=True) if not have}
         ids = (*(self.ids[row] for row in kept), *fresh_ids)
-        return WovenIndex(self.engine, lexical, ids, woven, waiting, self.weights)
+        return WovenIndex(self.engine, lexical, ids, woven, waiting, self.weights, self.use)
+
+    def used(self, use: Use) -> WovenIndex:
+        """The same tools with what was learned from use in place of what was known."""
+        return WovenIndex(self.engine, self.lexical, self.ids, self.woven, self.waiting, self.weights, use)
 
     def search(self, query: str, limit: int, *, server: str | None = None) -> Matches:
         named = self.lexical.search(query, NAMED, server=server)
@@ -161,7 +177,7 @@ class WovenIndex:
         vector = self.engine.request(query)
         if vector is None or not self.woven.known.any():
             return self.lexical.search(query, limit, server=server)
-        return self._answer(self.seen(query, vector, server), named, limit)
+        return self._answer(self._whole(query, self.seen(query, vector, server)), named, limit)
 
     def seen(self, query: str, vector: NDArray[np.float32], server: str | None = None) -> Seen:
         """The evidence on the tools that may be meant; names are looked at elsewhere."""
@@ -176,7 +192,39 @@ class WovenIndex:
         if mine is not None:
             exact[~mine[rows]] = 0
         fused = self._fused(words[rows], exact, self.woven.known[rows])
-        return Seen(rows, words[rows], exact, fused / max(float(fused.max(initial=0.0)), 1e-9))
+        use = self._used(vector, rows, fused)
+        fused += np.float32(self.weights.use) * use
+        return Seen(rows, words[rows], exact, use, fused / max(float(fused.max(initial=0.0)), 1e-9))
+
+    def _used(self, vector: NDArray[np.float32], rows: Rows, fused: Scores) -> Scores:
+        """(C,): what past use says of the best tools; a tool that no text speaks for is not brought up by it."""
+        if not self.weights.use or not self.use.usage.served:
+            return np.zeros(len(rows), np.float32)
+        tools = [(self.ids[row], self._digests[self.ids[row]]) for row in rows.tolist()]
+        return usage.bonus(fused, self.use.usage.scores(vector, tools))
+
+    def _whole(self, query: str, seen: Seen) -> Seen:
+        """Whole sets: the tools that the parts of a request ask for, and those used together with the best ones."""
+        if not self.weights.sets or len(seen.rows) < 2:
+            return seen
+        ids = [self.ids[row] for row in seen.rows.tolist()]
+        order = np.array(sorted(range(len(ids)), key=lambda at: (-seen.fused[at], ids[at]))[:SOUGHT], np.int64)
+        parts = clauses if len(clauses := sets.clauses(query)) > 1 else []
+        vectors = self.engine.encode(parts)
+        place = {ids[at]: n for n, at in enumerate(order.tolist())}
+
+        def partners(n: int) -> list[tuple[int, float]]:
+            found = self.use.cousage.partners(ids[order[n]])
+            return [(place[each.tool], each.weight) for each in found if each.tool in place]
+
+        servers = np.unique([ids[at].partition(".")[0] for at in order], return_inverse=True)[1]
+        pool = sets.Pool(seen.fused[order], self.woven.vectors(seen.rows[order]), servers)
+        if vectors is None or (not len(parts) and not self.use.cousage.near):
+            return seen
+        again = sets.complete(pool, vectors, partners=partners)
+        fused = seen.fused.copy()
+        fused[order[again]] = seen.fused[order]  # the scores stay, and who has them changes
+        return seen._replace(fused=fused)
 
     def _fused(self, words: Scores, cosines: Scores, known: NDArray[np.bool_]) -> Scores:
         return fusion.fused(self.weights, fusion.by_words(words), fusion.by_vectors(cosines), known)
@@ -206,6 +254,10 @@ class WovenIndex:
         return Matches([*first, *hits][:limit], len(taken | found.keys()), [])
 
     @cached_property
+    def _digests(self) -> dict[str, str]:
+        return dict(self.lexical.pairs)
+
+    @cached_property
     def _by_id(self) -> Rows:
         """Rows in the order of their ids, in which the lexical index gives its scores."""
         return np.array(sorted(range(len(self.ids)), key=self.ids.__getitem__), np.int64)
@@ -223,6 +275,8 @@ def _why(seen: Seen, at: int) -> tuple[Why, ...]:
         said.append("lexical")
     if seen.cosines[at] >= MEANT:
         said.append("dense")
+    if seen.use[at] > 0:
+        said.append("use")
     return tuple(said)
 
 
