@@ -11,6 +11,8 @@ Two model calls when nothing goes wrong (design, implement), one more for each r
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import anyio
 
@@ -28,12 +30,23 @@ from toolweft_client.stages.run import run
 from toolweft_client.trace import Trace
 from toolweft_client.work import Work
 
+Loop: TypeAlias = Callable[[Work], Awaitable[Answer]]
+
 
 class Agent:
     """Solves tasks, one after the other, with one model and one server."""
 
-    def __init__(self, model: ChatModel, session: Session, *, budget: Budget = Budget()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        model: ChatModel,
+        session: Session,
+        *,
+        budget: Budget = Budget(),  # noqa: B008
+        loop: Loop | None = None,
+    ) -> None:
+        """`loop` is another way to solve a task than the one above (`toolweft_client.modes`)."""
         self._model, self._session, self._budget = model, session, budget
+        self._loop = loop or solve
 
     async def run(self, task: str, *, trace: Trace | None = None) -> Answer:
         """The answer; a failed one when the budget, the model, the server or the tools did not allow for more.
@@ -62,7 +75,7 @@ class Agent:
     async def _bounded(self, work: Work) -> Answer:
         try:
             with anyio.move_on_after(self._budget.seconds):
-                return await solve(work)
+                return await self._loop(work)
             raise StoppedError("budget", f"The budget of {self._budget.seconds:g} seconds is used up.")
         except (StoppedError, ModelError, SessionError) as error:
             return failed(work, _reason(error), str(error))

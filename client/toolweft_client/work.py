@@ -95,20 +95,27 @@ class Work:
 
         """
         messages = [Message("system", prompt.render("head")), Message("user", text)]
-        reply = await self._complete(stage, messages)
+        reply = await self.complete(stage, messages)
         try:
             return program_in(reply, parsed=parsed)
         except DefectError as defect:
             again = prompt.render("reask", defect=str(defect))
             messages += [Message("assistant", reply.text.strip() or "(empty reply)"), Message("user", again)]
-        reply = await self._complete(stage, messages)
+        reply = await self.complete(stage, messages)
         try:
             return program_in(reply, parsed=parsed)
         except DefectError as defect:
             raise StoppedError("reply", f"No program from the model in stage {stage}, asked twice: {defect}."
                           f" It wrote: {prompt.cut(reply.text.strip(), 300)!r}") from defect  # fmt: skip
 
-    async def _complete(self, stage: str, messages: Sequence[Message]) -> Reply:
+    async def complete(self, stage: str, messages: Sequence[Message]) -> Reply:
+        """One reply, within the budget and in the trace.
+
+        Raises:
+            StoppedError: The budget has no call left, or the model declines.
+            ModelError: The endpoint failed.
+
+        """
         self.spent.model_call(self.budget)
         shown: list[Json] = [{"role": each.role, "text": each.text} for each in messages]
         reply = await self.model.complete(messages, max_tokens=self.budget.reply_tokens, stage=stage)

@@ -20,6 +20,7 @@ examples:
   toolweft ask --model anthropic:claude-opus-4-5 --json "Convert 12 miles to kilometres"
   toolweft ask --model openai:qwen3 --base-url http://localhost:11434/v1 "What time is it in Oslo?"
   toolweft ask --model scripted:replies/ --trace run.jsonl "A task with replies written beforehand"
+  toolweft ask --mode toolweaver --model toolweaver:./lm "A task like those that the model was taught"
   toolweft ask --server http://127.0.0.1:8765/mcp --model openai:gpt-5 "A task on a server that runs already"
 
 Keys: OPENAI_API_KEY, ANTHROPIC_API_KEY, or the system's keyring (service toolweft).
@@ -32,12 +33,20 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("task", help="what to do, in your words; - reads it from stdin")
     default = os.environ.get("TOOLWEFT_MODEL")
-    parser.add_argument("--model", default=default, help="openai:NAME, anthropic:NAME or scripted:PATH")
+    parser.add_argument(
+        "--model", default=default, help="openai:NAME, anthropic:NAME, toolweaver:FOLDER or scripted:PATH"
+    )
     parser.add_argument("--base-url", help="an endpoint of your own that speaks the provider's API")
     parser.add_argument("--config", type=Path, help="configuration of the server that is started")
     parser.add_argument("--server", help="another MCP server: a URL, or a command in quotes")
     parser.add_argument("--trace", type=Path, metavar="PATH", help="the trace's file (default: in the state folder)")
-    parser.add_argument("--model-calls", type=_positive, default=8, help="budget of model calls (default: 8)")
+    parser.add_argument(
+        "--mode", choices=["program", "toolweaver"], default="program",
+        help="program: write one program and mend it; toolweaver: one tool after the other, by a model taught to",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model-calls", type=_positive, help="budget of model calls (default: 8, in mode toolweaver 60)"
+    )
     parser.add_argument("--repairs", type=int, default=3, help="budget of repairs (default: 3)")
     parser.add_argument(
         "--tool-calls", type=_positive, default=40, help="no program starts after so many (default: 40)"
@@ -100,11 +109,12 @@ async def _interruptible(args: argparse.Namespace, path: list[Path]) -> Answer |
 
 async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
     """`path` receives the trace's path as soon as there is one, for a run that is interrupted."""
-    from toolweft_client.agent import Agent
+    from toolweft_client.agent import Agent, solve
     from toolweft_client.asking import Terminal
     from toolweft_client.budget import Budget
     from toolweft_client.errors import UsageError
     from toolweft_client.model.spec import open_model
+    from toolweft_client.modes import toolweaver
     from toolweft_client.progress import display
     from toolweft_client.session import Session, own_server
     from toolweft_client.trace import Trace, new_path
@@ -112,11 +122,15 @@ async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
     task = sys.stdin.read() if args.task == "-" else args.task
     if not task.strip():
         raise UsageError("The task is empty: say what to do.")
+    if (args.mode == "toolweaver") != (args.model or "").startswith("toolweaver:") and args.model:
+        raise UsageError(
+            f"--mode toolweaver and --model toolweaver:FOLDER go together, not {args.mode} and {args.model}."
+        )
     if not args.model:
         raise UsageError("No model: give --model openai:NAME, anthropic:NAME or scripted:PATH, or set TOOLWEFT_MODEL.")
-    budget = Budget(
-        model_calls=args.model_calls, repairs=max(0, args.repairs), tool_calls=args.tool_calls, seconds=args.seconds
-    )
+    loop = toolweaver.solve if args.mode == "toolweaver" else solve
+    calls = args.model_calls or (toolweaver.MOST_CALLS if loop is toolweaver.solve else Budget().model_calls)
+    budget = Budget(model_calls=calls, repairs=max(0, args.repairs), tool_calls=args.tool_calls, seconds=args.seconds)
     person = Terminal.if_any()
     async with (
         open_model(args.model, base_url=args.base_url) as model,
@@ -125,7 +139,7 @@ async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
         with display(quiet=args.quiet, person=person) as watch:
             trace = Trace.to(args.trace or new_path(task), watchers=[watch])
             path += [trace.path] if trace.path else []
-            return await Agent(model, session, budget=budget).run(task, trace=trace)
+            return await Agent(model, session, budget=budget, loop=loop).run(task, trace=trace)
 
 
 def _target(server: str | None) -> str | list[str] | None:

@@ -1,4 +1,7 @@
-"""`open_model`: from `openai:NAME`, `anthropic:NAME` or `scripted:PATH` to a model. Only this file knows the kinds."""
+"""`open_model`: from `openai:NAME`, `anthropic:NAME`, `toolweaver:FOLDER` or `scripted:PATH` to a model.
+
+Only this file knows the kinds.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 from toolweft_client.errors import UsageError
 from toolweft_client.model.base import ChatModel
 
-KINDS = ("openai", "anthropic", "scripted")
+KINDS = ("openai", "anthropic", "toolweaver", "scripted")
 
 
 @asynccontextmanager
@@ -31,6 +34,12 @@ async def open_model(spec: str, *, base_url: str | None = None) -> AsyncIterator
         from toolweft_client.model import scripted
 
         yield scripted.load(Path(name))
+        return
+    if kind == "toolweaver":
+        from toolweft_client.model.toolweaver import open_toolweaver
+
+        async with open_toolweaver(name) as taught:
+            yield taught
         return
     url = base_url or os.environ.get(f"{kind.upper()}_BASE_URL") or None
     key = _key(f"{kind.upper()}_API_KEY", needed=url is None)

@@ -89,14 +89,15 @@ def of_executions(runs: Iterable[Ran]) -> Taken:
 def ledger_calls(rows: Iterable[Mapping[str, Any]], results: Mapping[int, str]) -> list[RanCall]:
     """The calls of one execution from its ledger's rows (`store.calls.Calls.of`) and their results as text, by `seq`.
 
+    A failure is told in the words in which the mode `toolweaver` tells it to the model that acts.
     A call without an end, of which nobody knows what it did, is left out.
     """
+    ended = [row for row in rows if row["status"] is not None]
     return [
-        RanCall(
-            row["tool"], row["arguments"], row["status"] == "ok", results.get(row["seq"], "") or row["message"] or ""
-        )
-        for row in rows
-        if row["status"] is not None
+        RanCall(row["tool"], row["arguments"], ok=True, feedback=results.get(row["seq"], ""))
+        if row["status"] == "ok"
+        else RanCall(row["tool"], row["arguments"], ok=False, feedback=f"Error: {row['message'] or row['status']}")
+        for row in ended
     ]
 
 

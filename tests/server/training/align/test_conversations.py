@@ -203,8 +203,8 @@ def test_the_ledgers_rows_and_a_trace_say_what_ran():
     rows = [row | {"seq": 0}, row | {"seq": 1, "status": "tool", "message": "no such file"},
             row | {"seq": 2, "status": None}]  # fmt: skip
     calls = sources.ledger_calls(rows, {0: "hello"})
-    assert calls == [sources.RanCall("files.read", '{"path": "x"}', ok=True, feedback="hello"),
-                     sources.RanCall("files.read", '{"path": "x"}', ok=False, feedback="no such file")]  # fmt: skip
+    failure = sources.RanCall("files.read", '{"path": "x"}', ok=False, feedback="Error: no such file")
+    assert calls == [sources.RanCall("files.read", '{"path": "x"}', ok=True, feedback="hello"), failure]
     steps = [{"event": "task.start", "data": {"task": "Read x."}}, {"event": "find", "data": {}},
              {"event": "run", "data": {"execution": "e1", "status": "error", "value": None}},
              {"event": "run", "data": {"execution": "e2", "status": "ok", "value": {"n": 1}}}]  # fmt: skip
