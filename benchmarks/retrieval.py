@@ -104,10 +104,12 @@ def lines_of(found: OfSet, names: Sequence[str]) -> list[list[str]]:
     return lines
 
 
-def said(system: str, metric: str, found: Verdict) -> str:
+def said(system: str, metric: str, found: Verdict, rivals: Sequence[str]) -> str:
     each = ", ".join(f"{name} {_points(interval)}" for name, interval in found.each.items())
     answer = "not worse" if found.holds else "WORSE"
-    return f"{system} minus max({', '.join(RIVALS)}), {metric}: pooled {_points(found.pooled)}: {answer}; {each}"
+    return (
+        f"{system} minus {' or '.join(rivals)}, the better, {metric}: pooled {_points(found.pooled)}: {answer}; {each}"
+    )
 
 
 def _points(value: Interval) -> str:
@@ -143,7 +145,8 @@ def main() -> None:
         for metric in JUDGED
         if system not in RIVALS and (answer := verdict(found, system, metric))
     }
-    print(*(said(system, metric, answer) for (system, metric), answer in verdicts.items()), sep="\n")
+    rivals = [name for name in RIVALS if name in summary]
+    print(*(said(*which, answer, rivals) for which, answer in verdicts.items()), sep="\n")
     if given.json:
         given.json.write_text(json.dumps(_json(given.split, found, summary, verdicts), indent=1), encoding="utf-8")
 
