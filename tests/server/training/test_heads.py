@@ -80,9 +80,10 @@ def test_trained_heads_find_what_untrained_ones_do_not(fitted, untrained):
     assert fitted.history[-1].total < fitted.history[0].total
 
 
-def test_what_is_learned_holds_for_requests_for_tools_of_a_server_that_came_later(fitted, untrained):
-    other = world(80, seed=4)
-    assert right_first(running(fitted), other) > right_first(untrained, other) + 0.05
+def test_what_is_learned_helps_with_servers_that_came_later(fitted, untrained):
+    others = [world(100, seed=seed) for seed in (4, 5, 6)]
+    before, after = ([right_first(own, each) for each in others] for own in (untrained, running(fitted)))
+    assert np.mean(after) > np.mean(before) + 0.04
 
 
 def test_the_run_time_computes_what_was_trained(fitted):
