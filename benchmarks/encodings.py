@@ -18,11 +18,8 @@ class Kept:
     def __init__(self, encoder: Encoder, folder: Path | None) -> None:
         self._encoder = encoder
         self._file = folder / f"{encoder.digest}.npz" if folder else None
-        self._rows: dict[bytes, NDArray[np.float32]] = {}
+        self._rows = self._kept()
         self._fresh = False
-        if self._file and self._file.is_file():
-            with np.load(self._file) as kept:
-                self._rows = dict(zip(map(bytes, kept["keys"]), kept["rows"].astype(np.float32), strict=True))
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if self._file is None or not texts:
@@ -37,9 +34,16 @@ class Kept:
     def save(self) -> None:
         if self._file is None or not self._fresh:
             return
+        self._rows = self._kept() | self._rows  # another run, or the same encoder in another part, may have saved
         self._file.parent.mkdir(parents=True, exist_ok=True)
         keys = np.frombuffer(b"".join(self._rows), np.uint8).reshape(-1, 16)
         partial = self._file.with_suffix(".part.npz")
         np.savez(partial, keys=keys, rows=np.array(list(self._rows.values()), np.float32))
         partial.replace(self._file)
         self._fresh = False
+
+    def _kept(self) -> dict[bytes, NDArray[np.float32]]:
+        if self._file is None or not self._file.is_file():
+            return {}
+        with np.load(self._file) as kept:
+            return dict(zip(map(bytes, kept["keys"]), kept["rows"], strict=True))
