@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 N ?=
+WORKERS ?= 3
+
+# More workers than the two cores of a small machine: much of the suite waits for other processes.
+SPREAD := -n $(WORKERS)
 
 .PHONY: help demo test test-core check soak escape fuzz bench clean
 
@@ -33,10 +37,10 @@ demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/.dev
-	PYTHONWARNDEFAULTENCODING=1 $(BIN)/python -m pytest
+	PYTHONWARNDEFAULTENCODING=1 $(BIN)/python -m pytest $(SPREAD)
 
 test-core: $(VENV)/.core
-	PYTHONWARNDEFAULTENCODING=1 $(BIN)/python -m pytest -m "not torch"
+	PYTHONWARNDEFAULTENCODING=1 $(BIN)/python -m pytest $(SPREAD) -m "not torch"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -52,7 +56,7 @@ escape: $(VENV)/.dev
 	$(BIN)/python -m pytest -m escape --escape --timeout=3600
 
 fuzz: $(VENV)/.dev
-	FUZZ_EXAMPLES=$(or $(N),100000) $(BIN)/python -m pytest -m fuzz --timeout=3600
+	FUZZ_EXAMPLES=$(or $(N),100000) $(BIN)/python -m pytest $(SPREAD) -m fuzz --timeout=3600
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(N)

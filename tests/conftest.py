@@ -1,6 +1,7 @@
 """Options that every part of the suite shares."""
 
 import os
+import signal
 
 import pytest
 
@@ -8,6 +9,19 @@ import pytest
 def pytest_addoption(parser):
     parser.addoption("--soak", type=int, default=10, metavar="N", help="how often a soak test repeats (default 10)")
     parser.addoption("--escape", action="store_true", help="every hostile program on every tier, not a share of them")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from spread import Spread
+
+    return Spread(config, log)
+
+
+def pytest_configure():
+    """A shell starts what runs in the background with Ctrl-C ignored; every process of a test would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
