@@ -15,6 +15,7 @@ import shutil
 import sqlite3
 import sys
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import anyio
@@ -22,6 +23,7 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 
 from toolweft_catalog import cli
+from toolweft_server.store.database import Database
 
 KEPT = 'def kept(n: int) -> int:\n    """Twice."""\n    return 2 * n\n\nfunctions.save(kept)\nkept(1)'
 SELF = "x = []\nx.append(x)\n"
@@ -330,7 +332,11 @@ async def test_a_store_deleted_while_serving_takes_no_promise_and_is_made_again(
         assert await saved(host) == ["kept"]
 
 
-async def test_a_store_locked_by_another_process_delays_no_search_and_loses_nothing(tmp_path, write_config, in_process):
+async def test_a_store_locked_by_another_process_delays_no_search_and_loses_nothing(
+    tmp_path, write_config, in_process, monkeypatch
+):
+    patience = 4.0  # seconds, of ten: each program waits three times
+    monkeypatch.setattr(Database, "open", partial(Database.open, busy_ms=int(1000 * patience)))
     async with in_process(write_config()) as host:
         await still_fine(host)
         other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
@@ -338,7 +344,7 @@ async def test_a_store_locked_by_another_process_delays_no_search_and_loses_noth
         async with anyio.create_task_group() as tasks:
             for _ in range(8):
                 tasks.start_soon(refused_as_locked, host)
-            with anyio.fail_after(9):  # the store itself waits ten seconds for its lock
+            with anyio.fail_after(0.9 * patience):
                 assert (await host.find("write a note"))["tools"]
                 assert await saved(host) == ["kept"]
         other.execute("ROLLBACK")

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from toolweft_catalog import cli
 from toolweft_server import config as configuration
 from toolweft_server.app import App
 from toolweft_server.serving import Asker
@@ -93,7 +94,12 @@ def test_a_persons_files_are_handed_in_by_the_command(run_command, tmp_path):
         ("../a=toolweft.json", "'../a' is no name for a file in the work directory"),
     ],
 )
-def test_a_file_that_cannot_be_handed_in_is_named_and_nothing_runs(run_command, argument, words):
-    done = run_command("print('ran')", "--file", argument)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert words in done.stderr
+def test_a_file_that_cannot_be_handed_in_is_named_and_nothing_runs(
+    write_config, tmp_path, monkeypatch, capsys, argument, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "program.py").write_text("print('ran')", encoding="utf-8")
+    assert cli.main(["run", "program.py", "--config", str(write_config()), "--file", argument]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert words in said.err

@@ -89,6 +89,14 @@ def kill(victims: list[int]) -> bool:
     return bool(victims)
 
 
+async def started(below: int) -> int:
+    """The server's number, once it shows its command line: the new revision opens a connection without a word."""
+    with anyio.fail_after(60):
+        while not (found := pids(below, "toolweft_catalog.cli")):
+            await anyio.sleep(0.02)
+    return found[-1]
+
+
 async def strike(server: int, word: str, delay: float) -> None:
     """Kills the server itself, or the processes below it whose command has that word."""
     await anyio.sleep(delay)
@@ -123,7 +131,7 @@ async def test_kill_9_at_random_points_loses_nothing_and_leaves_nothing(tmp_path
         killed_server = False
         try:
             async with over_stdio(config, dice.choice(["2026-07-28", "legacy"])) as host:
-                server = pids(os.getpid(), "toolweft_catalog.cli")[-1]
+                server = await started(os.getpid())
                 await check(host, promised)
                 while run < runs and not killed_server:
                     run += 1

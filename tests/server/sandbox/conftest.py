@@ -1,6 +1,9 @@
 """A backend, a host whose tools a test can see, and the shortest way to run a program."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import anyio
@@ -88,6 +91,16 @@ def until():
 @pytest.fixture
 def host():
     return ToolHost()
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory):
+    """What each program of `tests/sandbox_cases` gives in a plain interpreter, by name."""
+    cases = sorted((Path(__file__).parents[2] / "sandbox_cases").glob("*.py"))
+    script = Path(__file__).with_name("plain_interpreter.py")
+    command = [sys.executable, "-I", "-X", "utf8", script, tmp_path_factory.mktemp("plain"), *cases]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, timeout=100)
+    return json.loads(done.stdout)
 
 
 def pytest_collection_modifyitems(items):

@@ -3,14 +3,28 @@
 import subprocess
 import sys
 
+import pytest
+import pytest_asyncio
+
 from toolweft_server.sandbox.check_programs import PYTHON, WALLS
 from toolweft_server.sandbox.self_check import EXPECTED
 
 NAMES = {each.name for each in (*PYTHON, *WALLS)}
 
 
-async def test_every_check_passes_in_every_tier_but_the_walls_where_there_are_none(backend):
-    findings = await backend.self_check()
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def checked(backend, tmp_path_factory):
+    """What one check of the tier found, and the folder in which it kept what it needed meanwhile."""
+    folder = tmp_path_factory.mktemp("check")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(folder))
+        # A loop that is interrupted on a machine under load takes its time to end.
+        patch.setattr("toolweft_server.sandbox.broker.INTERRUPT_GRACE", 2.0)
+        return await backend.self_check(), folder
+
+
+async def test_every_check_passes_in_every_tier_but_the_walls_where_there_are_none(backend, checked):
+    findings, _ = checked
     failed = {finding.check: finding.detail for finding in findings if not finding.passed}
     if backend.name == "unsafe-process":
         walls = {each.name for each in WALLS}
@@ -21,18 +35,17 @@ async def test_every_check_passes_in_every_tier_but_the_walls_where_there_are_no
         assert failed == {}
 
 
-async def test_what_a_tier_leaves_open_is_told_with_its_reason(backend):
-    findings = {finding.check: finding for finding in await backend.self_check()}
+async def test_what_a_tier_leaves_open_is_told_with_its_reason(backend, checked):
+    findings = {finding.check: finding for finding in checked[0]}
     assert len(findings) >= 45
     assert all(finding.area for finding in findings.values() if finding.check != "isolated")
     for name, reason in EXPECTED.get(backend.name, {}).items():
         assert (findings[name].ok, findings[name].expected) == (False, reason)
 
 
-async def test_check_leaves_nothing_behind(backend, tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    await backend.self_check()
-    assert [path for path in tmp_path.iterdir() if path.name.startswith("toolweft-check-")] == []
+async def test_check_leaves_nothing_behind(checked):
+    _, folder = checked
+    assert [path for path in folder.iterdir() if path.name.startswith("toolweft-check-")] == []
 
 
 async def test_tier_that_does_not_start_says_why_and_is_asked_nothing_more(tmp_path):

@@ -394,7 +394,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_hostile_program_gets_an_error_and_the_session_goes_on(open_session, host, name):
-    session = await open_session(wall=5.0)
+    session = await open_session(wall=30.0)
     outcome = await session.run(Program("a", HOSTILE[name], ("box",)), host)
     assert outcome.status == "error", outcome
     assert "root:" not in repr(outcome)

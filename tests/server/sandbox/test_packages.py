@@ -7,6 +7,7 @@ import time
 
 import anyio
 import pytest
+import pytest_asyncio
 
 import tiers
 from toolweft_server.errors import SandboxError
@@ -20,25 +21,46 @@ from wheels import wheel
 SLOW = "import sys, time\nprint('at it', flush=True)\ntime.sleep(600)\n"
 
 
-@pytest.fixture
-def index(tmp_path):
+RANDOM = "import os\nstate = b''\ndef seed():\n    global state\n    state = os.urandom(6)\nseed()\n"
+"""The global generator of numpy as it is in this respect: seeded when it is imported."""
+
+
+def lay_index(folder):
     """A folder of wheels, the only index there is."""
-    folder = tmp_path / "index"
     folder.mkdir()
     wheel(folder, "little_one", needs=["little-two"])
     wheel(folder, "little_two", files={"little_two.py": ""})
+    wheel(folder, "numpy", files={"numpy/__init__.py": "from . import random\n", "numpy/random.py": RANDOM})
     return folder
+
+
+def environ_of(folder, index):
+    """The installer's environment: our index, no uv, no settings of whoever runs the tests."""
+    (folder / "bin").mkdir()
+    kept = {name: os.environ[name] for name in ("HOME", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
+    return {
+        **kept, "PATH": str(folder / "bin"), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index),
+        "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def index(tmp_path):
+    return lay_index(tmp_path / "index")
 
 
 @pytest.fixture
 def environ(index, tmp_path):
-    """The installer's environment: our index, no uv, no settings of whoever runs the tests."""
-    (tmp_path / "bin").mkdir()
-    kept = {name: os.environ[name] for name in ("HOME", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
-    return {
-        **kept, "PATH": str(tmp_path / "bin"), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index),
-        "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1",
-    }  # fmt: skip
+    return environ_of(tmp_path, index)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def installed(tmp_path_factory):
+    """An environment for tests that only look at it."""
+    folder = tmp_path_factory.mktemp("installed")
+    environ = environ_of(folder, lay_index(folder / "index"))
+    with anyio.fail_after(120):
+        return await packages.environment(["little-one", "numpy"], folder=folder / "cache", environ=environ)
 
 
 @pytest.fixture
@@ -80,9 +102,8 @@ async def test_other_requirements_are_another_environment(install):
     assert (await install("little-one")).path != (await install("little-two")).path
 
 
-async def test_others_may_read_what_is_installed_but_nobody_else_writes_it(install):
-    made = await install("little-two")
-    for each in [made.path.parent, made.path, *made.path.rglob("*")]:
+async def test_others_may_read_what_is_installed_but_nobody_else_writes_it(installed):
+    for each in [installed.path.parent, installed.path, *installed.path.rglob("*")]:
         assert each.stat().st_mode & 0o777 in (0o755, 0o644), each
 
 
@@ -224,10 +245,10 @@ async def test_an_environment_whose_note_was_spoiled_is_installed_anew(install):
 
 
 @pytest.mark.parametrize("tier", ["namespaces", "bwrap", "landlock"])
-async def test_programs_import_the_packages_and_cannot_change_them(install, host, tmp_path, tier):
-    made = await install("little-one")
+async def test_programs_import_the_packages_and_cannot_change_them(installed, host, tmp_path, tier):
     await (await tiers.start(tier, tmp_path)).aclose()
-    sandbox = BwrapSandbox(packages=made) if tier == "bwrap" else LinuxSandbox(tier, packages=made, cache=tmp_path)
+    kept = {"packages": installed}
+    sandbox = BwrapSandbox(**kept) if tier == "bwrap" else LinuxSandbox(tier, cache=tmp_path, **kept)
     session = await sandbox.open(Limits())
     code = "import little_one, little_two\nlittle_one.VERSION, little_one.__file__"
     outcome = await session.run(Program("ex_1", code), host)
@@ -237,19 +258,13 @@ async def test_programs_import_the_packages_and_cannot_change_them(install, host
     await sandbox.aclose()
     assert version == "1.0"
     assert refused.error.type in ("PermissionError", "OSError")
-    assert (made.path / "little_one" / "__init__.py").read_text(encoding="utf-8") == "VERSION = '1.0'\n"
-
-
-RANDOM = "import os\nstate = b''\ndef seed():\n    global state\n    state = os.urandom(6)\nseed()\n"
-"""The global generator of numpy as it is in this respect: seeded when it is imported."""
+    assert (installed.path / "little_one" / "__init__.py").read_text(encoding="utf-8") == "VERSION = '1.0'\n"
 
 
 @pytest.mark.parametrize("tier", ["namespaces", "landlock"])
-async def test_no_two_sessions_draw_the_same_random_numbers(index, install, host, tmp_path, tier):
-    wheel(index, "numpy", files={"numpy/__init__.py": "from . import random\n", "numpy/random.py": RANDOM})
-    made = await install("numpy")
+async def test_no_two_sessions_draw_the_same_random_numbers(installed, host, tmp_path, tier):
     await (await tiers.start(tier, tmp_path)).aclose()
-    sandbox = LinuxSandbox(tier, packages=made, cache=tmp_path)
+    sandbox = LinuxSandbox(tier, packages=installed, cache=tmp_path)
     drawn = []
     for _ in range(3):
         session = await sandbox.open(Limits())

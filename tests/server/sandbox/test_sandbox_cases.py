@@ -1,9 +1,6 @@
 """Each program in `tests/sandbox_cases` gives the same value and output in a plain interpreter and in the sandbox."""
 
-import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,17 +10,8 @@ from toolweft_server.sandbox.base import Program
 from toolweft_server.sandbox.limits import Limits
 
 CASES = sorted((Path(__file__).parents[2] / "sandbox_cases").glob("*.py"))
-PLAIN = Path(__file__).parent / "plain_interpreter.py"
 NEEDS_FOLDER = "# needs: work directory\n"
 """First line of a case that writes files."""
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    """What each case gives in a plain interpreter, by name."""
-    command = [sys.executable, "-I", "-X", "utf8", PLAIN, tmp_path_factory.mktemp("plain"), *CASES]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, timeout=100)
-    return json.loads(done.stdout)
 
 
 def without_addresses(text):
