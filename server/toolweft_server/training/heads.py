@@ -146,13 +146,17 @@ class Model(nn.Module):
         wide = requests[:, None].expand(*rows.shape, requests.shape[1])
         for level in range(len(self.levels)):
             digits, prefixes = episode.codes[rows, level], episode.prefixes[level][rows]
-            if level:
-                logits = self.logits(level, wide, episode.sums[level][prefixes])  # (B, C, K)
-            else:
-                logits = self.logits(0, requests, torch.zeros_like(requests))[:, None].expand(*rows.shape, -1)
-            legal = episode.children[level][prefixes]
-            logp = logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
-            steps.append(logp.gather(-1, digits[..., None])[..., 0])
+            if not level:
+                logits = self.logits(0, requests, torch.zeros_like(requests))
+                logp = logits.masked_fill(~episode.children[0][0], -torch.inf).log_softmax(-1)
+                steps.append(logp.gather(-1, digits))
+                continue
+            several = episode.branches[level][prefixes] > 1  # an only child takes it all, and most are
+            at = prefixes[several]
+            logits = self.logits(level, wide[several], episode.sums[level][at])  # (n, K)
+            logp = logits.masked_fill(~episode.children[level][at], -torch.inf).log_softmax(-1)
+            own = logp.gather(-1, digits[several][:, None])[:, 0]
+            steps.append(requests.new_zeros(rows.shape).masked_scatter(several, own))
         steps.append(self._bucket(wide, rows, episode))
         return torch.stack(steps, -1)
 

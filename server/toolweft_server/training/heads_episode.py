@@ -28,6 +28,8 @@ class Episode:
     """For each level (N,): the prefix above each tool's digit, as a row of `children` and `sums`."""
     children: list[Tensor]
     """For each level (P, K): which digits follow each prefix."""
+    branches: list[Tensor]
+    """For each level (P,): how many they are."""
     sums: list[Tensor]
     """For each level (P, d) the codewords of each prefix added up; after the levels, those of each shared code."""
     bucket: Tensor  # (N,): which shared code a tool has, END for who has one alone
@@ -59,7 +61,8 @@ class Episode:
         bucket, members = _buckets(codes, visible)
         sums.append(_sums(digits[members[:, 0]], levels))
         wide = torch.from_numpy(np.asarray(vectors, np.float32))
-        return cls(torch.from_numpy(visible), wide, digits, prefixes, children, sums, bucket, members)
+        branches = [legal.sum(1) for legal in children]
+        return cls(torch.from_numpy(visible), wide, digits, prefixes, children, branches, sums, bucket, members)
 
 
 def _numbered(prefixes: Codes, visible: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
