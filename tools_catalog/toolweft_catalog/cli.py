@@ -23,10 +23,11 @@ SUMMARIES = {
     "ask": "let the agent solve a task",
     "functions": "list, show, export, import and remove saved functions",
     "policy": "which calls may run, and what was always allowed by an answer: list, forget",
-    "index": "the search index: status, rebuild",
+    "index": "the search index: status, explain, rebuild, and what it learned from use",
     "ingest": "read a tool catalogue from a file into the store",
     "purge": "delete old executions and their output",
-    "train": "weave the catalogue into codes (extra `train`): tokenize",
+    "train": "weave the catalogue into codes (extra `train`): tokenize, report, lm",
+    "eval": "how well tools are found, on a catalogue with known answers: retrieval",
     "trace": "show what an agent run did",
     "completion": "print a completion script for bash, zsh or fish",
 }
