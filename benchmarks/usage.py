@@ -11,7 +11,8 @@ request text is either in the log or measured, never both. All requests are of `
 Regimes: `own` a person's own catalogue (20 to 500 tools, whole servers), popularity of intents by Zipf's law (s = 1) in
 the log and in what is measured, in other words; `large` the same with all tools of the set connected and requests for
 twelve servers; `even` as `own`, each intent equally often; `halves` requests split at random, so that part
-of the intents are new; `new` no intent that is measured was ever logged (what is learned can only be in the way). N@5 counts all right
+of the intents are new; `new` no intent that is measured was ever logged (learning can only be in the way). N@5 counts
+all right
 tools in the ideal ranking; of several right ones any of one `dup_group` will do.
 
 Poison: one session in a hundred calls the attacker's tool, successfully, whatever was asked, as the person's own
@@ -26,6 +27,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +40,8 @@ from toolweft_server.index.lexical import LexicalIndex
 from toolweft_server.index.woven import usage
 from toolweft_server.index.woven.document import text_of
 from toolweft_server.index.woven.encoder import Encoder
-from toolweft_server.index.woven.usage import DAY, DIALS, Dials, Evidence, Usage
+from toolweft_server.index.woven.evidence import DAY, DIALS, Dials, Evidence
+from toolweft_server.index.woven.usage import Usage
 from toolweft_server.index.woven.vectors import VectorCache
 
 ALPHA = 0.3
@@ -69,21 +72,26 @@ class Person:
     often: NDArray[np.float64]
     """(M,): how often each request is made."""
 
-    def text(self, vectors: Floats) -> Floats:
-        """(M, N): the text ranking's scores."""
-        dense = self.requests @ vectors.T
+    @cached_property
+    def text(self) -> Floats:
+        """(M, N): the text ranking's scores, before anything was learned."""
+        dense = self.requests @ self.vectors.T
         low, high = dense.min(1, keepdims=True), dense.max(1, keepdims=True)
         mixed: Floats = ALPHA * self.lexical + (1 - ALPHA) * (dense - low) / np.maximum(high - low, 1e-9)
         return mixed
 
     def fused(self, learned: Usage, parts: str) -> Floats:
-        """(M, N): the scores after learning; `parts` names what of it is used."""
-        text = self.text(learned.apply(self.tools, self.vectors) if "shift" in parts else self.vectors)
-        if "score" not in parts:
-            return text
-        out = text.copy()
+        """(M, N): the scores after learning, of the measured requests; `parts` names what of it is used."""
+        out = self.text.copy()
         for row in self.measured:
-            out[row] += DELTA * usage.bonus(text[row], learned.scores(self.requests[row], self.tools))
+            request, pool = self.requests[row], usage.pool(self.text[row])
+            dense = self.vectors @ request
+            tools = [self.tools[tool] for tool in pool]
+            if "shift" in parts:
+                lift = learned.lift(request, tools, self.vectors[pool])
+                out[row, pool] += (1 - ALPHA) * lift / (dense.max() - dense.min())
+            if "score" in parts:
+                out[row, pool] += DELTA * learned.scores(request, tools)
         return out
 
 
@@ -206,7 +214,7 @@ class Session(NamedTuple):
 
 
 def sessions(who: Person, count: int, random: np.random.Generator) -> list[Session]:
-    text, log = who.text(who.vectors), []
+    text, log = who.text, []
     chance = who.often[who.logged] / who.often[who.logged].sum()
     bias = 1 / np.arange(1, SHOWN + 1)
     for request in random.choice(who.logged, count, p=chance).tolist():
@@ -287,7 +295,7 @@ def measure(
         who = person(encoded, regime, np.random.default_rng([n, 1]))
         log = sessions(who, SESSIONS, np.random.default_rng([n, 2]))
         learned = _learned(who, log, centre, dials)
-        before.append(ndcg5(who, who.text(who.vectors)))
+        before.append(ndcg5(who, who.text))
         sizes.append(len(who.tools))
         for each in parts:
             gains[each].append(ndcg5(who, who.fused(learned, each)) - before[-1])

@@ -134,7 +134,7 @@ async def _explain(app: App, args: argparse.Namespace) -> int:
 
 
 def _learn(_args: argparse.Namespace, _config: Config, store: Store) -> Shown:
-    from toolweft_server.index.woven import cousage, usage
+    from toolweft_server.index.woven import cousage, evidence, usage
 
     now = time.time()
     calls: list[Followed] = []
@@ -142,7 +142,7 @@ def _learn(_args: argparse.Namespace, _config: Config, store: Store) -> Shown:
     for encoder, size in list(store.uses.encoders().items())[:1]:  # what other encoders said is not used any more
         calls, matrix = store.uses.followed(encoder, size)
         vectors = len(matrix)
-    found = usage.weights(usage.evidence_of(calls), now)
+    found = usage.weights(evidence.evidence_of(calls), now)
     served = sorted(found.items(), key=lambda each: (-each[1].weight, each[0]))
     sets = cousage.together((cousage.Together(*each) for each in store.uses.together()), now)
     # Of two tools either may have dropped the other: each pair once, whoever holds it.

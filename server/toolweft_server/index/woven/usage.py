@@ -7,7 +7,7 @@ says nothing. Both are pure functions of what the store holds, so forgetting row
 
 *Covered*: repetition saturates, per request, owner and day and again in all; one owner and one server can lend only so
 much weight; what counts for a server comes from its own calls alone, so no server moves another's vectors; old
-evidence fades; a tool whose text changed starts anew; a score reorders what the text found and brings up nothing else.
+evidence fades; a tool whose text changed starts anew; use reorders what the text found and brings up nothing else.
 *Not covered*: an owner who really uses a bad tool for many different requests teaches that he uses it.
 
 After OATS (outcome-shifted tool vectors), with a centre subtracted: requests resemble one another more than they
@@ -18,82 +18,17 @@ R requests with evidence, N tools, d dimensions.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolweft_server.index.woven.evidence import DIALS, Dials, Evidence, Weights, weigh
+
 Floats = NDArray[np.float32]
-Outcome = Literal["worked", "failed", "passed"]
-"""`worked`: called and succeeded. `failed`: shown, called and failed. `passed`: shown, and another tool of the same
-server was called instead; of another server it would let one server push down its rival."""
-
-DAY = 86_400.0
-
-
-class Evidence(NamedTuple):
-    """What came of one tool after one request."""
-
-    request: str
-    """Which request it was: equal for equal texts (the store's salted hash)."""
-    row: int
-    """Where the request's vector is."""
-    owner: str
-    server: str
-    tool: str
-    digest: str
-    outcome: Outcome
-    at: float
-
-
-class Call(Protocol):
-    """A call that followed a request, as the store keeps it."""
-
-    @property
-    def request(self) -> int: ...
-    @property
-    def hash(self) -> str: ...
-    @property
-    def row(self) -> int: ...
-    @property
-    def owner(self) -> str: ...
-    @property
-    def shown(self) -> Sequence[str]: ...
-    @property
-    def tool(self) -> str: ...
-    @property
-    def digest(self) -> str: ...
-    @property
-    def ok(self) -> bool: ...
-    @property
-    def at(self) -> float: ...
-
-
-def evidence_of(calls: Sequence[Call]) -> Iterator[Evidence]:
-    """What calls say: that a tool worked or, if it was shown, failed, and which siblings were passed over for it."""
-    digests = {each.tool: each.digest for each in calls}
-    called = {(each.request, each.tool) for each in calls}
-    for each in calls:
-        if not each.ok and each.tool not in each.shown:
-            continue  # a call that nobody suggested and that failed says nothing of the suggestion
-        server = server_of(each.tool)
-        first = Evidence(
-            each.hash, each.row, each.owner, server, each.tool, each.digest, "worked" if each.ok else "failed", each.at
-        )
-        yield first
-        if each.ok:
-            for other in each.shown:
-                if server_of(other) == server and (each.request, other) not in called and other in digests:
-                    yield first._replace(tool=other, digest=digests[other], outcome="passed")
-
-
-def server_of(tool: str) -> str:
-    """The server's identity: what stands before the dot is given once and for ever."""
-    return tool.partition(".")[0]
 
 
 class Used(NamedTuple):
@@ -105,38 +40,9 @@ class Used(NamedTuple):
     """How far its vector is moved: the share `w`, 0 to `Dials.furthest`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dials:
-    """Chosen on simulated logs of the `dev` requests; `benchmarks/usage.py` prints what they give."""
-
-    half_life: float = 45 * DAY
-    """Seconds after which evidence counts half."""
-    owner_most: float = 6.0
-    """Weight that one owner can give to one tool: some dozens of different requests still saturate."""
-    server_most: float = 40.0
-    """Weight that all tools of one server have together: what exceeds it is scaled down."""
-    furthest: float = 0.35
-    """The largest share of a shift."""
-    kappa: float = 3.0
-    """Weight at which a tool has half of what it can get."""
-    against: float = 0.05
-    """The largest share of a push away from requests where it failed or was passed over."""
-    local: float = 10.0
-    """Pseudo-weight of the general centre against the centre of the server's other tools."""
-    least: float = 0.3
-    """Similarity from which one request says anything in particular about another."""
-    anywhere: float = 0.1
-    """What a use says about every other request: people use few tools, and those often."""
-    siblings: float = 0.3
-    """What the use of a server's tools says about each of its tools, at most."""
-    most_requests: int = 2_000
-    """Latest requests kept for scores: 2,000 x 384 numbers are 3 MB, and 0.4 ms a search."""
-
-
-DIALS = Dials()
-
-POOL = 50
-"""A score reorders the first so many tools by text. What no text speaks for is not brought up by use alone."""
+POOL = 20
+"""Use reorders the first so many tools by text, by shifts and scores alike. What no text speaks for is not brought up
+by use alone: a poisoned log would else lift its tool past hundreds that are as far from the request."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +62,7 @@ class Usage:
     def apply(self, tools: Sequence[tuple[str, str]], vectors: Floats) -> Floats:
         """The vectors (N, d) of `tools` (id, digest) after their shifts; those of other tools are the very same.
 
-        The array given is never changed; it is returned itself when nothing moves.
+        The array given is never changed; it is returned itself when nothing moves. For a search, give it the `pool`.
         """
         rows = [row for row, tool in enumerate(tools) if tool in self.moves]
         if not rows:
@@ -165,6 +71,12 @@ class Usage:
         out = vectors.copy()
         out[rows] = _unit(moved)
         return out
+
+    def lift(self, request: Floats, tools: Sequence[tuple[str, str]], vectors: Floats) -> Floats:
+        """(N,): what the shifts add to the cosine of `request` (d,) with each tool's vector; 0 for those not moved."""
+        change = self.apply(tools, vectors) - vectors
+        lifted: Floats = (change @ request).astype(np.float32)
+        return lifted
 
     def scores(self, request: Floats, tools: Sequence[tuple[str, str]]) -> Floats:
         """(N,) in [0, 1): how much past use speaks for each tool, for the unit vector `request` (d,)."""
@@ -192,12 +104,17 @@ class Usage:
         }
 
 
-def bonus(text: Floats, use: Floats, pool: int = POOL) -> Floats:
-    """The use scores (N,) of the `pool` best tools by text score (N,), and 0 for all others: what fusion may add."""
-    if len(text) <= pool:
-        return use
-    least = np.partition(text, -pool)[-pool]
-    return np.where(text >= least, use, np.float32(0))
+def pool(text: Floats, most: int = POOL) -> NDArray[np.intp]:
+    """The rows of the `most` best tools by text score (N,): those that use may reorder. Equals by row."""
+    return np.argsort(-text, kind="stable")[:most]
+
+
+def bonus(text: Floats, use: Floats, most: int = POOL) -> Floats:
+    """The use scores (N,) of the pool by text score (N,), and 0 for all others: what fusion may add."""
+    out = np.zeros_like(use)
+    rows = pool(text, most)
+    out[rows] = use[rows]
+    return out
 
 
 TYPICAL = (
@@ -238,7 +155,7 @@ def learn(evidence: Iterable[Evidence], requests: Floats, centre: Floats, now: f
     rows = {each.request: each.row for each in kept}
     if kept and not (min(rows.values()) >= 0 and max(rows.values()) < len(requests)):
         raise ValueError(f"evidence names request {max(rows.values())}; there are {len(requests)}")
-    good, bad = _weights(kept, now, dials)
+    good, bad = weigh(kept, now, dials)
     used = _used(good, dials)
     moves = _moves(good, bad, used, rows, requests, centre, dials)
     latest = _latest(kept, {request for weights in good.values() for request in weights}, dials.most_requests)
@@ -256,84 +173,17 @@ def learn(evidence: Iterable[Evidence], requests: Floats, centre: Floats, now: f
 
 def weights(evidence: Iterable[Evidence], now: float, dials: Dials = DIALS) -> Mapping[tuple[str, str], Used]:
     """What is known of each tool (id, digest) that worked for some request: `Usage.used`, without any vector."""
-    return _used(_weights(sorted(evidence), now, dials)[0], dials)
+    return _used(weigh(sorted(evidence), now, dials)[0], dials)
 
 
-class _Tool(NamedTuple):
-    server: str
-    tool: str
-    digest: str
-
-
-_Weights = dict[_Tool, dict[str, float]]
-"""Tool -> request -> weight."""
-
-
-def _weights(evidence: Sequence[Evidence], now: float, dials: Dials) -> tuple[_Weights, _Weights]:
-    """What speaks for tools and what against, after saturation, decay and the caps."""
-    counts: defaultdict[tuple[str, str, _Tool, Outcome, int], int] = defaultdict(int)
-    for each in evidence:
-        tool = _Tool(each.server, each.tool, each.digest)
-        counts[each.owner, each.request, tool, each.outcome, int(each.at // DAY)] += 1
-    seen: defaultdict[tuple[str, str], defaultdict[_Tool, dict[Outcome, float]]]
-    seen = defaultdict(lambda: defaultdict(dict))
-    for (owner, request, tool, outcome, day), times in counts.items():
-        age = max(now - (day + 1) * DAY, 0.0)
-        fresh = math.log2(1 + times) * 0.5 ** (age / dials.half_life)
-        found = seen[owner, request][tool]
-        found[outcome] = found.get(outcome, 0.0) + fresh
-    good, bad = _settled(seen)
-    return _capped(good, dials), _capped(bad, dials)
-
-
-_Owned = dict[_Tool, dict[tuple[str, str], float]]
-"""Tool -> (owner, request) -> weight."""
-
-
-def _settled(seen: Mapping[tuple[str, str], Mapping[_Tool, Mapping[Outcome, float]]]) -> tuple[_Owned, _Owned]:
-    """One weight for each tool of a request: success less failure, and little where a sibling was called more."""
-    good: defaultdict[_Tool, dict[tuple[str, str], float]] = defaultdict(dict)
-    bad: defaultdict[_Tool, dict[tuple[str, str], float]] = defaultdict(dict)
-    for asked, tools in seen.items():
-        net = {tool: out.get("worked", 0.0) - out.get("failed", 0.0) for tool, out in tools.items()}
-        best: defaultdict[str, float] = defaultdict(float)
-        for tool, value in net.items():
-            best[tool.server] = max(best[tool.server], value)
-        for tool, value in net.items():
-            if value > 0:
-                good[tool][asked] = math.log2(1 + value) * value / best[tool.server]
-            elif (against := tools[tool].get("failed", 0.0) + tools[tool].get("passed", 0.0)) > 0:
-                bad[tool][asked] = math.log2(1 + against)
-    return good, bad
-
-
-def _capped(given: _Owned, dials: Dials) -> _Weights:
-    """No owner lends a tool more than `owner_most`, nor does a server hold more than `server_most`."""
-    out: _Weights = {}
-    totals: defaultdict[str, float] = defaultdict(float)
-    for tool, weights in given.items():
-        owners: defaultdict[str, float] = defaultdict(float)
-        for (owner, _), weight in weights.items():
-            owners[owner] += weight
-        mine: dict[str, float] = {}
-        for (owner, request), weight in weights.items():
-            mine[request] = mine.get(request, 0.0) + weight * min(1.0, dials.owner_most / owners[owner])
-        out[tool] = mine
-        totals[tool.server] += sum(mine.values())
-    scales = {server: min(1.0, dials.server_most / total) for server, total in totals.items()}
-    return {
-        tool: {request: weight * scales[tool.server] for request, weight in mine.items()} for tool, mine in out.items()
-    }
-
-
-def _used(good: _Weights, dials: Dials) -> dict[tuple[str, str], Used]:
+def _used(good: Weights, dials: Dials) -> dict[tuple[str, str], Used]:
     totals = {(tool.tool, tool.digest): sum(weights.values()) for tool, weights in good.items()}
     return {tool: Used(total, dials.furthest * total / (total + dials.kappa)) for tool, total in totals.items()}
 
 
 def _moves(
-    good: _Weights,
-    bad: _Weights,
+    good: Weights,
+    bad: Weights,
     used: Mapping[tuple[str, str], Used],
     rows: Mapping[str, int],
     requests: Floats,

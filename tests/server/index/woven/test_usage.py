@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from toolweft_server.index.woven.usage import DAY, DIALS, POOL, Evidence, bonus, learn, nothing
+from toolweft_server.index.woven.evidence import DAY, DIALS, Evidence
+from toolweft_server.index.woven.usage import POOL, bonus, learn, nothing, pool
 
 NOW = 1_000 * DAY
 WIDTH = 8
@@ -165,12 +166,26 @@ def test_only_the_latest_requests_are_remembered():
     assert np.array_equal(usage.requests, REQUESTS[[1, 0]])
 
 
-def test_use_reorders_what_the_text_found_and_brings_up_nothing_else():
+def test_use_reorders_the_first_tools_by_text_and_brings_up_no_other():
+    text = np.linspace(0, 1, 5 * POOL).astype(np.float32)
+    assert pool(text).tolist() == list(range(5 * POOL - 1, 4 * POOL - 1, -1))
+    assert pool(text[:3]).tolist() == [2, 1, 0]
+    assert pool(text[:0]).tolist() == []
+
+
+def test_only_the_pool_gets_a_bonus():
     text = np.linspace(1, 0, 2 * POOL).astype(np.float32)
     added = bonus(text, np.ones(2 * POOL, np.float32))
     assert added[:POOL].all()
     assert not added[POOL:].any()
-    assert bonus(text[:3], np.ones(3, np.float32)).all()
+
+
+def test_the_lift_is_what_the_shift_changes_in_the_cosine():
+    usage = learned(used(0, "mail.send"))
+    lift = usage.lift(REQUESTS[0], TOOLS, VECTORS)
+    assert np.allclose(lift, usage.apply(TOOLS, VECTORS) @ REQUESTS[0] - VECTORS @ REQUESTS[0], atol=1e-6)
+    assert lift[0] > 0
+    assert not lift[1:].any()
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
