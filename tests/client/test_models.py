@@ -178,7 +178,7 @@ async def test_missing_package_says_what_to_install(kind, monkeypatch):
 
 @pytest.mark.parametrize("spec", ["", "gpt-5", "openai", "openai:", "local:qwen", ":x"])
 async def test_spec_of_another_form_lists_the_kinds(spec):
-    with pytest.raises(UsageError, match="openai:…, anthropic:…, scripted:…"):
+    with pytest.raises(UsageError, match="openai:…, anthropic:…, toolweaver:…, scripted:…"):
         async with open_model(spec):
             pass
 

@@ -21,14 +21,16 @@ HELP = "codes for every tool of the catalogue"
 EXAMPLES = """\
   toolweft train tokenize --encoder ./minilm --out ./woven
   toolweft train tokenize --encoder ./minilm --out ./woven --quantiser rqvae --no-graph --unique
-  toolweft train tokenize --encoder ./minilm --out ./woven --usages used.jsonl --seed 3 --resume
+  toolweft train tokenize --encoder ./minilm --out ./woven --usages requests.jsonl.gz --executed --seed 3 --resume
 """
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoder", required=True, metavar="FOLDER", help="an encoder of `transformers`, saved there")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="where the artefact goes")
-    parser.add_argument("--usages", metavar="FILE", help='JSON lines: {"tools": [ids], "split": "train", "times": 1}')
+    parser.add_argument("--usages", nargs="+", default=[], metavar="FILE",
+                        help='JSON lines: {"tools": [ids], "split": "train"}, or requests with `gold`')  # fmt: skip
+    parser.add_argument("--executed", action="store_true", help="co-usage of the executions in the store, too")
     parser.add_argument("--quantiser", choices=["rqkmeans", "rqvae"], default="rqkmeans")
     parser.add_argument("--levels", type=int, metavar="L")
     parser.add_argument("--codes", type=int, metavar="K", help="of each level, at most")
@@ -82,13 +84,16 @@ def run(args: argparse.Namespace) -> int:
         catalog = store.manifests.catalog()
         cards = list(catalog)
         tools = catalog.tools([card.id for card in cards])
+        used = list(usages.executed(store)) if args.executed else []
+    for file in args.usages:
+        used += usages.read(Path(file))
     work = begun(Path(args.out), resume=args.resume)
     encoded = encode.encode_tools(settings, encoder.model, encoder.tokenizer, tools, folder=work, progress=told)
     sources = Sources(
         [(card.id, card.digest) for card in cards],
         encode.combined(encoded, encode.ViewWeights()),
         encode.digest(settings, encoder.model, encoder.tokenizer),
-        list(usages.read(Path(args.usages))) if args.usages else (),
+        used,
     )
     made = tokenise(config, sources, state=work / "quantiser.state", progress=told)
     made.save(Path(args.out))

@@ -1,5 +1,7 @@
 """What was used together, read from a file."""
 
+import gzip
+
 import pytest
 
 pytest.importorskip("torch")
@@ -9,6 +11,15 @@ from toolweft_server.training.affinity import Usage
 from toolweft_server.training.errors import TrainingError
 
 pytestmark = pytest.mark.torch
+
+
+def test_requests_with_their_right_tools_are_usages_too_gzipped_or_not(tmp_path):
+    line = '{"query": "q", "gold": ["a.b", "c.d"], "split": "train"}\n{"gold": ["a.b"], "split": "dev"}'
+    (tmp_path / "r.jsonl.gz").write_bytes(gzip.compress(line.encode("utf-8")))
+    assert list(usages.read(tmp_path / "r.jsonl.gz")) == [Usage(("a.b", "c.d"), "train")]
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(line.encode("utf-8"))[:-9])
+    with pytest.raises(TrainingError, match="cannot be read"):
+        list(usages.read(tmp_path / "cut.gz"))
 
 
 def test_training_sets_are_read_and_others_left_out(tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -120,7 +121,7 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Json]]]:
     try:
         content = path.read_bytes()
         text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise TrainingError(f"{str(path)!r} cannot be read: {error}") from error
     if text.lstrip().startswith("["):
         whole = _parsed(text, f"{str(path)!r}")
