@@ -47,6 +47,15 @@ class _Place(NamedTuple):
     doc: int
 
 
+class Evidence(NamedTuple):
+    """What words say."""
+
+    scores: Array
+    """(n,) float32: the weight of every tool under the request, in the order of `LexicalIndex.places`."""
+    named: list[Hit]
+    """The tools that the request names, best first."""
+
+
 class LexicalIndex:
     """An immutable snapshot. Make one with `build` or `load`."""
 
@@ -130,17 +139,38 @@ class LexicalIndex:
             return Matches([], 0, self._nearest(request, server))
         return Matches(self._best(limit, scores, found, named, best), int(total), [])
 
+    def evidence(self, query: str, *, server: str | None = None) -> Evidence:
+        """What the words of a request say about every tool, for who weighs them against something else."""
+        request = read(query)
+        scores, named = self._scores(request), self._named(request.names)
+        if server is not None:
+            masks = self._masks(server)
+            scores = [np.where(mask, score, np.float32(0)) for mask, score in zip(masks, scores, strict=True)]
+            named = {place: exact for place, exact in named.items() if masks[place.part][place.doc]}
+        best = max((float(each.max()) for each in scores if len(each)), default=0.0)
+        nobody = [np.zeros(0, np.int64) for _ in scores]
+        live = [score[part.live] for part, score in zip(self._parts, scores, strict=True)]
+        return Evidence(
+            np.concatenate([*live, np.zeros(0, np.float32)]), self._best(len(named), scores, nobody, named, best)
+        )
+
+    @cached_property
+    def places(self) -> list[str]:
+        """The id of each tool, in the order of `Evidence.scores`."""
+        return [each for part in self._parts for each in itertools.compress(part.segment.ids.all(), part.live)]
+
+    def nearest(self, query: str, *, server: str | None = None) -> list[str]:
+        """The ids whose names come closest to a request that matches nothing."""
+        return self._nearest(read(query), server)
+
     def scores(self, query: str) -> Array:
         """(n,) float32: the weight of every tool under the request, in the order of `ids()`; names do not win here."""
-        scores = self._scores(read(query))
-        live = [score[part.live] for part, score in zip(self._parts, scores, strict=True)]
-        return np.concatenate([*live, np.zeros(0, np.float32)])[self._order]
+        return self.evidence(query).scores[self._order]
 
     @cached_property
     def _order(self) -> Array:
-        """Places of the live tools, part after part, in the order of their ids."""
-        ids = [each for part in self._parts for each in itertools.compress(part.segment.ids.all(), part.live)]
-        return np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+        """Places of the live tools in the order of their ids."""
+        return np.array(sorted(range(len(self.places)), key=self.places.__getitem__), np.int64)
 
     def _scores(self, request: Request) -> list[Array]:
         """The weight of every tool under the request, a part at a time. Stop words alone match nothing."""

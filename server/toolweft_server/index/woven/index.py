@@ -21,7 +21,7 @@ from toolweft_catalog.tool import Tool
 from toolweft_catalog.wire import IndexName, Why
 from toolweft_server.index import text
 from toolweft_server.index.base import Hit, Matches
-from toolweft_server.index.lexical import LexicalIndex
+from toolweft_server.index.lexical import Evidence, LexicalIndex
 from toolweft_server.index.request import read
 from toolweft_server.index.woven import cousage, document, fusion, sets, usage
 from toolweft_server.index.woven.codes import Rows, Woven
@@ -35,8 +35,6 @@ PRUNED_FROM, BUDGET = 8000, 6000
 """From so many tools on, only those under the likeliest first digits are compared, so many at most."""
 DRAFTS = 100
 """Best tools by words that get their exact cosine although their first digit was left out."""
-NAMED = 50
-"""Tools looked at that the request may name."""
 SOUGHT = 60
 """Best tools among which whole sets are sought."""
 EXACT = 256
@@ -171,21 +169,21 @@ class WovenIndex:
         return WovenIndex(self.engine, self.lexical, self.ids, self.woven, self.waiting, self.weights, use)
 
     def search(self, query: str, limit: int, *, server: str | None = None) -> Matches:
-        named = self.lexical.search(query, NAMED, server=server)
         if not len(self) or text.STOP_WORDS.issuperset(read(query).terms):
-            return named if limit >= NAMED else named._replace(hits=named.hits[:limit])
+            return self.lexical.search(query, limit, server=server)
         vector = self.engine.request(query)
         if vector is None or not self.woven.known.any():
             return self.lexical.search(query, limit, server=server)
-        return self._answer(self._whole(query, self.seen(query, vector, server)), named, limit)
+        evidence = self.lexical.evidence(query, server=server)
+        seen = self._whole(query, self.seen(evidence, vector, server))
+        return self._answer(seen, evidence.named, limit) or Matches([], 0, self.lexical.nearest(query, server=server))
 
-    def seen(self, query: str, vector: NDArray[np.float32], server: str | None = None) -> Seen:
-        """The evidence on the tools that may be meant; names are looked at elsewhere."""
-        words = np.zeros(len(self.ids), np.float32)
-        words[self._by_id] = self.lexical.scores(query)
+    def seen(self, evidence: Evidence, vector: NDArray[np.float32], server: str | None = None) -> Seen:
+        """What speaks for the tools that may be meant; names are looked at elsewhere."""
+        words: Scores = evidence.scores[self._places]
         cosines = self._cosines(vector, words)
         if (mine := self._mask(server)) is not None:
-            words, cosines = np.where(mine, words, 0).astype(np.float32), np.where(mine, cosines, 0).astype(np.float32)
+            cosines = np.where(mine, cosines, np.float32(0))
         # Where a vector stands in memory shows in the last bits of a product of matrices, and must not in an answer.
         rows = _top(self._fused(words, cosines, self.woven.known), EXACT)
         exact = (self.woven.vectors(rows).astype(np.float64) * vector).sum(axis=1).astype(np.float32)
@@ -240,27 +238,28 @@ class WovenIndex:
         cosines[drafts] = self.woven.vectors(drafts) @ vector
         return cosines
 
-    def _answer(self, seen: Seen, named: Matches, limit: int) -> Matches:
-        first = [hit for hit in named.hits if "name" in hit.why]
+    def _answer(self, seen: Seen, named: Sequence[Hit], limit: int) -> Matches | None:
+        """None when nothing matches."""
         worth = (seen.fused >= FLOOR) & ((seen.words > 0) | (seen.cosines >= MEANT))
         found = {self.ids[row]: at for at, row in enumerate(seen.rows.tolist()) if worth[at]}
-        if not found and not first:
-            return Matches([], 0, named.nearest)
-        scale, taken = (0.8 if first else 1.0), {hit.tool for hit in first}
+        if not found and not named:
+            return None
+        scale, taken = (0.8 if named else 1.0), {hit.tool for hit in named}
         hits = [
             Hit(tool, scale * float(seen.fused[at]), _why(seen, at)) for tool, at in found.items() if tool not in taken
         ]
         hits.sort(key=lambda hit: (-hit.score, hit.tool))
-        return Matches([*first, *hits][:limit], len(taken | found.keys()), [])
+        return Matches([*named, *hits][:limit], len(taken | found.keys()), [])
 
     @cached_property
     def _digests(self) -> dict[str, str]:
         return dict(self.lexical.pairs)
 
     @cached_property
-    def _by_id(self) -> Rows:
-        """Rows in the order of their ids, in which the lexical index gives its scores."""
-        return np.array(sorted(range(len(self.ids)), key=self.ids.__getitem__), np.int64)
+    def _places(self) -> Rows:
+        """(n,): where the lexical index has the score of each row."""
+        at = {tool: place for place, tool in enumerate(self.lexical.places)}
+        return np.fromiter((at[tool] for tool in self.ids), np.int64, len(self.ids))
 
     def _mask(self, server: str | None) -> NDArray[np.bool_] | None:
         if server is None:
