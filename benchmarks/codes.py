@@ -1,0 +1,393 @@
+"""What codes are worth: search pruned by them, heads that read requests as codes, whole sets, and ablations.
+
+    python -m benchmarks.codes speed     --encoder FOLDER [--cache FOLDER] [--heads FOLDER] [--sets A,B] [--repeat 3]
+    python -m benchmarks.codes train     --encoder FOLDER [--cache FOLDER] --out FOLDER [--sets A,B] [--seed 1]
+    python -m benchmarks.codes heads     --encoder FOLDER [--cache FOLDER] [--heads FOLDER] [--sets A,B]
+    python -m benchmarks.codes sets      --encoder FOLDER [--cache FOLDER] [--sets A,B]
+    python -m benchmarks.codes codebooks --encoder FOLDER [--cache FOLDER] [--sets A] [--seeds 3]
+    python -m benchmarks.codes ablate    --encoder FOLDER [--cache FOLDER] [--sets A,B] [--seeds 3]
+
+All on `dev`; training reads `train` alone, and toolbench, whose tools are for evaluation, is never trained on. `speed`
+compares one exact scan with the blocks of the likeliest first digits, encoding left out of both; at 49,001 tools it
+needs toolbench encoded once. `heads` fuses log P of the first hundred tools of the hybrid (BM25F and cosine, .3 and .7)
+with their scores, gamma times `1 + max(log P - best, -10) / 10`. `codebooks` ranks by what codes alone keep of a
+vector. Figures have a meaning only beside the encoder that they were made with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from benchmarks import datasets, machine
+from benchmarks.encodings import Kept
+from numpy.typing import NDArray
+
+from toolweft_server.evaluation import metrics, statistics
+from toolweft_server.evaluation.data import Dataset
+from toolweft_server.evaluation.systems import Lexical, best, by_best, min_max
+from toolweft_server.index.lexical import LexicalIndex
+from toolweft_server.index.woven import residual, sets
+from toolweft_server.index.woven.codes import Woven
+from toolweft_server.index.woven.document import text_of
+from toolweft_server.index.woven.encoder import Encoder
+from toolweft_server.index.woven.heads import Heads
+
+TRAINED_ON = ("weft_queries", "metatool", "sealtools", "bfcl", "apibank")
+ALPHA, DEPTH, DRAFTS = 0.3, 100, 50
+GAMMAS = (0.05, 0.1, 0.2, 0.4)
+MOST_A_TOOL = 40
+"""Train requests of one tool that are learned from: metatool has hundreds of each."""
+
+Array = NDArray[Any]
+
+
+class Encoded(NamedTuple):
+    data: Dataset
+    vectors: Array  # (N, d)
+    requests: Array  # (R, d)
+    servers: Array  # (N,)
+
+    @property
+    def ids(self) -> list[str]:
+        return [tool.id for tool in self.data.tools]
+
+
+def encoded(name: str, split: datasets.Split, encoder: Kept) -> Encoded:
+    data = datasets.load(name, split)
+    vectors = encoder.encode([text_of(tool) for tool in data.tools])
+    requests = encoder.encode([request.text for request in data.requests])
+    encoder.save()
+    servers = np.unique([tool.server for tool in data.tools], return_inverse=True)[1]
+    return Encoded(data, vectors, requests, servers)
+
+
+def lexical(found: Encoded) -> Callable[[Sequence[str]], Array]:
+    return Lexical(LexicalIndex.build(found.data.tools), found.ids).scores
+
+
+def hybrid(found: Encoded, words: Callable[[Sequence[str]], Array]) -> Iterator[Array]:
+    """(N,) scores in 0..1, a request at a time."""
+    for request, vector in zip(found.data.requests, found.requests, strict=True):
+        dense = min_max((found.vectors @ vector)[None])[0]
+        yield ALPHA * by_best(words([request.text]))[0] + (1 - ALPHA) * dense
+
+
+def judged(found: Encoded, orders: Sequence[Sequence[int]]) -> dict[str, Array]:
+    ids = found.ids
+    rankings = [[ids[row] for row in order] for order in orders]
+    return metrics.score(metrics.judge(rankings, found.data.requests, found.data.group))
+
+
+def line(label: str, scores: Mapping[str, Array], baseline: Mapping[str, Array] | None = None) -> None:
+    names = ("N@1", "N@5", "R@5", "R@10", "COMP@10")
+    row = f"{label:34}" + " ".join(f"{name} {100 * scores[name].mean():5.1f}" for name in names)
+    if baseline is not None:
+        mean, low, high = (100 * each for each in statistics.paired(scores["N@5"], baseline["N@5"]))
+        row += f"  N@5 {mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+    print(row, flush=True)
+
+
+def untrained(found: Sequence[Encoded], seed: int, levels: int = 3, codes: int = 256) -> Heads:
+    from toolweft_server.training import heads
+
+    return of(heads.fit(_briefly(), codebook(found, seed, levels, codes), [_nothing(found[0])], _generator(seed)))
+
+
+def codebook(found: Sequence[Encoded], seed: int, levels: int = 3, codes: int = 256, **options: Any) -> Any:
+    """Of the tools of all these catalogues together, each text once."""
+    from toolweft_server.training.quantise import fit
+    from toolweft_server.training.quantiser import Data
+    from toolweft_server.training.rqkmeans import RqKMeansConfig
+
+    config = RqKMeansConfig(levels=levels, codes=codes, rounds=25, projection_steps=0, **options)
+    vectors = np.unique(np.concatenate([each.vectors for each in found]), axis=0)
+    return fit(config, Data(vectors), _generator(seed)).quantiser
+
+
+def corpus(found: Encoded, *, synthetic: Kept | None = None) -> Any:
+    """What heads learn from: the requests of `found`, or with an encoder the tools' own first sentences instead."""
+    from toolweft_server.training.encoder.pairs import pseudo
+    from toolweft_server.training.heads import Corpus
+
+    rows: dict[str, list[int]] = {}
+    for row, tool in enumerate(found.data.tools):
+        rows.setdefault(found.data.group[tool.id], []).append(row)
+    gold = [tuple(row for group in sorted(each.gold) for row in rows[group]) for each in found.data.requests]
+    if synthetic is not None:
+        known = {found.data.tools[row].server for each in gold for row in each}
+        made = [each for each in pseudo(found.data.tools) if found.data.tools[each.gold[0]].server in known]
+        twins = [rows[found.data.group[found.data.tools[each.gold[0]].id]] for each in made]
+        requests = [replace(found.data.requests[0], text=each.text) for each in made]
+        found = found._replace(requests=synthetic.encode([each.text for each in made]))
+        found = found._replace(data=replace(found.data, requests=requests))
+        gold = [tuple(each) for each in twins]
+    taken: Counter[tuple[int, ...]] = Counter()
+    kept = []
+    for n, each in enumerate(gold):
+        taken[each] += 1
+        kept += [n] if taken[each] <= MOST_A_TOOL else []
+    data = replace(found.data, requests=[found.data.requests[n] for n in kept])
+    found = found._replace(data=data, requests=found.requests[kept])
+    drafts = np.zeros((len(kept), min(DRAFTS, len(found.vectors))), np.int64)
+    scores = np.zeros(drafts.shape, np.float32)
+    for n, each in enumerate(hybrid(found, lexical(found))):
+        drafts[n] = best(each, drafts.shape[1])[: drafts.shape[1]]
+        scores[n] = each[drafts[n]]
+    return Corpus(found.vectors, found.servers, found.requests, [gold[n] for n in kept], drafts, scores)
+
+
+def train(names: Sequence[str], encoder: Kept, seed: int, config: Any = None, **options: Any) -> Any:
+    """Heads for the codebook of all tools of these sets, from their train requests."""
+    from toolweft_server.training import heads
+
+    if "toolbench" in names:
+        raise SystemExit("the tools of toolbench are for evaluation only: nothing is trained on them")
+    found = [encoded(name, "train", encoder) for name in names]
+    quantiser = codebook(found, seed, **options)
+    corpora = [corpus(each) for each in found]
+    print(f"{sum(len(each.requests) for each in corpora)} requests of {len(corpora)} sets", flush=True)
+    return heads.fit(config or heads.HeadsConfig(), quantiser, corpora, _generator(seed), progress=_told)
+
+
+def of(trained: Any) -> Heads:
+    return Heads.of(trained.arrays, encoder="", digest="")
+
+
+def measure_heads(found: Encoded, own: Heads, *, gammas: Sequence[float] = GAMMAS) -> None:
+    """Generate-only, verify, and what fusing either the whole code or its first digit gives over the hybrid."""
+    woven = Woven.build(found.vectors, own.encode(found.vectors), firsts=own.firsts)
+    orders, bases, steps, generated = [], [], [], []
+    for vector, each in zip(found.requests, hybrid(found, lexical(found)), strict=True):
+        order = best(each, DEPTH)[:DEPTH]
+        orders.append(order)
+        bases.append(each[order])
+        steps.append(own.verify(vector, woven, order))
+        generated.append(own.generate(vector, woven, DEPTH).rows)
+    baseline = judged(found, orders)
+    line("hybrid", baseline)
+    line("codes, generate only", judged(found, generated), baseline)
+    line("codes, verify only", judged(found, [o[_by(s.sum(1))] for o, s in zip(orders, steps, strict=True)]), baseline)
+    for what, upto in (("whole code", None), ("first digit", 1)):
+        for gamma in gammas:
+            again = [
+                order[_by(base + gamma * _scaled(each[:, :upto].sum(1)))]
+                for order, base, each in zip(orders, bases, steps, strict=True)
+            ]
+            line(f"hybrid + {gamma} {what}", judged(found, again), baseline)
+
+
+def measure_speed(found: Encoded, own: Heads, repeat: int) -> None:
+    """One exact scan against pruned search, dot products only; R@5 of the cosine alone."""
+    woven = Woven.build(found.vectors, own.encode(found.vectors), firsts=own.firsts)
+    took, exact = [], []
+    for vector in np.repeat(found.requests, repeat, axis=0):
+        start = time.perf_counter()
+        scores = found.vectors @ vector
+        took.append(time.perf_counter() - start)
+        exact.append(best(scores, DEPTH)[:DEPTH])
+    line(f"exact scan, p50 {1000 * np.median(took):.2f} ms", judged(found, exact[::repeat]))
+    size = len(found.vectors)
+    for share in (0.02, 0.04, 0.08, 0.16, 0.32):
+        took, orders, read = [], [], []
+        for vector in np.repeat(found.requests, repeat, axis=0):
+            start = time.perf_counter()
+            near = woven.candidates(vector, own.first(vector), int(share * size))
+            took.append(time.perf_counter() - start)
+            orders.append(near.rows[best(near.scores, DEPTH)[:DEPTH]])
+            read.append(len(near.rows) / size)
+        label = f"{100 * np.mean(read):4.1f} % of the tools, p50 {1000 * np.median(took):.2f} ms"
+        line(label, judged(found, orders[::repeat]))
+
+
+def measure_sets(found: Encoded, encoder: Kept, weights: Sequence[tuple[str, sets.Weights | None]]) -> None:
+    """Requests for several tools and for one, apart; the pool: the first hundred, and the best servers' others."""
+    parts = [clauses if len(clauses := sets.clauses(each.text)) > 1 else [] for each in found.data.requests]
+    flat = encoder.encode([clause for each in parts for clause in each])
+    encoder.save()
+    ends = np.cumsum([0, *map(len, parts)])
+    pools = []
+    for each in hybrid(found, lexical(found)):
+        rows = best(each, DEPTH)[:DEPTH]
+        near = np.isin(found.servers, list(dict.fromkeys(found.servers[rows[:8]]))[:3])
+        others = np.setdiff1d(np.flatnonzero(near), rows)
+        rows = np.concatenate([rows, others[best(each[others], DEPTH)[:DEPTH]]])
+        pools.append((rows, sets.Pool(each[rows], found.vectors[rows], found.servers[rows])))
+    several = np.array([len(request.gold) > 1 for request in found.data.requests])
+    for label, given in weights:
+        orders = []
+        for n, (request, (rows, pool)) in enumerate(zip(found.data.requests, pools, strict=True)):
+            if given is None:
+                orders.append(rows[np.argsort(-pool.scores, kind="stable")])
+                continue
+            tools = [found.data.tools[row] for row in rows]
+            first = np.argsort(-pool.scores, kind="stable")[:5].tolist()
+            givers = sets.producers(tools, request.text, first) if given.producer else None
+            clauses = flat[ends[n] : ends[n + 1]]
+            orders.append(rows[sets.complete(pool, clauses, producers=givers, weights=given)])
+        scores = judged(found, orders)
+        for kind, mine in (("several", several), ("one", ~several)):
+            if mine.any():
+                line(f"{label}, {kind} ({int(mine.sum())})", {name: each[mine] for name, each in scores.items()})
+
+
+SETS_RIVALS: Sequence[tuple[str, sets.Weights | None]] = (
+    ("ranking alone", None),
+    ("whole sets", sets.Weights()),
+    ("without servers", sets.Weights(server=0.0, trust=0.0)),
+    ("without parts", sets.Weights(clause=0.0)),
+    ("without producers", sets.Weights(producer=0.0)),
+)
+
+
+def measure_codebooks(found: Encoded, seeds: int) -> None:
+    """What codes alone keep: tools ranked by the distance of the request to what their code stands for."""
+    from toolweft_server.training import assign
+    from toolweft_server.training.affinity import AffinityConfig, Usage, affinity
+    from toolweft_server.training.quantise import QuantiserConfig, fit
+    from toolweft_server.training.quantiser import Data
+    from toolweft_server.training.rqkmeans import RqKMeansConfig
+    from toolweft_server.training.rqvae import RqVaeConfig
+
+    train_sets = [Usage(tuple(each.tools), "train") for each in datasets.load(found.data.name, "train").requests]
+    graph = affinity(AffinityConfig(), train_sets, found.ids)
+    line("cosine", judged(found, [best(found.vectors @ each, DEPTH)[:DEPTH] for each in found.requests]))
+    plain = RqKMeansConfig(levels=3, codes=256, rounds=25, projection_steps=0)
+    vae = RqVaeConfig(levels=3, codes=256, steps=1500, warmup=200, batch=512)
+    rivals: list[tuple[str, QuantiserConfig]] = [("RQ-k-means 3×256", plain)]
+    rivals += [(f"RQ-k-means {n}×{k}", replace(plain, levels=n, codes=k)) for n, k in ((2, 256), (4, 256), (3, 64))]
+    anchors = ((10.0, "10"), (1.0, "1"))
+    rivals += [
+        (f"RQ-k-means, co-usage, anchor {a}", replace(plain, projection_steps=300, anchor=n)) for n, a in anchors
+    ]
+    rivals += [("RQ-VAE, Laplacian 1", vae), ("RQ-VAE, no Laplacian", replace(vae, graph=0.0, contrast=0.0))]
+    rivals += [(f"RQ-VAE, Laplacian {n}", replace(vae, graph=n)) for n in (0.1, 10.0)]
+    rivals += [("RQ-VAE, no Sinkhorn", replace(vae, balance=0.0))]
+    for label, config in rivals:
+        for seed in range(1, seeds + 1):
+            quantiser = fit(config, Data(found.vectors, graph), _generator(seed)).quantiser
+            latent, asked = quantiser.project(found.vectors), quantiser.project(found.requests)
+            kinds = {"": assign.shared(latent, quantiser.codebook)}
+            if config == plain:
+                kinds[", unique"] = assign.unique(latent, quantiser.codebook)
+            for kind, assigned in kinds.items():
+                meant = residual.decode(assigned.codes, quantiser.codebook)
+                orders = [best(-residual.distances(each[None], meant)[0], DEPTH)[:DEPTH] for each in asked]
+                line(f"{label}{kind}, seed {seed}", judged(found, orders))
+
+
+def ablate(names: Sequence[str], judges: Sequence[Encoded], encoder: Kept, seeds: int) -> None:
+    """Heads trained in other ways, each judged as `heads` judges."""
+    from toolweft_server.training import heads
+
+    config = heads.HeadsConfig()
+    rivals: list[tuple[str, Any, dict[str, int]]] = [
+        ("as trained", config, {}),
+        ("no hidden servers", replace(config, hidden_servers=0.0), {}),
+        ("no margin", replace(config, margin_weight=0.0), {}),
+        ("no list", replace(config, list_weight=0.0), {}),
+        ("2×256", config, {"levels": 2}),
+        ("3×64", config, {"codes": 64}),
+        ("3×1024", config, {"codes": 1024}),
+    ]
+    for label, each, options in rivals:
+        for seed in range(1, seeds + 1):
+            print(f"-- {label}, seed {seed}", flush=True)
+            own = of(train(names, encoder, seed, each, **options))
+            for found in judges:
+                measure_heads(found, own, gammas=(0.1, 0.2))
+    print("-- synthetic requests, seed 1", flush=True)
+    train_sets = [encoded(name, "train", encoder) for name in names]
+    corpora = [corpus(each, synthetic=encoder) for each in train_sets]
+    own = of(heads.fit(config, codebook(train_sets, 1), corpora, _generator(1), progress=_told))
+    for found in judges:
+        measure_heads(found, own, gammas=(0.1, 0.2))
+
+
+def _by(scores: Array) -> Array:
+    return np.argsort(-scores, kind="stable")
+
+
+def _scaled(logp: Array) -> Array:
+    return 1 + np.maximum(logp - logp.max(), -10.0) / 10
+
+
+def _briefly() -> Any:
+    from toolweft_server.training.heads import HeadsConfig
+
+    return HeadsConfig(hidden=4, epochs=1, learning_rate=1e-12)
+
+
+def _nothing(found: Encoded) -> Any:
+    """A corpus of one request, for heads that shall stay as they begin."""
+    from toolweft_server.training.heads import Corpus
+
+    row = np.zeros((1, 1), np.int64)
+    return Corpus(found.vectors[:2], np.arange(2), found.vectors[:1], [(0,)], row, row.astype(np.float32))
+
+
+def _generator(seed: int) -> Any:
+    import torch
+
+    torch.set_num_threads(1)
+    return torch.Generator().manual_seed(seed)
+
+
+def _told(step: Any) -> None:
+    print(f"   {step.stage} {step.done}/{step.total} loss {step.loss:.3f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("speed", "train", "heads", "sets", "codebooks", "ablate"))
+    parser.add_argument("--encoder", type=Path, required=True, help="a folder of `training.encoder.export`")
+    parser.add_argument("--cache", type=Path, help="keeps vectors between runs")
+    parser.add_argument("--heads", type=Path, help="a folder of `train`; without one, untrained heads")
+    parser.add_argument("--out", type=Path, help="where `train` writes")
+    parser.add_argument("--sets", default="weft_queries", help="comma-separated")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=1, help="how often `speed` asks each request")
+    given = parser.parse_args()
+    loaded = Encoder.load(given.encoder)
+    encoder, names = Kept(loaded, given.cache), given.sets.split(",")
+    print(f"{given.what}, split dev, encoder {loaded.digest[:8]}; {machine.line()}")
+    if given.what == "train":
+        from toolweft_server.training import heads
+
+        config = heads.HeadsConfig()
+        trained = train(names, encoder, given.seed, config)
+        said = asdict(config) | {"seed": given.seed, "sets": names}
+        print(json.dumps(trained.history[-1]._asdict()))
+        if given.out is None:
+            raise SystemExit("nothing was written: --out names the folder")
+        print(heads.save(trained, given.out, encoder=loaded.digest, config=said).digest)
+        return
+    judges = [encoded(name, "dev", encoder) for name in names]
+    if given.what == "ablate":
+        ablate([name for name in names if name in TRAINED_ON], judges, encoder, given.seeds)
+        return
+    for found in judges:
+        print(f"== {found.data.name}: {len(found.vectors)} tools, {len(found.requests)} requests", flush=True)
+        if given.what == "sets":
+            measure_sets(found, encoder, SETS_RIVALS)
+        elif given.what == "codebooks":
+            measure_codebooks(found, given.seeds)
+        else:
+            base = [each for each in judges if each.data.name in TRAINED_ON] or [encoded(TRAINED_ON[0], "dev", encoder)]
+            own = Heads.load(given.heads, encoder=loaded.digest) if given.heads else untrained(base, given.seed)
+            if given.what == "speed":
+                measure_speed(found, own, given.repeat)
+            else:
+                measure_heads(found, own)
+
+
+if __name__ == "__main__":
+    main()
