@@ -14,7 +14,6 @@ peeked at). With w wins and l losses, n = w + l, the mixture is exactly
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -103,8 +102,8 @@ def compare(credits_: Iterable[Credit], *, alpha: float = ALPHA) -> Comparison:
 def evidence(wins: int, losses: int) -> float:
     """The e-value against "wins at least as often as it loses": above 1 / alpha it is refuted. `inf` beyond floats."""
     n = wins + losses
-    tail = sum(math.comb(n + 1, k) for k in range(wins + 1, n + 2))
-    try:
-        return tail / ((n + 1) * math.comb(n, wins))
-    except OverflowError:
-        return math.inf
+    term = total = 1.0  # C(n + 1, k) / C(n + 1, wins + 1), from k = wins + 1 on
+    for k in range(wins + 1, n + 1):
+        term *= (n + 1 - k) / (k + 1)
+        total += term
+    return total / (wins + 1)
