@@ -172,6 +172,7 @@ async def lasting_host(tmp_path_factory):
         lay_desk(folder / "desk", patch)
         document = {"python": {"desk": {"module": "desk"}}, "store": str(folder / "store.db")}
         document["mcpServers"] = dict.fromkeys(["evil", "tools", "os", "class", "print"], hostile)
+        document["limits"] = {"manifest_wait": 60}
         config = folder / "toolweft.json"
         config.write_text(json.dumps(document), encoding="utf-8")
         async with connected(config) as opened:

@@ -50,7 +50,7 @@ def template(uri):
 def with_steps(tmp_path, write_config):
     """A configuration with a server that reports steps and one that hangs; it leaves its traces in `tmp_path`."""
     steps = {"command": sys.executable, "args": [str(SERVERS / "steps.py"), str(tmp_path)]}
-    return write_config(mcpServers={"steps": steps})
+    return write_config(mcpServers={"steps": steps}, limits={"manifest_wait": 60})
 
 
 async def appears(path: Path) -> None:
