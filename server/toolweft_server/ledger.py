@@ -38,6 +38,9 @@ MOMENT = 0.05
 """Seconds after which a program that still runs is on record as running."""
 BATCH = 100
 """Rows in one transaction."""
+LINGER = 0.02
+"""Seconds that rows wait which nobody waits for: a thread that writes takes the interpreter from the answer that is
+just being sent, and may keep it for five milliseconds."""
 SAMPLE = 200
 """Characters of a result shown beside a call."""
 
@@ -275,6 +278,7 @@ class _Writer:
         self._store = store
         self._waiting: deque[list[_Noted]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def add(self, rows: Callable[[], Rows]) -> None:
         """Returns when the rows are in the file. `rows` is called in the thread.
@@ -284,6 +288,7 @@ class _Writer:
 
         """
         noted = self.later(rows)
+        self._start()
         with anyio.CancelScope(shield=True):
             await noted.written.wait()
         if noted.error is not None:
@@ -295,11 +300,19 @@ class _Writer:
             self._waiting.append([])
         batch = self._waiting[-1]
         batch.append(_Noted(rows, batch[0].written if batch else anyio.Event()))
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._write())
+        if self._task is None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LINGER, self._start)
         return batch[-1]
 
+    def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is None and self._waiting:
+            self._task = asyncio.get_running_loop().create_task(self._write())
+
     async def settled(self) -> None:
+        self._start()
         if self._task is not None:
             with anyio.CancelScope(shield=True):
                 await asyncio.shield(self._task)
