@@ -8,8 +8,8 @@
     python -m benchmarks.codes ablate    --encoder FOLDER [--cache FOLDER] [--sets A,B] [--seeds 3]
 
 All on `dev`; training reads `train` alone, and toolbench, whose tools are for evaluation, is never trained on. `speed`
-compares one exact scan with the blocks of the likeliest first digits, encoding left out of both; at 49,001 tools it
-needs toolbench encoded once. `heads` fuses log P of the first hundred tools of the hybrid (BM25F and cosine, .3 and .7)
+compares one exact scan with search by whole codes and by blocks of first digits, encoding left out of all; at 49,001
+tools it needs toolbench encoded once. `heads` fuses log P of the first hundred tools of the hybrid (BM25F and cosine, .3 and .7)
 with their scores, gamma times `1 + max(log P - best, -10) / 10`. `codebooks` ranks by what codes alone keep of a
 vector. Figures have a meaning only beside the encoder that they were made with.
 """
@@ -35,7 +35,7 @@ from toolweft_server.evaluation.data import Dataset
 from toolweft_server.evaluation.systems import Lexical, best, by_best, min_max
 from toolweft_server.index.lexical import LexicalIndex
 from toolweft_server.index.woven import residual, sets
-from toolweft_server.index.woven.codes import Woven
+from toolweft_server.index.woven.codes import Candidates, Woven
 from toolweft_server.index.woven.document import text_of
 from toolweft_server.index.woven.encoder import Encoder
 from toolweft_server.index.woven.heads import Heads
@@ -88,7 +88,7 @@ def judged(found: Encoded, orders: Sequence[Sequence[int]]) -> dict[str, Array]:
 
 def line(label: str, scores: Mapping[str, Array], baseline: Mapping[str, Array] | None = None) -> None:
     names = ("N@1", "N@5", "R@5", "R@10", "COMP@10")
-    row = f"{label:34}" + " ".join(f"{name} {100 * scores[name].mean():5.1f}" for name in names)
+    row = f"{label:42}" + " ".join(f"{name} {100 * scores[name].mean():5.1f}" for name in names)
     if baseline is not None:
         mean, low, high = (100 * each for each in statistics.paired(scores["N@5"], baseline["N@5"]))
         row += f"  N@5 {mean:+.2f} [{low:+.2f}, {high:+.2f}]"
@@ -195,16 +195,29 @@ def measure_speed(found: Encoded, own: Heads, repeat: int) -> None:
         exact.append(best(scores, DEPTH)[:DEPTH])
     line(f"exact scan, p50 {1000 * np.median(took):.2f} ms", judged(found, exact[::repeat]))
     size = len(found.vectors)
-    for share in (0.02, 0.04, 0.08, 0.16, 0.32):
-        took, orders, read = [], [], []
-        for vector in np.repeat(found.requests, repeat, axis=0):
-            start = time.perf_counter()
-            near = woven.candidates(vector, own.first(vector), int(share * size))
-            took.append(time.perf_counter() - start)
-            orders.append(near.rows[best(near.scores, DEPTH)[:DEPTH]])
-            read.append(len(near.rows) / size)
-        label = f"{100 * np.mean(read):4.1f} % of the tools, p50 {1000 * np.median(took):.2f} ms"
-        line(label, judged(found, orders[::repeat]))
+    ways: Sequence[tuple[str, Callable[[Array, int], Candidates], tuple[float, ...]]] = (
+        (
+            "whole codes",
+            lambda vector, budget: woven.drafts(vector, own.tables(vector), budget),
+            (0.01, 0.02, 0.04, 0.08),
+        ),
+        (
+            "first digits",
+            lambda vector, budget: woven.candidates(vector, own.first(vector), budget),
+            (0.04, 0.12, 0.32),
+        ),
+    )
+    for what, search, shares in ways:
+        for share in shares:
+            took, orders, read = [], [], []
+            for vector in np.repeat(found.requests, repeat, axis=0):
+                start = time.perf_counter()
+                near = search(vector, int(share * size))
+                took.append(time.perf_counter() - start)
+                orders.append(near.rows[best(near.scores, DEPTH)[:DEPTH]])
+                read.append(len(near.rows) / size)
+            label = f"{what}, {100 * np.mean(read):4.1f} % read, p50 {1000 * np.median(took):.2f} ms"
+            line(label, judged(found, orders[::repeat]))
 
 
 def measure_sets(found: Encoded, encoder: Kept, weights: Sequence[tuple[str, sets.Weights | None]]) -> None:

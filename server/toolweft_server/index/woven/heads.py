@@ -150,6 +150,14 @@ class Heads:
         logits: Matrix = self._logits(0, self._heads(0, request, np.zeros((1, self.size), np.float32)))[0]
         return logits
 
+    def tables(self, request: Matrix) -> list[Matrix]:
+        """(d,) -> (K,) for each level: the dot product of the request with what each digit stands for.
+
+        Added up along a tool's code they are its promise for `codes.Woven.drafts`; the networks have no part in it.
+        """
+        latent = self.projection @ request
+        return [words @ latent for words in self.levels]
+
     def verify(self, request: Matrix, woven: Woven, rows: Rows) -> Matrix:
         """(d,), (C,) -> (C, L + 1): log P of each step on the way to these tools; the sum is log P(tool | request).
 

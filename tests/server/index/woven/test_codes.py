@@ -50,6 +50,30 @@ def test_candidates_are_the_tools_below_the_best_first_digits_within_the_budget(
     assert np.allclose(found.scores, vectors[found.rows] @ vectors[7], atol=1e-6)
 
 
+def tables(request):
+    return [level @ request for level in CODEBOOK]
+
+
+def test_drafts_are_the_tools_whose_codes_promise_most():
+    vectors, codes = some(2000)
+    index = Woven.build(vectors, codes, firsts=FIRSTS)
+    found = index.drafts(vectors[7], tables(vectors[7]), budget=100)
+    promises = residual.decode(codes, CODEBOOK) @ vectors[7]
+    assert 100 <= len(found.rows) < 200  # tools of one code promise the same
+    assert promises[found.rows].min() >= np.delete(promises, found.rows).max() - 1e-6
+    assert np.allclose(found.scores, vectors[found.rows] @ vectors[7], atol=1e-6)
+
+
+def test_drafts_hold_nearly_all_of_the_truly_nearest_tools():
+    vectors, codes = some(3000)
+    index = Woven.build(vectors, codes, firsts=FIRSTS)
+    held = []
+    for request in some(20, seed=50)[0]:
+        nearest = np.argsort(-(vectors @ request))[:5]
+        held.append(np.isin(nearest, index.drafts(request, tables(request), budget=300).rows).mean())
+    assert np.mean(held) > 0.9
+
+
 def test_the_best_block_is_read_even_when_it_is_larger_than_the_budget():
     vectors, codes = some(2000)
     found = Woven.build(vectors, codes, firsts=FIRSTS).candidates(vectors[7], likely(vectors[7]), budget=1)
@@ -67,8 +91,11 @@ def test_empty_blocks_cost_nothing_of_the_budget_and_are_never_the_best_one():
 def test_few_tools_are_all_read(count):
     vectors, codes = some(count)
     index = Woven.build(vectors, codes, firsts=FIRSTS)
-    found = index.candidates(CENTRES[0], likely(CENTRES[0]), budget=1)
-    assert sorted(found.rows.tolist()) == list(range(count))
+    for found in (
+        index.candidates(CENTRES[0], likely(CENTRES[0]), budget=1),
+        index.drafts(CENTRES[0], tables(CENTRES[0]), budget=1),
+    ):
+        assert sorted(found.rows.tolist()) == list(range(count))
     assert len(index) == len(index.scores(CENTRES[0])) == len(index.trie) == count
 
 
@@ -78,6 +105,7 @@ def test_tools_without_a_vector_are_known_to_be_unknown_and_never_candidates():
     index = Woven.build(vectors, codes, firsts=FIRSTS)
     found = index.candidates(CENTRES[0], likely(CENTRES[0]), budget=10_000)
     assert sorted(found.rows.tolist()) == [*range(10), *range(20, 600)]
+    assert not np.isin(np.arange(10, 20), index.drafts(CENTRES[0], tables(CENTRES[0]), budget=599).rows).any()
     assert not index.scores(CENTRES[0])[10:20].any()
     assert not index.vectors(np.arange(10, 20)).any()
     assert np.flatnonzero(~index.known).tolist() == list(range(10, 20))
@@ -93,6 +121,8 @@ def same(one, other):
     for request in some(5, seed=77)[0]:
         assert np.allclose(one.scores(request), other.scores(request), atol=1e-6)
         mine, theirs = (each.candidates(request, likely(request), budget=150) for each in (one, other))
+        assert np.array_equal(np.sort(mine.rows), np.sort(theirs.rows))
+        mine, theirs = (each.drafts(request, tables(request), budget=150) for each in (one, other))
         assert np.array_equal(np.sort(mine.rows), np.sort(theirs.rows))
 
 
