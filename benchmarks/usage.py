@@ -46,7 +46,7 @@ from toolweft_server.index.woven.vectors import VectorCache
 
 ALPHA = 0.3
 """Share of BM25F in the text score: DATA.md's mix."""
-DELTA = 0.2
+DELTA = 0.1
 """What a use score of 1 adds to a text score in [0, 1]."""
 SHOWN, WRONG, PERSISTENT = 5, 0.1, 0.5
 SESSIONS, NOW = 500, 1_000 * DAY

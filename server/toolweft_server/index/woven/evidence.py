@@ -91,20 +91,18 @@ class Dials:
     """Weight that one owner can give to one tool: some dozens of different requests still saturate."""
     server_most: float = 40.0
     """Weight that all tools of one server have together: what exceeds it is scaled down."""
-    furthest: float = 0.35
+    furthest: float = 0.5
     """The largest share of a shift."""
     kappa: float = 3.0
     """Weight at which a tool has half of what it can get."""
     against: float = 0.05
     """The largest share of a push away from requests where it failed or was passed over."""
-    local: float = 10.0
+    local: float = 3.0
     """Pseudo-weight of the general centre against the centre of the server's other tools."""
-    least: float = 0.3
+    least: float = 0.45
     """Similarity from which one request says anything in particular about another."""
-    anywhere: float = 0.1
+    anywhere: float = 0.05
     """What a use says about every other request: people use few tools, and those often."""
-    siblings: float = 0.3
-    """What the use of a server's tools says about each of its tools, at most."""
     most_requests: int = 2_000
     """Latest requests kept for scores: 2,000 x 384 numbers are 3 MB, and 0.4 ms a search."""
 

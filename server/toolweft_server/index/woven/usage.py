@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -57,7 +57,6 @@ class Usage:
     """(R, d), unit length: the requests that scores remember, oldest first."""
     served: Mapping[tuple[str, str], tuple[NDArray[np.int64], Floats]]
     """(tool, digest) -> rows of `requests`, and the weight of each."""
-    servers: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def apply(self, tools: Sequence[tuple[str, str]], vectors: Floats) -> Floats:
         """The vectors (N, d) of `tools` (id, digest) after their shifts; those of other tools are the very same.
@@ -83,25 +82,15 @@ class Usage:
         out = np.zeros(len(tools), np.float32)
         if not self.served:
             return out
-        found = self.speaking(request)
-        for row, tool in enumerate(tools):
-            out[row] = found.get(tool, 0.0)
-        return out
-
-    def speaking(self, request: Floats) -> dict[tuple[str, str], float]:
-        """The tools that past use speaks for, with their score; the same numbers as `scores`."""
         dials = self.dials
         close = np.clip((self.requests @ request - dials.least) / (1 - dials.least), 0, 1) ** 2
         heard = dials.anywhere + (1 - dials.anywhere) * close
-        weights = {tool: float(given @ heard[rows]) for tool, (rows, given) in self.served.items()}
-        of_server: defaultdict[str, float] = defaultdict(float)
-        for tool, weight in weights.items():
-            of_server[self.servers[tool]] += weight
-        near = {server: weight / (weight + 5 * dials.kappa) for server, weight in of_server.items()}
-        return {
-            tool: (weight / (weight + dials.kappa) + dials.siblings * near[self.servers[tool]]) / (1 + dials.siblings)
-            for tool, weight in weights.items()
-        }
+        for row, tool in enumerate(tools):
+            if tool in self.served:
+                rows, given = self.served[tool]
+                weight = float(given @ heard[rows])
+                out[row] = weight / (weight + dials.kappa)
+        return out
 
 
 def pool(text: Floats, most: int = POOL) -> NDArray[np.intp]:
@@ -167,8 +156,7 @@ def learn(evidence: Iterable[Evidence], requests: Floats, centre: Floats, now: f
             at = np.array([place[request] for request in mine], np.int64)
             served[key.tool, key.digest] = at, np.array([weights[request] for request in mine], np.float32)
     remembered = requests[[rows[request] for request in latest]].astype(np.float32)
-    servers = {(key.tool, key.digest): key.server for key in good}
-    return Usage(dials, moves, used, remembered.reshape(-1, requests.shape[1]), served, servers)
+    return Usage(dials, moves, used, remembered.reshape(-1, requests.shape[1]), served)
 
 
 def weights(evidence: Iterable[Evidence], now: float, dials: Dials = DIALS) -> Mapping[tuple[str, str], Used]:
