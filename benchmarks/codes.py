@@ -9,9 +9,10 @@
 
 All on `dev`; training reads `train` alone, and toolbench, whose tools are for evaluation, is never trained on. `speed`
 compares one exact scan with search by whole codes and by blocks of first digits, encoding left out of all; at 49,001
-tools it needs toolbench encoded once. `heads` fuses log P of the first hundred tools of the hybrid (BM25F and cosine, .3 and .7)
-with their scores, gamma times `1 + max(log P - best, -10) / 10`. `codebooks` ranks by what codes alone keep of a
-vector. Figures have a meaning only beside the encoder that they were made with.
+tools it needs toolbench encoded once. `train --epochs 0` writes a codebook with untrained heads. `heads` fuses log P
+of the first hundred tools of the hybrid (BM25F and cosine, .3 and .7) with their scores, gamma times
+`1 + max(log P - best, -10) / 10`. `codebooks` ranks by what codes alone keep of a vector. Figures have a meaning only
+beside the encoder that they were made with.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def line(label: str, scores: Mapping[str, Array], baseline: Mapping[str, Array] 
 def untrained(found: Sequence[Encoded], seed: int, levels: int = 3, codes: int = 256) -> Heads:
     from toolweft_server.training import heads
 
-    return of(heads.fit(_briefly(), codebook(found, seed, levels, codes), [_nothing(found[0])], _generator(seed)))
+    return of(heads.fit(_not_at_all(), codebook(found, seed, levels, codes), [_nothing(found[0])], _generator(seed)))
 
 
 def codebook(found: Sequence[Encoded], seed: int, levels: int = 3, codes: int = 256, **options: Any) -> Any:
@@ -152,7 +153,7 @@ def train(names: Sequence[str], encoder: Kept, seed: int, config: Any = None, **
         raise SystemExit("the tools of toolbench are for evaluation only: nothing is trained on them")
     found = [encoded(name, "train", encoder) for name in names]
     quantiser = codebook(found, seed, **options)
-    corpora = [corpus(each) for each in found]
+    corpora = [corpus(each) for each in found] if config is None or config.epochs else [_nothing(found[0])]
     print(f"{sum(len(each.requests) for each in corpora)} requests of {len(corpora)} sets", flush=True)
     return heads.fit(config or heads.HeadsConfig(), quantiser, corpora, _generator(seed), progress=_told)
 
@@ -195,18 +196,14 @@ def measure_speed(found: Encoded, own: Heads, repeat: int) -> None:
         exact.append(best(scores, DEPTH)[:DEPTH])
     line(f"exact scan, p50 {1000 * np.median(took):.2f} ms", judged(found, exact[::repeat]))
     size = len(found.vectors)
-    ways: Sequence[tuple[str, Callable[[Array, int], Candidates], tuple[float, ...]]] = (
-        (
-            "whole codes",
-            lambda vector, budget: woven.drafts(vector, own.tables(vector), budget),
-            (0.01, 0.02, 0.04, 0.08),
-        ),
-        (
-            "first digits",
-            lambda vector, budget: woven.candidates(vector, own.first(vector), budget),
-            (0.04, 0.12, 0.32),
-        ),
-    )
+
+    def by_codes(vector: Array, budget: int) -> Candidates:
+        return woven.drafts(vector, own.tables(vector), budget)
+
+    def by_first(vector: Array, budget: int) -> Candidates:
+        return woven.candidates(vector, own.first(vector), budget)
+
+    ways = (("whole codes", by_codes, (0.01, 0.02, 0.04, 0.08)), ("first digits", by_first, (0.04, 0.12, 0.32)))
     for what, search, shares in ways:
         for share in shares:
             took, orders, read = [], [], []
@@ -332,10 +329,10 @@ def _scaled(logp: Array) -> Array:
     return 1 + np.maximum(logp - logp.max(), -10.0) / 10
 
 
-def _briefly() -> Any:
+def _not_at_all() -> Any:
     from toolweft_server.training.heads import HeadsConfig
 
-    return HeadsConfig(hidden=4, epochs=1, learning_rate=1e-12)
+    return HeadsConfig(hidden=4, epochs=0)
 
 
 def _nothing(found: Encoded) -> Any:
@@ -366,6 +363,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where `train` writes")
     parser.add_argument("--sets", default="weft_queries", help="comma-separated")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--epochs", type=int, help="of `train`")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--repeat", type=int, default=1, help="how often `speed` asks each request")
     given = parser.parse_args()
@@ -375,10 +373,10 @@ def main() -> None:
     if given.what == "train":
         from toolweft_server.training import heads
 
-        config = heads.HeadsConfig()
+        config = heads.HeadsConfig() if given.epochs is None else heads.HeadsConfig(epochs=given.epochs)
         trained = train(names, encoder, given.seed, config)
         said = asdict(config) | {"seed": given.seed, "sets": names}
-        print(json.dumps(trained.history[-1]._asdict()))
+        print(json.dumps([each._asdict() for each in trained.history[-1:]]))
         if given.out is None:
             raise SystemExit("nothing was written: --out names the folder")
         print(heads.save(trained, given.out, encoder=loaded.digest, config=said).digest)

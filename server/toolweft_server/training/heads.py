@@ -39,6 +39,7 @@ from toolweft_server.training.rqkmeans import RqKMeans
 class HeadsConfig:
     hidden: int = 128
     epochs: int = 6
+    """0 leaves the heads untrained: the codebook's own distances, at the first temperature."""
     batch: int = 64
     candidates: int = 24
     """Of the list without codes, beside the right tools."""
@@ -56,10 +57,12 @@ class HeadsConfig:
     """Of the divergence from the list without codes."""
 
     def __post_init__(self) -> None:
-        positive(hidden=self.hidden, epochs=self.epochs, batch=self.batch, candidates=self.candidates)
+        positive(hidden=self.hidden, batch=self.batch, candidates=self.candidates)
         positive(learning_rate=self.learning_rate, temperature=self.temperature)
         not_negative(weight_decay=self.weight_decay, margin=self.margin, margin_weight=self.margin_weight)
-        not_negative(list_weight=self.list_weight, dropout=self.dropout, hidden_servers=self.hidden_servers)
+        not_negative(
+            epochs=self.epochs, list_weight=self.list_weight, dropout=self.dropout, hidden_servers=self.hidden_servers
+        )
         if self.hidden_servers >= 1 or self.dropout >= 1:
             raise TrainingError(f"hidden_servers {self.hidden_servers} and dropout {self.dropout} must be below 1")
 
@@ -205,7 +208,7 @@ def fit(
     model = Model(quantiser, config, generator)
     codes = [encode(quantiser, each.vectors) for each in corpora]
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(config.epochs, 1))
     history = []
     with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
@@ -222,7 +225,8 @@ def fit(
                 optimiser.step()
                 sums += torch.stack([each.detach() for each in terms]) * len(rows)
                 count += len(rows)
-            schedule.step()
+            if count:  # an epoch may have hidden the server of every request
+                schedule.step()
             history.append(Losses(epoch, *(sums / max(count, 1)).tolist()))
             progress(Step("heads", epoch + 1, config.epochs, history[-1].total))
     return Trained(model.arrays(), tuple(history))
