@@ -31,11 +31,11 @@ from toolweft_server.index.woven.trie import END
 
 TOGETHER = 512
 """Tools that `further` encodes at a time: a few seconds of one core."""
-PRUNED_FROM, BUDGET = 8000, 6000
-"""From so many tools on, only those under the likeliest first digits are compared, so many at most."""
+PRUNED_FROM, BUDGET = 8000, 3000
+"""From so many tools on, only those whose codes promise most are compared, so many."""
 DRAFTS = 100
-"""Best tools by words that get their exact cosine although their first digit was left out."""
-SOUGHT = 60
+"""Best tools by words that get their exact cosine although their codes promised less."""
+SOUGHT = 100
 """Best tools among which whole sets are sought."""
 EXACT = 256
 """Best tools whose scores are computed anew, one by one; an answer has at most so many besides the named ones."""
@@ -228,10 +228,10 @@ class WovenIndex:
         return fusion.fused(self.weights, fusion.by_words(words), fusion.by_vectors(cosines), known)
 
     def _cosines(self, vector: NDArray[np.float32], words: Scores) -> Scores:
-        """(n,): of all tools, or of those under the likeliest first digits and the best by words."""
+        """(n,): of all tools, or of those whose codes promise most and the best by words."""
         if len(self.ids) < PRUNED_FROM:
             return self.woven.scores(vector)
-        found = self.woven.candidates(vector, self.engine.heads.first(vector), BUDGET)
+        found = self.woven.drafts(vector, self.engine.heads.tables(vector), BUDGET)
         cosines = np.zeros(len(self.ids), np.float32)
         cosines[found.rows] = found.scores
         drafts = _top(words, DRAFTS)
