@@ -97,11 +97,11 @@ class Dials:
     """Weight at which a tool has half of what it can get."""
     against: float = 0.05
     """The largest share of a push away from requests where it failed or was passed over."""
-    local: float = 3.0
+    local: float = 30.0
     """Pseudo-weight of the general centre against the centre of the server's other tools."""
     least: float = 0.45
     """Similarity from which one request says anything in particular about another."""
-    anywhere: float = 0.05
+    anywhere: float = 0.1
     """What a use says about every other request: people use few tools, and those often."""
     most_requests: int = 2_000
     """Latest requests kept for scores: 2,000 x 384 numbers are 3 MB, and 0.4 ms a search."""
