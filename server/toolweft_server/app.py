@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from random import SystemRandom
 from typing import Any
 
 import anyio
@@ -52,12 +53,11 @@ from toolweft_server.tending import Tender
 from toolweft_server.tools import execute_code, find_tools
 from toolweft_server.upstream.asking import Question
 from toolweft_server.upstream.gateway import Gateway
+from toolweft_server.using import KEPT, Using
 from toolweft_server.weaving import Weaver
 
 logger = logging.getLogger(__name__)
 
-REQUESTS_KEPT = 90 * 24 * 3600.0
-"""Seconds that requests and the calls after them are kept for learning; they hold no results."""
 LOADED = 256
 """Whole tools kept in memory."""
 POLL = 0.5
@@ -79,10 +79,9 @@ class App:
         self.executions = Executions(
             self, tasks, patience=self.limits["answer"], slots=limits.sessions, approval=limits.approval
         )
-        self.noting = anyio.CapacityLimiter(1)
-        """Requests are noted by one thread of their own: those that wait for a locked store stop nothing else."""
         self._scrubber = store.scrub
-        self.learning = Learning(live, store, self.library)
+        self.using = Using(live, store, config.index, tasks, SystemRandom())
+        self.learning = Learning(live, store, self.library, self.using)
         self._loaded: dict[tuple[str, str], Tool] = {}
         self._tasks = tasks
 
@@ -160,6 +159,7 @@ class App:
         self._tasks.start_soon(self._purge)
         self._tasks.start_soon(Tender(self.live).run)
         self._tasks.start_soon(Weaver(self.live).run)
+        self._tasks.start_soon(self.using.run)
         seen = await self.live.look(self.store.changes)
         while True:
             await anyio.sleep(POLL)
@@ -186,15 +186,22 @@ class App:
         while True:
             try:
                 await self.live.thread(self.store.executions.purge)
-                await self.live.thread(self.store.requests.purge, time.time() - REQUESTS_KEPT)
+                await self.live.thread(self._purge_requests)
             except ToolweftError as error:
                 logger.warning("old executions were not deleted: %s", error)
             await anyio.sleep(24 * 3600)
 
+    def _purge_requests(self) -> None:
+        before = time.time() - KEPT
+        self.store.requests.purge(before)
+        self.store.uses.purge(before)
+        if not self.config.index.keep_requests:
+            self.store.requests.erase()
+
     # ---- find_tools -------------------------------------------------------------------------------------------
 
     async def find_tools(self, arguments: dict[str, Any], asker: Asker) -> Reply:
-        finder = Finder(self.live, self.store, asker, patience=self.limits["manifest_wait"], noting=self.noting)
+        finder = Finder(self.live, self.store, self.using, asker, patience=self.limits["manifest_wait"])
         answer = await find_tools.find_tools(find_tools.Arguments.model_validate(arguments), finder)
         return Reply(answer.found.model_dump(mode="json"), answer.text)
 

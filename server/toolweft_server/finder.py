@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
-from functools import partial
-
-import anyio
 
 from toolweft_catalog import shape
 from toolweft_catalog.shape import Shape
 from toolweft_catalog.tool import Tool
 from toolweft_catalog.wire import IndexName
-from toolweft_server.errors import ToolweftError
 from toolweft_server.index.base import Matches
 from toolweft_server.live import LiveCatalog
 from toolweft_server.serving import Asker
 from toolweft_server.store.store import Store
-
-logger = logging.getLogger(__name__)
-
-NOTING = 1.0
-"""Seconds that an answer waits at most for its request to be noted: a locked store delays nobody."""
+from toolweft_server.trial import Mix
+from toolweft_server.using import Using
 
 
 class Finder:
     """One request's view of the app: `tools.find_tools.Finding`."""
 
-    def __init__(
-        self, live: LiveCatalog, store: Store, asker: Asker, *, patience: float, noting: anyio.CapacityLimiter
-    ) -> None:
-        """`patience` is how long in seconds to wait for tools being read. `noting` limits the threads that note."""
-        self._live, self._store, self._asker = live, store, asker
-        self._patience, self._noting = patience, noting
+    def __init__(self, live: LiveCatalog, store: Store, using: Using, asker: Asker, *, patience: float) -> None:
+        """`patience` is how long in seconds to wait for tools being read."""
+        self._live, self._store, self._using, self._asker = live, store, using, asker
+        self._patience = patience
+        self._mix: Mix | None = None
         self.index_name: IndexName = live.index.name
 
     async def search(self, query: str, limit: int, *, server: str | None) -> Matches:
-        return await self._live.search(query, limit, server=server)
+        found, self._mix = await self._using.search(query, limit, server=server)
+        return found
 
     async def tools(self, ids: Sequence[str]) -> Sequence[Tool]:
         return await self._live.tools(ids)
@@ -64,10 +56,4 @@ class Finder:
         return " ".join(notes) or None
 
     async def asked(self, query: str, shown: Sequence[str]) -> None:
-        try:
-            store = self._store.requests
-            note = partial(store.asked, self._asker.owner, self._asker.connection, query, list(shown))
-            with anyio.move_on_after(NOTING):
-                await anyio.to_thread.run_sync(note, limiter=self._noting, abandon_on_cancel=True)
-        except ToolweftError as error:
-            logger.warning("the request was not noted: %s", error)
+        await self._using.asked(self._asker.owner, self._asker.connection, query, shown, self._mix)

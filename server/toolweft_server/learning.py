@@ -1,7 +1,7 @@
-"""`Learning`: what a run teaches: shapes of results, which calls follow which request, functions of clean programs.
+"""`Learning`: what a run teaches: shapes of results, its calls, functions of clean programs.
 
 It joins the store and the library; the app tells it what happened. It decides nothing about what may be saved
-(`library.admit`) and reads no syntax (`library.extract`).
+(`library.admit`), reads no syntax (`library.extract`), and leaves it to `using` what calls say of tools.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from toolweft_server.library.store import FunctionStore
 from toolweft_server.live import LiveCatalog
 from toolweft_server.sandbox.base import Outcome
 from toolweft_server.store.store import Store
+from toolweft_server.using import Called, Using
 
 logger = logging.getLogger(__name__)
 
@@ -35,42 +36,42 @@ CELLS, SESSIONS = 20, 64
 
 @dataclass(slots=True)
 class _Seen:
-    """What the calls of one asker showed, since the store last heard of them."""
+    """What the calls of one program showed."""
 
-    calls: list[tuple[str, bool]] = field(default_factory=list)
+    calls: list[Called] = field(default_factory=list)
     shapes: dict[str, shape.Shape] = field(default_factory=dict)
 
 
 class Learning:
-    def __init__(self, live: LiveCatalog, store: Store, library: FunctionStore) -> None:
-        self._live, self._store, self._library = live, store, library
+    def __init__(self, live: LiveCatalog, store: Store, library: FunctionStore, using: Using) -> None:
+        self._live, self._store, self._library, self._using = live, store, library, using
         self._cells: dict[tuple[str, str], list[str]] = {}
         """Clean programs of each named session: a function may need what an earlier one defined."""
-        self._seen: dict[tuple[str, str], _Seen] = {}
+        self._seen: dict[tuple[str, str, str], _Seen] = {}
+        """By owner, connection and code: programs that run side by side do not use their tools together."""
 
     def observed(self, tool: Tool, result: Result, request: Request) -> None:
-        """Remembers what a call showed until `settled`: its shape, and that it followed a request."""
-        seen = self._seen.setdefault((request.owner, request.connection), _Seen())
-        seen.calls.append((tool.id, result.ok))
+        """Remembers what a call showed until `settled`: its shape, and whether it succeeded."""
+        seen = self._seen.setdefault(_program(request), _Seen())
+        seen.calls.append(Called(tool.id, tool.digest, result.ok))
         if result.ok:
             one = shape.observe(result.value)
             before = seen.shapes.get(tool.digest)
             seen.shapes[tool.digest] = one if before is None else shape.merge(before, one)
 
     async def settled(self, request: Request) -> None:
-        """Takes what was observed for this asker into the store. Losing it is no failure."""
-        key = (request.owner, request.connection)
-        if (seen := self._seen.pop(key, None)) is None:
+        """Takes what was observed of this program into the store. Losing it is no failure."""
+        if (seen := self._seen.pop(_program(request), None)) is None:
             return
         try:
-            await self._live.thread(self._note, *key, seen)
+            await self._live.thread(self._note, request, seen)
         except ToolweftError as error:
             logger.warning("not learned from %d calls: %s", len(seen.calls), error)
 
-    def _note(self, owner: str, connection: str, seen: _Seen) -> None:
+    def _note(self, request: Request, seen: _Seen) -> None:
         for digest, one in seen.shapes.items():
             self._store.shapes.merge(digest, json.dumps(shape.to_json(one)), _merge)
-        self._store.requests.called(owner, connection, seen.calls)
+        self._using.called(request.owner, request.connection, request.code, seen.calls)
 
     async def functions(
         self, execution: str, request: Request, bridge: Bridge, calls: Sequence[CallRecord], servers: Sequence[str]
@@ -126,6 +127,10 @@ class Learning:
         for name, version in functions:
             running = any(re.match(rf".*\bin {re.escape(name)}\b", frame.partition(":")[0]) for frame in frames)
             await self._live.thread(self._library.used, name, version, not running)
+
+
+def _program(request: Request) -> tuple[str, str, str]:
+    return request.owner, request.connection, request.code
 
 
 def _why(refused: Rejected) -> str:

@@ -18,6 +18,10 @@ class IndexEntry(BaseModel):
     """The folder of what `toolweft train lm` wrote; `generative` alone has one."""
     device: str = "auto"
     """Where the model runs: `cpu`, `cuda`; `auto` is a GPU if there is one."""
+    learn: bool = True
+    """Whether ranks learn from which tools were called after which request. Off: nothing is kept for it, nor used."""
+    keep_requests: bool = False
+    """Whether the texts of requests are kept, for `toolweft train lm --asked`. Learning keeps their vectors alone."""
 
     @model_validator(mode="after")
     def _fits(self) -> IndexEntry:

@@ -1,4 +1,7 @@
-"""What was asked of `find_tools`, and which tools were called afterwards: the pairs that a later index learns from."""
+"""What was asked of `find_tools`, and which tools were called afterwards: the pairs that a later index learns from.
+
+A request's text is here only where the configuration allows it (`keep_requests`); else it is empty.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from toolweft_server.scrub import Scrubber
 from toolweft_server.store.database import Database
@@ -25,6 +28,7 @@ class Pair(NamedTuple):
 
     request: int
     query: str
+    """Empty where texts are not kept."""
     tool: str
     shown: bool
     """Whether the answer to the request named the tool."""
@@ -37,7 +41,7 @@ class Requests:
         self._database, self._scrub = database, scrub
 
     def asked(self, owner: str, connection: str, query: str, shown_ids: Sequence[str], at: float | None = None) -> int:
-        """Notes a request and the ids it was answered with; its number."""
+        """Notes a request and the ids it was answered with; its number. Give an empty query to keep no text."""
         row = {
             "owner": owner, "connection": connection, "query": self._scrub.text(query), "at": at or time.time(),
             "shown": json.dumps(list(shown_ids)),
@@ -83,6 +87,20 @@ class Requests:
         )  # fmt: skip
         with self._database.read() as db:
             return [Pair(*row) for row in db.execute(query)]
+
+    def since(self, calls: int) -> float:
+        """The moment of the `calls`-th call from the end; 0 when there are fewer: where to begin reading the last."""
+        query = select(request_call.c.at).order_by(request_call.c.id.desc()).offset(calls - 1).limit(1)
+        with self._database.read() as db:
+            return float(db.execute(query).scalar() or 0.0)
+
+    def erase(self) -> int:
+        """Deletes the texts of all requests and nothing else; how many had one."""
+        with self._database.read() as db:
+            if db.execute(select(request.c.id).where(request.c.query != "").limit(1)).first() is None:
+                return 0
+        with self._database.write() as db:
+            return db.execute(update(request).where(request.c.query != "").values(query="")).rowcount
 
     def purge(self, before: float) -> int:
         """Deletes the requests made before a moment, with their calls; how many."""

@@ -1,0 +1,238 @@
+"""`Using`: the running server learns from use: what it keeps, when it learns from that, and how the index hears of it.
+
+A request leaves its vector and a salted hash, a call the digest of its tool, a program the set of tools that
+succeeded in it. From all of that, whichever process wrote it, `index.woven.usage` and `cousage` make a snapshot, and
+the index of this moment is replaced by one that has it. Nothing here delays an answer but `NOTING`, and a store that is
+locked or damaged costs a warning. Whether use is any good is tried out on real requests: `trial`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
+from typing import NamedTuple
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+import numpy as np
+from numpy.typing import NDArray
+
+from toolweft_server.errors import ToolweftError
+from toolweft_server.index.base import Matches, ToolIndex
+from toolweft_server.index.settings import IndexEntry
+from toolweft_server.index.woven import cousage, usage
+from toolweft_server.index.woven.engine import Engine
+from toolweft_server.index.woven.evidence import evidence_of
+from toolweft_server.index.woven.index import Use, WovenIndex
+from toolweft_server.live import LiveCatalog
+from toolweft_server.store.store import Store
+from toolweft_server.trial import Mix, Trial
+
+logger = logging.getLogger(__name__)
+
+NOTING = 1.0
+"""Seconds that an answer waits at most for its request to be noted: a locked store delays nobody."""
+LINGER = 0.02
+"""Seconds before the rest is kept: a thread that writes takes the interpreter from the answer that is being sent."""
+EVERY = 60.0
+"""Seconds between looks for new evidence, of this process or another one; one look counts rows."""
+MOST_CALLS = 10_000
+"""Latest calls that are learned from."""
+KEPT = 90 * 24 * 3600.0
+"""Seconds that requests, the calls after them and sets of tools are kept for learning; they hold no results."""
+
+
+class Called(NamedTuple):
+    """One call of a program."""
+
+    tool: str
+    digest: str
+    ok: bool
+
+
+class Using:
+    """Used on one event loop. Nothing is kept nor learned where the configuration forbids it."""
+
+    every = EVERY
+
+    def __init__(
+        self, live: LiveCatalog, store: Store, settings: IndexEntry, tasks: anyio.abc.TaskGroup, coin: Random
+    ) -> None:
+        """`tasks` keeps what no answer waits for; `coin` mixes answers while a trial runs."""
+        self._live, self._store, self._settings, self._tasks = live, store, settings, tasks
+        self._trial = Trial(store.uses, coin)
+        self._noting = anyio.CapacityLimiter(1)
+        """Requests are noted by one thread of their own: those that wait for a locked store stop nothing else."""
+        self._learning = anyio.Lock()
+        """Held while one snapshot is made, so that an older one never replaces it."""
+        self._centre: tuple[str, NDArray[np.float32]] | None = None
+        """What requests have in common under the encoder of that digest; 24 texts are encoded for it, once."""
+        self._without: tuple[ToolIndex, ToolIndex] | None = None
+        """An index, and the same without use: the other side of the trial."""
+        self._later = 0
+        self._kept = anyio.Event()
+        self._kept.set()
+
+    # ---- a request ---------------------------------------------------------------------------------------------
+
+    async def search(self, query: str, limit: int, *, server: str | None = None) -> tuple[Matches, Mix | None]:
+        """Ranks; while a trial runs, some answers are mixed of two rankings, which costs a second search."""
+        index = self._live.index
+        champion = self._champion(index)
+        if champion is None:
+            return await self._live.search(query, limit, server=server), None
+        both = await self._live.look(lambda: [each.search(query, limit, server=server) for each in (index, champion)])
+        return self._trial.mixed(both[0], both[1], limit)
+
+    def _champion(self, index: ToolIndex) -> ToolIndex | None:
+        """The same index without use, when this request is for the trial; it begins when something was learned."""
+        if not isinstance(index, WovenIndex) or not _counts(index) or not self._trial.wanted():
+            return None
+        if self._without is None or self._without[0] is not index:
+            self._without = index, index.used(_nothing(index.engine))
+        return self._without[1]
+
+    async def asked(self, owner: str, connection: str, query: str, shown: Sequence[str], mix: Mix | None) -> None:
+        """Notes a request and what it was answered with. Losing it is no failure."""
+        learn, keep = self._settings.learn, self._settings.keep_requests
+        if not (learn or keep):
+            return
+        text = query if keep else ""
+        note = partial(self._store.requests.asked, owner, connection, text, list(shown))
+        number: int | None = None
+        try:
+            with anyio.move_on_after(NOTING):
+                number = await anyio.to_thread.run_sync(note, limiter=self._noting, abandon_on_cancel=True)
+        except ToolweftError as error:
+            logger.warning("the request was not noted: %s", error)
+        index = self._live.index
+        if number is not None and learn and isinstance(index, WovenIndex):
+            self._afterwards(partial(self._keep, number, query, shown, mix, index.engine))
+
+    def _keep(self, number: int, query: str, shown: Sequence[str], mix: Mix | None, engine: Engine) -> None:
+        vector = engine.request(query)  # known since the search
+        if vector is None:
+            return
+        self._store.uses.asked(number, query, engine.encoder.digest, vector)
+        if mix is not None and mix.alike < len(shown):
+            self._trial.note(number, shown, mix)
+
+    def _afterwards(self, work: Callable[[], None]) -> None:
+        if not self._later:
+            self._kept = anyio.Event()
+        self._later += 1
+        self._tasks.start_soon(self._run, work)
+
+    async def _run(self, work: Callable[[], None]) -> None:
+        try:
+            await anyio.sleep(LINGER)
+            await anyio.to_thread.run_sync(work, limiter=self._noting)
+        except ToolweftError as error:
+            logger.warning("nothing will be learned from this request: %s", error)
+        finally:
+            self._later -= 1
+            if not self._later:
+                self._kept.set()
+
+    # ---- the calls that follow ---------------------------------------------------------------------------------
+
+    def called(self, owner: str, connection: str, code: str, calls: Sequence[Called]) -> None:
+        """Notes the calls of one program. Blocking.
+
+        Raises:
+            StoreError: They are not noted, or not all.
+
+        """
+        now = time.time()
+        if self._settings.learn or self._settings.keep_requests:
+            self._store.requests.called(owner, connection, [(each.tool, each.ok) for each in calls], now)
+        if self._settings.learn:
+            self._store.uses.called(owner, connection, {each.tool: each.digest for each in calls}, now)
+            self._store.uses.executed(owner, code, [each.tool for each in calls if each.ok], now)
+
+    # ---- learning ----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Learns at once, and then whenever there is evidence that was not there, until it is cancelled.
+
+        A pass reads at most `MOST_CALLS` calls and the sets of `KEPT` seconds, in a thread: under a second of one core.
+        """
+        seen: tuple[int, ...] | None = None
+        while self._settings.learn:
+            try:
+                if isinstance(self._live.index, WovenIndex) and (now := await self._live.look(self._stands)) != seen:
+                    await self.learn()
+                    seen = now
+            except ToolweftError as error:
+                logger.warning("nothing was learned from use this time: %s", error)
+            await anyio.sleep(self.every)
+
+    def _stands(self) -> tuple[int, ...]:
+        """Differs when evidence came or was forgotten."""
+        held = self._store.uses.learned()
+        return held.calls, held.executions, held.trials
+
+    async def learn(self) -> None:
+        """Learns from all that is kept, and puts an index in place that knows it.
+
+        Raises:
+            StoreError: It cannot be read. What was known stays.
+
+        """
+        async with self._learning:
+            await self._kept.wait()
+            index = self._live.index
+            if not self._settings.learn or not isinstance(index, WovenIndex):
+                return
+            use = await self._live.look(self._learned, index.engine)
+            if use is None or (_empty(use) and _empty(index.use)):
+                return
+            await self._live.exchange(lambda now: now.used(use) if isinstance(now, WovenIndex) else now)
+
+    def _learned(self, engine: Engine) -> Use | None:
+        """What the store teaches; None when that cannot be said now."""
+        encoder, now = engine.encoder, time.time()
+        if self._trial.judge(encoder.digest) == "worse":
+            return _nothing(engine)
+        since = max(now - KEPT, self._store.requests.since(MOST_CALLS))
+        calls, vectors = self._store.uses.followed(encoder.digest, encoder.size, since)
+        sets = cousage.together((cousage.Together(*each) for each in self._store.uses.together(now - KEPT)), now)
+        if not calls:
+            return Use(usage.nothing(encoder.size), sets)
+        centre = self._centre_of(engine)
+        if centre is None or not np.isfinite(vectors).all():
+            logger.warning("nothing was learned from %d calls: their requests' vectors cannot be used", len(calls))
+            return None
+        return Use(usage.learn(evidence_of(calls), vectors, centre, now), sets)
+
+    def _centre_of(self, engine: Engine) -> NDArray[np.float32] | None:
+        if self._centre is None or self._centre[0] != engine.encoder.digest:
+            if (typical := engine.encode(usage.TYPICAL)) is None:
+                return None
+            self._centre = engine.encoder.digest, typical.mean(0).astype(np.float32)
+        return self._centre[1]
+
+    # ---- for people --------------------------------------------------------------------------------------------
+
+    def notes(self) -> list[str]:
+        """A sentence on what people should know of learning from use."""
+        if not self._settings.learn:
+            return ["Nothing is learned from use: the configuration says so (index.learn)."]
+        return [self._trial.note_for_people] if self._trial.note_for_people else []
+
+
+def _counts(index: WovenIndex) -> bool:
+    """Whether use has a say in the ranks."""
+    return bool((index.weights.use and index.use.usage.served) or (index.weights.sets and index.use.cousage.near))
+
+
+def _empty(use: Use) -> bool:
+    return not (use.usage.served or use.usage.used or use.cousage.near)
+
+
+def _nothing(engine: Engine) -> Use:
+    return Use(usage.nothing(engine.encoder.size), cousage.CoUsage({}, 0))
