@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -149,10 +149,23 @@ class LexicalIndex:
             named = {place: exact for place, exact in named.items() if masks[place.part][place.doc]}
         best = max((float(each.max()) for each in scores if len(each)), default=0.0)
         nobody = [np.zeros(0, np.int64) for _ in scores]
+        return Evidence(self._live(scores), self._best(len(named), scores, nobody, named, best))
+
+    def _live(self, scores: Sequence[Array]) -> Array:
+        """The scores of all live tools in the order of `places`."""
         live = [score[part.live] for part, score in zip(self._parts, scores, strict=True)]
-        return Evidence(
-            np.concatenate([*live, np.zeros(0, np.float32)]), self._best(len(named), scores, nobody, named, best)
-        )
+        return np.concatenate([*live, np.zeros(0, np.float32)])
+
+    def terms(self, query: str, tools: Collection[str]) -> dict[str, dict[str, float]]:
+        """What each term of the request gives to the score of each of these tools, which is their sum; 0 left out."""
+        places = [(at, tool) for at, tool in enumerate(self.places) if tool in tools]
+        found: dict[str, dict[str, float]] = {tool: {} for tool in tools}
+        for term, times in read(query).terms.items():
+            weights = self._live(self._weights({term: times}))
+            for at, tool in places:
+                if weights[at] > 0:
+                    found[tool][term] = float(weights[at])
+        return found
 
     @cached_property
     def places(self) -> list[str]:
@@ -174,12 +187,14 @@ class LexicalIndex:
 
     def _scores(self, request: Request) -> list[Array]:
         """The weight of every tool under the request, a part at a time. Stop words alone match nothing."""
+        return self._weights({} if text.STOP_WORDS.issuperset(request.terms) else request.terms)
+
+    def _weights(self, terms: Mapping[str, int]) -> list[Array]:
+        """What these terms give to every tool, a part at a time."""
         scores = [np.zeros(len(part.segment), np.float32) for part in self._parts]
-        if text.STOP_WORDS.issuperset(request.terms):
-            return scores
-        keys = np.array([text.key(term) for term in request.terms], np.uint64)
+        keys = np.array([text.key(term) for term in terms], np.uint64)
         positions = [part.segment.positions(keys) for part in self._parts]
-        for n, (term, times) in enumerate(request.terms.items()):
+        for n, (term, times) in enumerate(terms.items()):
             places = [int(at[n]) for at in positions]
             users = sum(int(part.uses[at]) for part, at in zip(self._parts, places, strict=True) if at >= 0)
             weight = np.float32(self._weight(term, times, users))

@@ -165,5 +165,6 @@ def _block(rank: int, each: Evidence) -> list[str]:
             for step in each.code
         ]
     if each.used:
-        lines.append(f"   use      {each.use:.3f}  (served {each.used:.1f} requests; vector moved by {each.shift:.2f})")
+        moved = f"; vector moved by {each.shift:.2f}" if each.shift else ""
+        lines.append(f"   use      {each.use:.3f}  (served {each.used:.1f} requests{moved})")
     return lines

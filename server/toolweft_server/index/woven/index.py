@@ -23,9 +23,10 @@ from toolweft_server.index import text
 from toolweft_server.index.base import Hit, Matches
 from toolweft_server.index.lexical import Evidence, LexicalIndex
 from toolweft_server.index.request import read
-from toolweft_server.index.woven import cousage, document, fusion, sets, usage
+from toolweft_server.index.woven import cousage, document, explained, fusion, sets, usage
 from toolweft_server.index.woven.codes import Rows, Woven
 from toolweft_server.index.woven.engine import Engine
+from toolweft_server.index.woven.explain import Explanation
 from toolweft_server.index.woven.fusion import WEIGHTS, Scores, Weights
 from toolweft_server.index.woven.trie import END
 
@@ -177,6 +178,10 @@ class WovenIndex:
         evidence = self.lexical.evidence(query, server=server)
         seen = self._whole(query, self.seen(evidence, vector, server))
         return self._answer(seen, evidence.named, limit) or Matches([], 0, self.lexical.nearest(query, server=server))
+
+    def explain(self, query: str, limit: int) -> Explanation:
+        """Why the first `limit` tools are found, part by part."""
+        return explained.explained(self, query, limit)
 
     def seen(self, evidence: Evidence, vector: NDArray[np.float32], server: str | None = None) -> Seen:
         """What speaks for the tools that may be meant; names are looked at elsewhere."""
