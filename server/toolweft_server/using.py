@@ -131,12 +131,16 @@ class Using:
         try:
             await anyio.sleep(LINGER)
             await anyio.to_thread.run_sync(work, limiter=self._noting)
-        except ToolweftError as error:
+        except Exception as error:  # noqa: BLE001  (learning never ends a server that answers)
             logger.warning("nothing will be learned from this request: %s", error)
         finally:
             self._later -= 1
             if not self._later:
                 self._kept.set()
+
+    async def settled(self) -> None:
+        """Returns when everything about the requests so far is kept, or was refused."""
+        await self._kept.wait()
 
     # ---- the calls that follow ---------------------------------------------------------------------------------
 
@@ -167,7 +171,7 @@ class Using:
                 if isinstance(self._live.index, WovenIndex) and (now := await self._live.look(self._stands)) != seen:
                     await self.learn()
                     seen = now
-            except ToolweftError as error:
+            except Exception as error:  # noqa: BLE001  (learning never ends a server that answers)
                 logger.warning("nothing was learned from use this time: %s", error)
             await anyio.sleep(self.every)
 
@@ -184,7 +188,7 @@ class Using:
 
         """
         async with self._learning:
-            await self._kept.wait()
+            await self.settled()
             index = self._live.index
             if not self._settings.learn or not isinstance(index, WovenIndex):
                 return

@@ -6,14 +6,17 @@ import argparse
 import shutil
 import sys
 import time
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from toolweft_server.commands.opened import add_common, show, with_app
 
 if TYPE_CHECKING:
+    from toolweft_catalog.catalog import Catalog
     from toolweft_server.app import App
     from toolweft_server.config import Config
+    from toolweft_server.index.saved import SavedIndex
     from toolweft_server.store.store import Store
     from toolweft_server.store.usage import Followed
 
@@ -97,33 +100,79 @@ Shown = tuple[dict[str, Any], list[str]]
 """The answer as JSON, and as lines."""
 
 
-def _folder(args: argparse.Namespace, _config: Config, store: Store) -> Shown:
+def _folder(args: argparse.Namespace, config: Config, store: Store) -> Shown:
     from toolweft_server.index.saved import SavedIndex
 
     catalog = store.manifests.catalog()
     saved = SavedIndex.beside(store.path)
     folder = saved.folder
     current = saved.current(catalog) is not None
+    woven = config.index.kind == "woven"
     started = time.perf_counter()
     if args.action == "rebuild":
         shutil.rmtree(folder, ignore_errors=True)
         print(f"… indexing {len(catalog)} tools", file=sys.stderr)
-        saved.open(catalog)
+        if woven:
+            _weave(config, saved, catalog)
+        else:
+            saved.open(catalog)
         current = True
     seconds = time.perf_counter() - started
     size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file()) if folder.is_dir() else 0
-    result = {"index": "lexical", "tools": len(catalog), "current": current, "folder": str(folder), "bytes": size}
+    result: dict[str, Any] = {
+        "index": config.index.kind, "tools": len(catalog), "current": current, "folder": str(folder), "bytes": size,
+    }  # fmt: skip
+    if woven:
+        result |= _woven(config, saved, catalog, store)
     if args.action == "rebuild":
         result["seconds"] = round(seconds, 2)
     return result, [f"{name}: {value}" for name, value in result.items()]
 
 
+def _weave(config: Config, saved: SavedIndex, catalog: Catalog) -> None:
+    """The whole woven index, every vector computed anew."""
+    from toolweft_server.index.woven.kind import WovenKind
+
+    kind = WovenKind(saved, without=config.index.without)
+    index = kind.open(catalog)
+    while left := index.unfinished():
+        print(f"… {left} tools have no vector yet", file=sys.stderr)
+        index = index.further()
+        if index.unfinished() >= left:
+            break  # the encoder gave up, and its warning said why
+    kind.save(index)
+
+
+def _woven(config: Config, saved: SavedIndex, catalog: Catalog, store: Store) -> dict[str, Any]:
+    """What a woven index has beyond words: vectors, how much each part counts, and what was learned."""
+    from toolweft_server.errors import ToolweftError
+    from toolweft_server.index.woven.engine import Engine
+    from toolweft_server.index.woven.fusion import WEIGHTS
+
+    weights: dict[str, float] = asdict(WEIGHTS) | dict.fromkeys(config.index.without, 0.0)
+    held = store.uses.learned()
+    learned = f"from {held.calls} calls and {held.executions} executions" if config.index.learn else "off"
+    found = {"weights": weights, "learned": learned}
+    try:
+        engine = Engine.shipped(saved.folder)
+    except ToolweftError as error:
+        return {"encoder": None, "vectors": 0, "problem": str(error), **found}
+    vectors = int(engine.cache.get([card.digest for card in catalog]).have.sum())
+    return {"encoder": engine.encoder.digest, "vectors": vectors, **found}
+
+
 async def _explain(app: App, args: argparse.Namespace) -> int:
     from toolweft_server.index.woven.explain import Explains, of_matches, render, to_json
 
-    query, index = " ".join(args.query), app.live.index
+    query = " ".join(args.query)
+    await app.live.settled(app.limits["manifest_wait"])
+    if app.live.index.unfinished():
+        await app.live.further()  # a server would have done so by now
+    await app.using.learn()
+    index = app.live.index
     if isinstance(index, Explains):
-        explanation = await app.live.thread(index.explain, query, args.limit)
+        found = await app.live.thread(index.explain, query, args.limit)
+        explanation = replace(found, notes=(*found.notes, *app.using.notes()))
     else:
         explanation = of_matches(query, index.name, await app.live.search(query, args.limit))
     if args.json:
@@ -133,7 +182,7 @@ async def _explain(app: App, args: argparse.Namespace) -> int:
     return 0 if explanation.tools else 1
 
 
-def _learn(_args: argparse.Namespace, _config: Config, store: Store) -> Shown:
+def _learn(_args: argparse.Namespace, config: Config, store: Store) -> Shown:
     from toolweft_server.index.woven import cousage, evidence, usage
 
     now = time.time()
@@ -150,7 +199,8 @@ def _learn(_args: argparse.Namespace, _config: Config, store: Store) -> Shown:
     for tool, partners in sets.near.items():
         ties |= {(min(tool, near.tool), max(tool, near.tool)): near.weight for near in partners}
     pairs = sorted(ties.items(), key=lambda each: (-each[1], each[0]))
-    lines = [f"learned from {vectors} requests and {sets.executions} executions of several tools"]
+    off = [] if config.index.learn else ["learning is off (index.learn): this is kept from before, and not used"]
+    lines = [*off, f"learned from {vectors} requests and {sets.executions} executions of several tools"]
     said = [f"  {tool}: served {used.weight:.1f} requests, moved by {used.shift:.2f}" for (tool, _), used in served]
     both = [f"  {one} + {other}: used together, {weight:.2f}" for (one, other), weight in pairs]
     lines += said[:MOST_SHOWN] + both[:MOST_SHOWN]

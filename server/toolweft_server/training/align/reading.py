@@ -53,13 +53,25 @@ def requests(path: Path) -> Requests:
 
 
 def asked(store: Store) -> list[Pair]:
-    """What was asked of `find_tools`, with the tools that were called then and succeeded, oldest first."""
+    """What was asked of `find_tools`, with the tools that were called then and succeeded, oldest first.
+
+    Requests whose text was not kept are left out.
+
+    Raises:
+        TrainingError: There are requests with calls, and none of them has its text.
+
+    """
     gold: dict[int, tuple[str, list[str]]] = {}
     for pair in store.requests.pairs():
         tools = gold.setdefault(pair.request, (pair.query, []))[1]
         if pair.ok and pair.tool not in tools:
             tools.append(pair.tool)
-    return [Pair(f"asked:{number}", query, tools) for number, (query, tools) in gold.items() if tools]
+    if gold and not any(query for query, _ in gold.values()):
+        raise TrainingError(
+            f"the store has {len(gold)} requests that calls followed, and the text of none: texts are not kept unless "
+            'the configuration has "index": {"keep_requests": true}; they are kept from then on'
+        )
+    return [Pair(f"asked:{number}", query, tools) for number, (query, tools) in gold.items() if tools and query]
 
 
 def toolbench(path: Path, catalog: Catalog) -> Taken:

@@ -36,7 +36,7 @@ MENDED = 'found = shop.price("egg")\nf"{found[\'price\']} coins"'
 @pytest.fixture
 def place(tmp_path):
     (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
-    document = {"python": {"shop": {"module": "shop.py"}}, "store": "store.db"}
+    document = {"python": {"shop": {"module": "shop.py"}}, "store": "store.db", "index": {"keep_requests": True}}
     (tmp_path / "toolweft.json").write_text(json.dumps(document), encoding="utf-8")
     return tmp_path
 
@@ -64,6 +64,18 @@ async def test_a_run_of_ours_becomes_a_trajectory_with_what_its_calls_answered(p
     assert taken.left_out == [f"{first['id']}: it failed, or no call of it succeeded"]
     assert used == [Usage(("shop.price",), "train")]
     assert [(pair.request, pair.gold) for pair in asked] == [("what does an egg cost", ["shop.price"])]
+
+
+def test_requests_whose_texts_were_not_kept_are_refused_with_what_to_do(tmp_path):
+    with Store.open(tmp_path / "store.db") as store:
+        assert reading.asked(store) == []
+        store.requests.asked("local", "c", "", ["shop.price"])
+        store.requests.called("local", "c", [("shop.price", True)])
+        with pytest.raises(TrainingError, match=r"the text of none: .*keep_requests"):
+            reading.asked(store)
+        store.requests.asked("local", "c", "what does it cost", ["shop.price"])
+        store.requests.called("local", "c", [("shop.price", True)])
+        assert [pair.request for pair in reading.asked(store)] == ["what does it cost"]
 
 
 def test_requests_of_other_splits_are_never_read(tmp_path):
