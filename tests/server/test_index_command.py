@@ -1,4 +1,4 @@
-"""`toolweft index learn|ab|rollback|explain` over a store: what a person sees, and what goes when they say so."""
+"""`toolweft index` over a store: what a person sees, and what goes when they say so."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import time
 import numpy as np
 import pytest
 
+import tiny_woven
 from toolweft_server.commands import index
+from toolweft_server.errors import EncoderError
+from toolweft_server.index.woven.engine import Engine
 from toolweft_server.store.store import Store
 
 
@@ -85,3 +88,70 @@ def test_what_cannot_be_meant_is_refused_in_one_line(toolweft, words, complaint)
     code, out, err = toolweft(*words)
     assert (code, out) == (2, "")
     assert complaint in err
+
+
+TOOLS = '''
+"""Tools for tests."""
+
+from toolweft_catalog.ingest.python import tool
+
+
+@tool(read_only=True)
+def send_letter(to: str) -> str:
+    """Sends a letter to somebody."""
+    return to
+
+
+@tool(read_only=True)
+def read_letters() -> list[str]:
+    """Reads the letters of today."""
+    return []
+'''
+
+
+@pytest.fixture
+def woven(tmp_path, config, monkeypatch):
+    """The same store, served by a woven index over two tools."""
+    monkeypatch.setattr(Engine, "shipped", classmethod(lambda _cls, folder=None: tiny_woven.engine(folder)))
+    (tmp_path / "m_tools.py").write_text(TOOLS, encoding="utf-8")
+    document = json.loads(config.read_text(encoding="utf-8"))
+    document |= {"python": {"m": {"module": str(tmp_path / "m_tools.py")}}, "index": {"kind": "woven"}}
+    config.write_text(json.dumps(document), encoding="utf-8")
+
+
+def test_explain_prints_every_part_of_the_woven_index(woven, toolweft):
+    code, out, _ = toolweft("explain", "a", "letter", "to", "somebody", "--limit", "1")
+    assert code == 0
+    assert out.startswith("'a letter to somebody', ranked by the woven index\n\n1. m.send_letter")
+    for part in ("score    lexical", "lexical  1.000  (", "dense    0.", "code     <a_"):
+        assert f"\n   {part}" in out
+    assert json.loads(toolweft("explain", "letter", "--json")[1])["tools"][0]["dense"] is not None
+
+
+def test_status_and_rebuild_tell_what_the_woven_index_has(woven, toolweft):
+    toolweft("explain", "letter")  # reads the tools
+    before = json.loads(toolweft("status", "--json")[1])
+    assert before["index"] == "woven"
+    assert (before["tools"], before["encoder"]) == (2, "e" * 32)
+    assert before["learned"] == "from 3 calls and 3 executions"
+    assert set(before["weights"]) >= {"dense", "codes", "use", "sets"}
+    code, out, err = toolweft("rebuild", "--json")
+    assert (code, json.loads(out)["vectors"]) == (0, 2)
+    assert "2 tools have no vector yet" in err
+    assert json.loads(toolweft("status", "--json")[1])["vectors"] == 2
+
+
+def test_status_says_why_the_encoder_cannot_be_used(woven, toolweft, monkeypatch):
+    def broken(_cls, folder=None):
+        raise EncoderError("there is no encoder; reinstall toolweft")
+
+    monkeypatch.setattr(Engine, "shipped", classmethod(broken))
+    code, out, _ = toolweft("status")
+    assert code == 0
+    assert "problem: there is no encoder; reinstall toolweft" in out
+
+
+def test_learn_says_when_learning_is_off(config, toolweft):
+    document = json.loads(config.read_text(encoding="utf-8")) | {"index": {"learn": False}}
+    config.write_text(json.dumps(document), encoding="utf-8")
+    assert toolweft("learn")[1].startswith("learning is off (index.learn): this is kept from before, and not used\n")
