@@ -3,15 +3,17 @@
     python -m benchmarks.fusion --encoder FOLDER [--split dev] [--sets weft_queries,metatool] [--keep FOLDER]
                                 [--json FILE]
 
-A tool's score is share · words + (1 - share) · vectors, each part as shares of its best (`woven.fusion`). Per set:
+A tool's score is share · words + (1 - share) · vectors, each part as shares of its best. Per set:
 
 - `words`, `vectors`: the parts alone;
 - `best here`: the one share that is best on this very set: what no rule that is one number can beat;
 - `one share`: the share that is best on all *other* sets, the mean of sets of N@5 + R@5, among those that are not worse
   there than the better part (pooled lower 95 % bound of N@5 at -0.5 points or higher, no set wholly below 0);
+- `one sum`: BM25F / scale + cosine, as `woven.fusion` has it: the share follows from how much each part knows. The
+  scale is the best one on all *other* sets;
 - `by request`: sigmoid(weights · features of the request's scores), learned on all *other* sets.
 
-So every figure of the last two rows is one on a set that nobody tuned on. The shares to ship come from all sets
+So every figure of the last three rows is one on a set that nobody tuned on. The shares to ship come from all sets
 together and are printed last, with what they score on the sets they were chosen on.
 """
 
@@ -34,7 +36,6 @@ from toolweft_server.evaluation.data import Dataset
 from toolweft_server.evaluation.suite import Suite
 from toolweft_server.evaluation.systems import best
 from toolweft_server.index import text
-from toolweft_server.index.woven import fusion
 from toolweft_server.index.woven.encoder import Encoder
 
 Array: TypeAlias = NDArray[Any]
@@ -42,6 +43,7 @@ Array: TypeAlias = NDArray[Any]
 DRAFTS = 100
 """Best tools of each part that are looked at: what neither has among them is not found."""
 
+SCALES = (20.0, 30.0, 40.0, 45.0, 50.0, 60.0, 80.0)
 SHARES = tuple(np.round(np.arange(0.0, 1.01, 0.05), 2))
 MARGIN = 0.005
 FEATURES = ("one", "terms", "margin of words", "words that tie", "best cosine", "margin of vectors", "agreement",
@@ -58,6 +60,7 @@ class Evidence(NamedTuple):
     twin: Array  # (Q, C) int32: the number of the tool's group; -1 where there is no tool
     golds: Array  # (Q,) int64
     features: Array  # (Q, len(FEATURES)) float64
+    tops: Array  # (Q, 2) float64: the best BM25F and the best cosine
 
 
 def evidence(data: Dataset, suite: Suite) -> Evidence:
@@ -70,7 +73,7 @@ def evidence(data: Dataset, suite: Suite) -> Evidence:
         cosines = suite.dense.scores([request.text])[0]
         wordy, near = best(words, DRAFTS), best(cosines, DRAFTS)
         at = np.union1d(wordy, near)
-        by_words, by_vectors = fusion.by_words(words), fusion.by_vectors(cosines)
+        by_words, by_vectors = by_best(words), above(cosines)
         gold = np.array([number[group] for group in request.gold])
         rows.append(
             (
@@ -79,18 +82,31 @@ def evidence(data: Dataset, suite: Suite) -> Evidence:
                 _padded(np.isin(twins[at], gold), value=False),
                 _padded(twins[at], -1),
                 features(request.text, words, cosines, wordy, near),
+                np.array([words.max(), max(float(cosines.max()), 1e-6)]),
             )
         )
         ticker(f"requests of {data.name} weighed", len(rows), len(data.requests))
-    words, vectors, right, twin, found = (np.array(column) for column in zip(*rows, strict=True))
+    words, vectors, right, twin, found, tops = (np.array(column) for column in zip(*rows, strict=True))
     golds = np.array([len(request.gold) for request in data.requests], np.int64)
-    return Evidence(data.name, words, vectors, right, twin, golds, found)
+    return Evidence(data.name, words, vectors, right, twin, golds, found, tops)
+
+
+def by_best(words: Array) -> Array:
+    """(n,): BM25F as shares of its best."""
+    most = float(words.max(initial=0.0))
+    return words / np.float32(most) if most > 0 else np.zeros_like(words)
+
+
+def above(cosines: Array) -> Array:
+    """(n,): cosines above 0 as shares of the best."""
+    most = float(cosines.max(initial=0.0))
+    return np.maximum(cosines, 0) / np.float32(most) if most > 0 else np.zeros_like(cosines)
 
 
 def features(query: str, words: Array, cosines: Array, wordy: Array, near: Array) -> Array:
     """(len(FEATURES),), each about 0 to 1. `wordy` and `near` are the best tools by words and by vectors."""
     terms = len([term for term in text.terms(query) if term not in text.STOP_WORDS])
-    by_words, by_vectors = fusion.by_words(words), fusion.by_vectors(cosines)
+    by_words, by_vectors = by_best(words), above(cosines)
     second = float(by_words[wordy[1]]) if len(wordy) > 1 else 0.0
     following = float(by_vectors[near[1:10]].mean()) if len(near) > 1 else 0.0
     found = bool(words[wordy[0]] > 0)
@@ -129,6 +145,18 @@ def scored(found: Evidence, share: Array | float) -> dict[str, Array]:
 
 def value(found: Evidence, share: Array | float) -> float:
     return sum(float(each.mean()) for each in scored(found, share).values())
+
+
+def one_sum(sets: Sequence[Evidence]) -> float:
+    """The scale that is best over all."""
+    return max(SCALES, key=lambda scale: sum(value(each, summed(each, scale)) for each in sets))
+
+
+def summed(found: Evidence, scale: float) -> Array:
+    """(Q,): the share of words for which the mix of normalised parts ranks as BM25F / scale + cosine does."""
+    by_words, by_vectors = found.tops[:, 0] / scale, found.tops[:, 1]
+    each: Array = by_words / (by_words + by_vectors)
+    return each
 
 
 def one_share(sets: Sequence[Evidence]) -> float:
@@ -209,6 +237,7 @@ def report_on(sets: Sequence[Evidence]) -> tuple[list[list[str]], list[dict[str,
             "vectors": 0.0,
             f"best here ({here:.2f})": float(here),
             f"one share ({same:.2f})": same,
+            f"one sum (1/{(scale := one_sum(others)):.0f})": summed(held, scale),
             f"by request ({each.mean():.2f} ±{each.std():.2f})": each,
         }
         base = scored(held, same)
@@ -263,13 +292,14 @@ def main() -> None:
     same = one_share(sets)
     weights = by_request(sets, start=same)
     learned = dict(zip(FEATURES, np.round(weights, 3).tolist(), strict=True))
-    print(f"on all sets together: one share {same:.2f}; by request {learned}")
+    scale = one_sum(sets)
+    print(f"on all sets together: one share {same:.2f}; one sum 1/{scale:.0f}; by request {learned}")
     for each in sets:
         both = scored(each, same), scored(each, shares(each, weights))
         cells = [f"N@5 {100 * one['N@5'].mean():.1f}, R@5 {100 * one['R@5'].mean():.1f}" for one in both]
         print(f"{each.name}: one share {cells[0]}; by request {cells[1]}")
     if given.json:
-        chosen = {"one share": same, "by request": learned}
+        chosen = {"one share": same, "one sum": 1 / scale, "by request": learned}
         given.json.write_text(json.dumps({"sets": figures, "chosen": chosen}, indent=1), encoding="utf-8")
 
 

@@ -85,6 +85,7 @@ ATTACKS = {
     "lists keywords": [rogue(", ".join(WORDS))],
     "names itself after everything": [rogue("Helps.", "_".join(WORDS[:30]))],
     "takes everything as a parameter": [rogue("Helps.", "helper", "", *WORDS)],
+    "repeats keywords": [rogue(" ".join(WORDS * 30))],
     "says everything everywhere": [rogue(" ".join(WORDS), "_".join(WORDS[:30]), "", *WORDS)],
 }
 

@@ -94,11 +94,12 @@ def _uses(segment: Segment, live: Array) -> Array:
 
 
 def _impacts(segment: Segment, live: Array, average: Array, ranking: Ranking) -> Array:
-    """BM25F: weighted counts, each divided by how long its field is, added up, then saturated."""
+    """BM25F: weighted counts (their logarithm), each divided by how long its field is, added up, then saturated."""
     impacts = np.zeros(len(segment.docs), np.float32)
     for field, (weight, b) in enumerate(zip(ranking.weights, ranking.lengths, strict=True)):
         longer = np.maximum(segment.lengths[field], 1) / average[field]
         scale = np.where(live, weight / (1 - b + b * longer), 0).astype(np.float32)
         used = np.flatnonzero(segment.counts[field])
-        impacts[used] += segment.counts[field][used] * scale[segment.docs[used]]
+        # Each further use says less: a text that repeats its words is not about them that much more.
+        impacts[used] += np.log2(1 + segment.counts[field][used].astype(np.float32)) * scale[segment.docs[used]]
     return impacts / (np.float32(ranking.saturation) + impacts)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from toolweft_catalog.tool import Json, Schema, Tool
 
-VERSION = 1
-"""Goes up with every change that cuts some text differently: a saved index of another version is refused."""
+VERSION = 2
+"""Goes up with every change that cuts or weighs some text differently: a saved index of another version is refused."""
 
 LONGEST_TEXT = 20_000
 """Characters of one text that are read: a request or a description beyond that adds cost and no meaning."""

@@ -42,6 +42,8 @@ EXACT = 256
 """Best tools whose scores are computed anew, one by one; an answer has at most so many besides the named ones."""
 FLOOR = 0.35
 """A tool matches when its score is at least this share of the best one's."""
+SAID = 0.3
+"""Share of the best BM25F from which words count as a match."""
 MEANT = 0.3
 """Cosine from which a tool is an answer although it shares no word with the request."""
 
@@ -194,17 +196,15 @@ class WovenIndex:
         exact = (self.woven.vectors(rows).astype(np.float64) * vector).sum(axis=1).astype(np.float32)
         if mine is not None:
             exact[~mine[rows]] = 0
-        fused = self._fused(words[rows], exact, self.woven.known[rows])
-        use = self._used(vector, rows, fused)
-        fused += np.float32(self.weights.use) * use
+        use = np.zeros(len(rows), np.float32)
+        if self.weights.use and self.use.usage.served:
+            # Only the first tools by what they say: use reorders them, and brings up nobody from behind.
+            pool = usage.pool(self._fused(words[rows], exact, self.woven.known[rows]))
+            tools = [(self.ids[row], self._digests[self.ids[row]]) for row in rows[pool].tolist()]
+            exact[pool] += self.use.usage.lift(vector, tools, self.woven.vectors(rows[pool]))
+            use[pool] = self.use.usage.scores(vector, tools)
+        fused = self._fused(words[rows], exact, self.woven.known[rows]) + np.float32(self.weights.use) * use
         return Seen(rows, words[rows], exact, use, fused / max(float(fused.max(initial=0.0)), 1e-9))
-
-    def _used(self, vector: NDArray[np.float32], rows: Rows, fused: Scores) -> Scores:
-        """(C,): what past use says of the best tools; a tool that no text speaks for is not brought up by it."""
-        if not self.weights.use or not self.use.usage.served:
-            return np.zeros(len(rows), np.float32)
-        tools = [(self.ids[row], self._digests[self.ids[row]]) for row in rows.tolist()]
-        return usage.bonus(fused, self.use.usage.scores(vector, tools))
 
     def _whole(self, query: str, seen: Seen) -> Seen:
         """Whole sets: the tools that the parts of a request ask for, and those used together with the best ones."""
@@ -230,7 +230,7 @@ class WovenIndex:
         return seen._replace(fused=fused)
 
     def _fused(self, words: Scores, cosines: Scores, known: NDArray[np.bool_]) -> Scores:
-        return fusion.fused(self.weights, fusion.by_words(words), fusion.by_vectors(cosines), known)
+        return fusion.fused(self.weights, words, cosines, known)
 
     def _cosines(self, vector: NDArray[np.float32], words: Scores) -> Scores:
         """(n,): of all tools, or of those whose codes promise most and the best by words."""
@@ -245,7 +245,8 @@ class WovenIndex:
 
     def _answer(self, seen: Seen, named: Sequence[Hit], limit: int) -> Matches | None:
         """None when nothing matches."""
-        worth = (seen.fused >= FLOOR) & ((seen.words > 0) | (seen.cosines >= MEANT))
+        said = seen.words >= max(SAID * float(seen.words.max(initial=0.0)), 1e-9)
+        worth = (seen.fused >= FLOOR) & (said | (seen.cosines >= MEANT))
         found = {self.ids[row]: at for at, row in enumerate(seen.rows.tolist()) if worth[at]}
         if not found and not named:
             return None
