@@ -151,11 +151,12 @@ class Using:
             StoreError: They are not noted, or not all.
 
         """
-        now = time.time()
-        if self._settings.learn or self._settings.keep_requests:
-            self._store.requests.called(owner, connection, [(each.tool, each.ok) for each in calls], now)
-        if self._settings.learn:
+        now, learn, noted = time.time(), self._settings.learn, 0
+        if learn or self._settings.keep_requests:
+            noted = self._store.requests.called(owner, connection, [(each.tool, each.ok) for each in calls], now)
+        if learn and noted:
             self._store.uses.called(owner, connection, {each.tool: each.digest for each in calls}, now)
+        if learn:
             self._store.uses.executed(owner, code, [each.tool for each in calls if each.ok], now)
 
     # ---- learning ----------------------------------------------------------------------------------------------
@@ -163,7 +164,8 @@ class Using:
     async def run(self) -> None:
         """Learns at once, and then whenever there is evidence that was not there, until it is cancelled.
 
-        A pass reads at most `MOST_CALLS` calls and the sets of `KEPT` seconds, in a thread: under a second of one core.
+        A pass reads at most `MOST_CALLS` calls and the sets of `KEPT` seconds, in a thread: a second of one core and
+        30 MB for 10,000 calls, an eighth of that for 1,000; then nothing for `every` seconds.
         """
         seen: tuple[int, ...] | None = None
         while self._settings.learn:

@@ -49,8 +49,8 @@ class Requests:
         with self._database.write() as db:
             return int(db.execute(insert(request).values(row).returning(request.c.id)).scalar_one())
 
-    def called(self, owner: str, connection: str, calls: Sequence[tuple[str, bool]], at: float | None = None) -> None:
-        """Notes calls (tool id, and whether it succeeded) beside the requests that they follow from.
+    def called(self, owner: str, connection: str, calls: Sequence[tuple[str, bool]], at: float | None = None) -> int:
+        """Notes calls (tool id, and whether it succeeded) beside the requests that they follow from; how many it noted.
 
         That is, for each, the latest request of the same owner and connection that showed the tool, else the latest at
         all. Nothing is noted when nothing was asked within `WINDOW`.
@@ -66,13 +66,14 @@ class Requests:
         with self._database.read() as db:
             asked = [(int(row.id), frozenset(json.loads(row.shown))) for row in db.execute(recent)]
         if not asked or not calls:
-            return
+            return 0
         rows = []
         for tool, ok in calls:
             number, shown = next((each for each in asked if tool in each[1]), asked[0])
             rows.append({"request": number, "tool": tool, "shown": tool in shown, "ok": ok, "at": now})
         with self._database.write() as db:
             db.execute(insert(request_call), rows)
+        return len(rows)
 
     def pairs(self, since: float = 0.0) -> list[Pair]:
         """Every request with a call that followed, oldest first."""

@@ -8,7 +8,7 @@ shown all the same, and a note says so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,16 @@ def explained(index: WovenIndex, query: str, limit: int) -> Explanation:
     tools = [hit.tool for hit in matches.hits]
     said = _Said(index, query, vector, tools)
     found = tuple(said.evidence(hit) for hit in matches.hits)
-    notes = _notes(index, tools, alone=vector is None or said.shares is None)
+    notes = _notes(index, tools, alone=said.alone)
     return Explanation(query, index.name, found, notes)
+
+
+class _Counted(NamedTuple):
+    cosine: float
+    """After what use has moved."""
+    use: float
+    shares: dict[str, float]
+    """Part -> what it gave, before names and sets; what use has moved is use's."""
 
 
 class _Said:
@@ -44,27 +52,28 @@ class _Said:
         self._index, self._vector = index, vector
         wanted = set(tools)
         words = index.lexical.evidence(query)
-        shares = fusion.by_words(words.scores)
+        best = max(float(words.scores.max(initial=0.0)), _NOTHING)
         self._words = {
-            tool: float(share) for tool, share in zip(index.lexical.places, shares, strict=True) if tool in wanted
+            tool: float(score) / best
+            for tool, score in zip(index.lexical.places, words.scores, strict=True)
+            if tool in wanted
         }
         self._terms = index.lexical.terms(query, wanted)
         self._spelled = _spelled(query)
         self._rows = {tool: row for row, tool in enumerate(index.ids) if tool in wanted and index.woven.known[row]}
         self._digests = {tool: digest for tool, digest in index.lexical.pairs if tool in wanted}
         self._names = spread(index.ids) if self._rows else {}
-        self.shares = None if vector is None or not index.woven.known.any() else _shares(index, words, vector)
-        """Tool -> part -> what it gave before names and sets; None when words alone rank."""
+        self.alone = vector is None or not index.woven.known.any()
+        """Whether words alone rank."""
+        self._counted = {} if vector is None or self.alone else _counted(index, words, vector)
 
     def evidence(self, hit: Hit) -> Evidence:
         index, tool = self._index, hit.tool
         name, shares = self._added(hit)
-        row, dense, score = self._rows.get(tool), None, None
+        row, counted, score = self._rows.get(tool), self._counted.get(tool), None
         if row is not None and self._vector is not None:
-            at = np.array([row], np.int64)
-            dense = float(index.woven.vectors(at)[0].astype(np.float64) @ self._vector)
-            score = float(index.engine.heads.verify(self._vector, index.woven, at).sum())
-        used = index.use.usage.used.get(self._key(tool))
+            score = float(index.engine.heads.verify(self._vector, index.woven, np.array([row], np.int64)).sum())
+        used = index.use.usage.used.get((tool, self._digests.get(tool, "")))
         return Evidence(
             tool=tool,
             score=hit.score,
@@ -74,11 +83,12 @@ class _Said:
                 Term(self._spelled.get(term, term), weight)
                 for term, weight in sorted(self._terms[tool].items(), key=lambda each: (-each[1], each[0]))
             ),
-            dense=dense,
+            dense=counted.cosine if counted and row is not None else None,
             code=() if row is None else self._path(row),
             code_score=score,
             used=used.weight if used else 0.0,
-            use=self._use(tool),
+            use=counted.use if counted else 0.0,
+            shift=used.shift if used and counted and counted.use else 0.0,
             shares=shares,
         )
 
@@ -88,19 +98,11 @@ class _Said:
             own = 0.1 * self._words.get(hit.tool, 0.0)
             name = min(_NAMED, key=lambda each: abs(hit.score - own - _NAMED[each]))
             return name, {"name": _NAMED[name], "lexical": hit.score - _NAMED[name]}
-        if self.shares is None or hit.tool not in self.shares:
+        if hit.tool not in self._counted:
             return None, {"lexical": hit.score}
-        shares = dict(self.shares[hit.tool])
+        shares = self._counted[hit.tool].shares
         rest = hit.score - sum(shares.values())
         return None, shares if abs(rest) < _NOTHING else {**shares, "sets": rest}
-
-    def _key(self, tool: str) -> tuple[str, str]:
-        return tool, self._digests.get(tool, "")
-
-    def _use(self, tool: str) -> float:
-        if self._vector is None:
-            return 0.0
-        return float(self._index.use.usage.scores(self._vector, [self._key(tool)])[0])
 
     def _path(self, row: int) -> tuple[Step, ...]:
         woven, ids = self._index.woven, self._index.ids
@@ -118,19 +120,22 @@ def _spelled(query: str) -> dict[str, str]:
     return {found[0]: word for word, found in terms.items() if len(found) == 1}
 
 
-def _shares(index: WovenIndex, words: lexical.Evidence, vector: NDArray[np.float32]) -> dict[str, dict[str, float]]:
-    """What words, vectors and use gave to each tool's score, as `WovenIndex.seen` adds them up."""
-    seen = index.seen(words, vector)
+def _counted(index: WovenIndex, words: lexical.Evidence, vector: NDArray[np.float32]) -> dict[str, _Counted]:
+    """What words, vectors and use gave to each tool that may be meant, as `WovenIndex.seen` adds it up."""
+    seen, weights = index.seen(words, vector), index.weights
     known = index.woven.known[seen.rows]
-    by_words, by_vectors = fusion.by_words(seen.words), fusion.by_vectors(seen.cosines)
-    dense = np.where(known, np.float32(index.weights.dense), np.float32(0))
-    parts = {"lexical": (1 - dense) * by_words, "dense": dense * by_vectors, "use": index.weights.use * seen.use}
-    best = max(float(np.sum(list(parts.values()), axis=0).max(initial=0.0)), 1e-9)
-    scale = (0.8 if words.named else 1.0) / best
-    return {
-        index.ids[row]: {part: scale * float(each[at]) for part, each in parts.items()}
-        for at, row in enumerate(seen.rows.tolist())
-    }
+    both = fusion.fused(weights, seen.words, seen.cosines, known)
+    by_vector = np.where(known, weights.dense * seen.cosines, 0.0)
+    plain = (index.woven.vectors(seen.rows).astype(np.float64) * vector).sum(axis=1)
+    moved = np.where(known & (seen.use > 0), weights.dense * (seen.cosines - plain), 0.0)
+    used = weights.use * seen.use
+    scale = (0.8 if words.named else 1.0) / max(float((both + used).max(initial=0.0)), 1e-9)
+    parts = {"lexical": both - by_vector, "dense": by_vector - moved, "use": used + moved}
+    found = {}
+    for at, row in enumerate(seen.rows.tolist()):
+        shares = {part: scale * float(each[at]) for part, each in parts.items()}
+        found[index.ids[row]] = _Counted(float(seen.cosines[at]), float(seen.use[at]), shares)
+    return found
 
 
 def _notes(index: WovenIndex, tools: Sequence[str], *, alone: bool) -> tuple[str, ...]:
