@@ -172,9 +172,10 @@ async def _explain(app: App, args: argparse.Namespace) -> int:
     index = app.live.index
     if isinstance(index, Explains):
         found = await app.live.thread(index.explain, query, args.limit)
-        explanation = replace(found, notes=(*found.notes, *app.using.notes()))
     else:
-        explanation = of_matches(query, index.name, await app.live.search(query, args.limit))
+        found = of_matches(query, index.name, await app.live.search(query, args.limit))
+    notes = (*found.notes, *filter(None, [app.live.note]), *app.using.notes())
+    explanation = replace(found, notes=tuple(dict.fromkeys(notes)))
     if args.json:
         show(to_json(explanation))
     else:
