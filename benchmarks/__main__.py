@@ -1,11 +1,24 @@
-"""`python -m benchmarks [NAME …]`: runs the benchmarks of these names, or all of them, one after another."""
+"""`python -m benchmarks [NAME …]`: runs the benchmarks of these names, or all quick ones, one after another."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from importlib import resources
 
-NAMES = ("handshake", "tokens", "search", "retrieval", "execute", "memory")
+QUICK = ("handshake", "tokens", "search", "retrieval", "execute", "memory")
+ENCODING: Mapping[str, Sequence[str]] = {"fusion": (), "codes": ("sets",), "usage": ()}
+"""Those that encode whole catalogues, and with which arguments; they run when they are named."""
+NAMES = (*QUICK, *ENCODING)
+
+
+def command(name: str) -> list[str]:
+    called = [sys.executable, "-m", f"benchmarks.{name}"]
+    if name not in ENCODING:
+        return called
+    encoder = resources.files("toolweft_server") / "weights" / "encoder"
+    return [*called, *ENCODING[name], "--encoder", str(encoder)]
 
 
 def main(names: list[str]) -> int:
@@ -14,9 +27,9 @@ def main(names: list[str]) -> int:
         print(f"there is no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}", file=sys.stderr)
         return 2
     codes = []
-    for name in names or NAMES:
+    for name in names or QUICK:
         print(f"\n== {name}", flush=True)
-        codes.append(subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode)
+        codes.append(subprocess.run(command(name), check=False).returncode)
     return max(codes)
 
 
