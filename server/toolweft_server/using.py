@@ -180,7 +180,7 @@ class Using:
     def _stands(self) -> tuple[int, ...]:
         """Differs when evidence came or was forgotten."""
         held = self._store.uses.learned()
-        return held.calls, held.executions, held.trials
+        return *self._store.requests.evident(), held.executions, held.trials
 
     async def learn(self) -> None:
         """Learns from all that is kept, and puts an index in place that knows it.
@@ -190,7 +190,8 @@ class Using:
 
         """
         async with self._learning:
-            await self.settled()
+            with anyio.move_on_after(NOTING):  # where requests never cease, the next pass has what this one lacks
+                await self.settled()
             index = self._live.index
             if not self._settings.learn or not isinstance(index, WovenIndex):
                 return

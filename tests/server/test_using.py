@@ -151,8 +151,11 @@ async def test_a_call_does_not_follow_from_the_request_of_another_owner(opened):
 
 
 async def test_another_server_on_the_store_learns_from_it_and_one_with_another_encoder_does_not(opened, monkeypatch):
-    async with opened() as app:
-        await teach(app, "one.beta_report")
+    async with opened() as one, opened() as other:
+        await teach(one, "one.beta_report")
+        await other.using.learn()
+        assert other.live.index.search(ALIKE, 5) == one.live.index.search(ALIKE, 5)
+        assert other.live.index.use.usage.used
     async with opened() as app:
         await app.using.learn()
         assert app.live.index.use.usage.used

@@ -10,11 +10,11 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from toolweft_server.scrub import Scrubber
 from toolweft_server.store.database import Database
-from toolweft_server.store.schema import request, request_call
+from toolweft_server.store.schema import call_digest, request, request_call, request_vector
 
 WINDOW = 30 * 60.0
 """Seconds during which a call is taken to follow from a request."""
@@ -88,6 +88,21 @@ class Requests:
         )  # fmt: skip
         with self._database.read() as db:
             return [Pair(*row) for row in db.execute(query)]
+
+    def evident(self) -> tuple[int, int]:
+        """How many calls have all that `uses` learns from (their request's vector, their tool's digest), and the last.
+
+        The three are written one after another: counting calls alone would miss what comes a moment later.
+        """
+        query = (
+            select(func.count(), func.max(request_call.c.id))
+            .select_from(request_call)
+            .join(call_digest, call_digest.c.call == request_call.c.id)
+            .join(request_vector, request_vector.c.request == request_call.c.request)
+        )
+        with self._database.read() as db:
+            count, last = db.execute(query).one()
+        return int(count), int(last or 0)
 
     def since(self, calls: int) -> float:
         """The moment of the `calls`-th call from the end; 0 when there are fewer: where to begin reading the last."""
