@@ -69,6 +69,8 @@ class Using:
         """Requests are noted by one thread of their own: those that wait for a locked store stop nothing else."""
         self._learning = anyio.Lock()
         """Held while one snapshot is made, so that an older one never replaces it."""
+        self._seen: tuple[int, ...] | None = None
+        """How the evidence stood that was learned from; None when it must be read again."""
         self._centre: tuple[str, NDArray[np.float32]] | None = None
         """What requests have in common under the encoder of that digest; 24 texts are encoded for it, once."""
         self._without: tuple[ToolIndex, ToolIndex] | None = None
@@ -167,12 +169,10 @@ class Using:
         A pass reads at most `MOST_CALLS` calls and the sets of `KEPT` seconds, in a thread: a second of one core and
         30 MB for 10,000 calls, an eighth of that for 1,000; then nothing for `every` seconds.
         """
-        seen: tuple[int, ...] | None = None
         while self._settings.learn:
             try:
-                if isinstance(self._live.index, WovenIndex) and (now := await self._live.look(self._stands)) != seen:
+                if isinstance(self._live.index, WovenIndex) and await self._live.look(self._stands) != self._seen:
                     await self.learn()
-                    seen = now
             except Exception as error:  # noqa: BLE001  (learning never ends a server that answers)
                 logger.warning("nothing was learned from use this time: %s", error)
             await anyio.sleep(self.every)
@@ -195,10 +195,17 @@ class Using:
             index = self._live.index
             if not self._settings.learn or not isinstance(index, WovenIndex):
                 return
-            use = await self._live.look(self._learned, index.engine)
+            use = await self._live.look(self._pass, index.engine)
             if use is None or (_empty(use) and _empty(index.use)):
                 return
             await self._live.exchange(lambda now: now.used(use) if isinstance(now, WovenIndex) else now)
+
+    def _pass(self, engine: Engine) -> Use | None:
+        """As `_learned`; remembers what it has seen, unless that changed while it was read."""
+        before = self._stands()
+        use = self._learned(engine)
+        self._seen = before if self._stands() == before else None
+        return use
 
     def _learned(self, engine: Engine) -> Use | None:
         """What the store teaches; None when that cannot be said now."""
