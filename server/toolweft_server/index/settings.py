@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 class IndexEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["woven", "lexical", "generative"] = "lexical"
+    kind: Literal["woven", "lexical", "generative"] = "woven"
     without: tuple[Literal["dense", "codes", "use", "sets"], ...] = ()
     """Parts of the woven index that do not count."""
     model: str | None = None

@@ -32,7 +32,7 @@ from toolweft_server.index.woven.trie import END
 
 TOGETHER = 512
 """Tools that `further` encodes at a time: a few seconds of one core."""
-PRUNED_FROM, BUDGET = 8000, 3000
+PRUNED_FROM, BUDGET = 20_000, 3000
 """From so many tools on, only those whose codes promise most are compared, so many."""
 DRAFTS = 100
 """Best tools by words that get their exact cosine although their codes promised less."""
@@ -42,6 +42,8 @@ EXACT = 256
 """Best tools whose scores are computed anew, one by one; an answer has at most so many besides the named ones."""
 FLOOR = 0.35
 """A tool matches when its score is at least this share of the best one's."""
+UNLIKELY = 10.0
+"""How far a first digit may fall behind the likeliest, in nats."""
 SAID = 0.3
 """Share of the best BM25F from which words count as a match."""
 MEANT = 0.3
@@ -172,10 +174,10 @@ class WovenIndex:
         return WovenIndex(self.engine, self.lexical, self.ids, self.woven, self.waiting, self.weights, use)
 
     def search(self, query: str, limit: int, *, server: str | None = None) -> Matches:
-        if not len(self) or text.STOP_WORDS.issuperset(read(query).terms):
-            return self.lexical.search(query, limit, server=server)
-        vector = self.engine.request(query)
-        if vector is None or not self.woven.known.any():
+        vector = None
+        if self.woven.known.any() and not text.STOP_WORDS.issuperset(read(query).terms):
+            vector = self.engine.request(query)
+        if vector is None:
             return self.lexical.search(query, limit, server=server)
         evidence = self.lexical.evidence(query, server=server)
         seen = self._whole(query, self.seen(evidence, vector, server))
@@ -204,7 +206,20 @@ class WovenIndex:
             exact[pool] += self.use.usage.lift(vector, tools, self.woven.vectors(rows[pool]))
             use[pool] = self.use.usage.scores(vector, tools)
         fused = self._fused(words[rows], exact, self.woven.known[rows]) + np.float32(self.weights.use) * use
+        fused += np.float32(self.weights.codes) * self._topics(vector, rows)
         return Seen(rows, words[rows], exact, use, fused / max(float(fused.max(initial=0.0)), 1e-9))
+
+    def _topics(self, vector: NDArray[np.float32], rows: Rows) -> Scores:
+        """(C,) from -`UNLIKELY` to 0: log P of each tool's first digit, less that of the likeliest."""
+        out = np.zeros(len(rows), np.float32)
+        if self.weights.codes:
+            firsts = self.woven.codes[rows, 0]
+            logits = self.engine.heads.first(vector)
+            out[:] = np.maximum(logits - logits[np.unique(self.woven.codes[self.woven.known, 0])].max(), -UNLIKELY)[
+                firsts
+            ]
+            out[firsts == END] = 0
+        return out
 
     def _whole(self, query: str, seen: Seen) -> Seen:
         """Whole sets: the tools that the parts of a request ask for, and those used together with the best ones."""
@@ -212,7 +227,7 @@ class WovenIndex:
             return seen
         ids = [self.ids[row] for row in seen.rows.tolist()]
         order = np.array(sorted(range(len(ids)), key=lambda at: (-seen.fused[at], ids[at]))[:SOUGHT], np.int64)
-        parts = clauses if len(clauses := sets.clauses(query)) > 1 else []
+        parts = sets.clauses(query) if sets.several(query) else []
         vectors = self.engine.encode(parts)
         place = {ids[at]: n for n, at in enumerate(order.tolist())}
 

@@ -51,6 +51,52 @@ def clauses(request: str) -> list[str]:
     return list(dict.fromkeys(part for part in parts if len(text.words(part)) >= _LEAST_WORDS))[:MOST_CLAUSES]
 
 
+def several(request: str) -> bool:
+    """Whether a request seems to ask for more than one thing: two of its parts begin as orders or questions do.
+
+    True of three quarters of the train requests that need several tools, and of a twelfth of the others, which gain
+    nothing from being taken apart. English.
+    """
+    parts = clauses(request)
+    return len(parts) >= MANY or sum(_begins(part) for part in parts) > 1
+
+
+MANY = 5
+"""Parts from which a request asks for several things, however they begin."""
+
+_BEFORE = re.compile(
+    r"^(?:(?:please|kindly|also|then|and|now|next|finally|lastly|afterwards|if [^,]*,|(?:can|could|would|will) you|"
+    r"i (?:want|need) to|i(?:'d| would) like to|help me|let me know|let me|to|for each|for the [a-z]+ one|for|it|me|"
+    r"just|once done|additionally)\s+)+",
+    re.IGNORECASE,
+)
+_FIRST = re.compile(r"[a-z']+")
+_ORDERS = """
+add analyse analyze append apply approve archive are ask assign attach authenticate block book build buy calculate
+call can cancel change charge check clean clear click clone close collect combine comment commit compare compile
+compress compute configure confirm connect convert copy could count create crop cut debug decode decrypt delete deploy
+describe detect determine did disable discover dispatch display do does download draft draw drop duplicate edit email
+enable encode encrypt estimate evaluate examine execute explain export extract fetch file fill filter find fix
+forecast format forward generate get give grab grant has hash have hide how identify import include increase insert
+inspect install invite is join kill label launch list load locate lock log look lookup make map mark measure merge
+message monitor move mute name notify open order organize pause pay pin ping play plot post predict preview print
+provision publish pull purchase push put query read rebuild recommend record redeem refresh register reject release
+reload remind remove rename render reopen repeat replace reply report request reschedule reserve reset resize resolve
+restart restore resume retrieve return reverse review revoke rewrite roll rotate run save scan schedule score scrape
+search see sell send set share show shut simulate snooze solve sort split start stop store submit subscribe suggest
+sum summarise summarize switch sync tag take tell test text track transcribe transfer translate trigger turn uninstall
+unlock unsubscribe update upgrade upload use validate verify view visit vote warn watch what when where which who
+withdraw would write zip
+"""
+_BEGINNINGS = frozenset(_ORDERS.split())
+
+
+def _begins(part: str) -> bool:
+    """Whether a part begins with a word that asks or orders."""
+    first = _FIRST.match(_BEFORE.sub("", part).lower())
+    return first is not None and first.group().removesuffix("'s") in _BEGINNINGS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
     """Tuned on the train requests of the public sets; `python -m benchmarks.codes sets` says what each is worth."""
