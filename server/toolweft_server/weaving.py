@@ -28,10 +28,11 @@ class Weaver:
             await unfinished.wait()
 
     async def _round(self) -> None:
-        begun = left = self._live.index.unfinished()
+        begun = self._live.index.unfinished()
+        left, before = await self._live.further(), begun  # a finished index makes ready for the first request
         while left:
-            before, left = left, await self._live.further()
             if left >= before and not self._live.unfinished.is_set():
                 break  # nothing moves, and nothing came meanwhile: the index has said why
+            before, left = left, await self._live.further()
         if begun:
             await self._live.save()

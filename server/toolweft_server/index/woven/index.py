@@ -142,7 +142,13 @@ class WovenIndex:
         return self._with(lexical, waiting, list(fresh), removed)
 
     def further(self) -> WovenIndex:
-        """The next snapshot: some more tools have a vector and a code. Blocking; some seconds of one core."""
+        """The next snapshot: some more tools have a vector and a code. Blocking; some seconds of one core.
+
+        When nothing waits, the encoder is made ready for the first request.
+        """
+        if not self.waiting:
+            self.engine.encode([""])
+            return self
         mine = dict(list(self.waiting.items())[:TOGETHER])
         missing = [each for each, have in zip(mine.values(), self._have(mine), strict=True) if not have]
         if missing:
