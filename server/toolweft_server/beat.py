@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -21,7 +22,6 @@ async def beat(session: ServerSession) -> AsyncIterator[Report]:
     The number is elapsed seconds, because it must grow from report to report whoever makes them.
     """
     start = anyio.current_time()
-    failure: Exception | None = None
 
     async def report(message: str) -> None:
         with suppress(Exception):
@@ -32,16 +32,16 @@ async def beat(session: ServerSession) -> AsyncIterator[Report]:
 
     async def keep_beating() -> None:
         while True:
-            await anyio.sleep(BEAT)
             await report("working")
+            await anyio.sleep(BEAT)
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(keep_beating)
-        try:
-            yield from_upstream
-        except Exception as error:  # noqa: BLE001 - carried past the task group, which would wrap it
-            failure = error
-        finally:
-            tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+    beating: list[asyncio.Task[None]] = []
+    loop = asyncio.get_running_loop()
+    # No task for the many calls that are answered before the first beat.
+    first = loop.call_later(BEAT, lambda: beating.append(loop.create_task(keep_beating())))
+    try:
+        yield from_upstream
+    finally:
+        first.cancel()
+        for task in beating:
+            task.cancel()

@@ -18,7 +18,7 @@ async def test_a_tool_is_found_by_what_it_does_and_shown_as_python(host):
     assert found["tools"][0]["call"] == "desk.write_note(text: str, urgent: bool = False) -> int"
     assert "desk.write_note(text: str, urgent: bool = False) -> int" in found["text"]
     assert found["catalogue"] == 5
-    assert found["index"] == "lexical"
+    assert found["index"] == "woven"
 
 
 async def test_a_tools_own_name_always_wins(host):

@@ -62,7 +62,8 @@ class Engine:
             self._asked[query] = vectors[0]
             while len(self._asked) > REQUESTS:
                 self._asked.popitem(last=False)
-        return vectors[0]
+        vector: NDArray[np.float32] = vectors[0]
+        return vector
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
         """(n, d); None, and a warning the first time, when the encoder cannot be used."""

@@ -2,8 +2,8 @@
 
 A weighted sum on fixed scales, the same for every request. Dividing each part by its own best score, as is usual,
 throws away how much a part knows: a request that shares only common words with its tools has a low best BM25F, and
-should be judged by its vector; one full of rare words has a high one. On all `dev` sets the plain sum was as good as
-the best normalised mix of that set, whose share of words runs from 0 to a half. Reciprocal ranks lose to their better
+should be judged by its vector; one full of rare words has a high one. No normalised mix with one share did as well on
+the `dev` sets together: the share that is best for a set runs from 0 to a half. Reciprocal ranks lose to their better
 part where parts are of unequal strength (Bruch, Gai, Ingber 2023).
 
 A tool that a part cannot judge yet stands where the words put it: it must not lose, nor win, for being new.

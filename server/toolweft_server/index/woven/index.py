@@ -213,7 +213,8 @@ class WovenIndex:
             use[pool] = self.use.usage.scores(vector, tools)
         fused = self._fused(words[rows], exact, self.woven.known[rows]) + np.float32(self.weights.use) * use
         fused += np.float32(self.weights.codes) * self._topics(vector, rows)
-        return Seen(rows, words[rows], exact, use, fused / max(float(fused.max(initial=0.0)), 1e-9))
+        share = (fused / max(float(fused.max(initial=0.0)), 1e-9)).astype(np.float32)
+        return Seen(rows, words[rows], exact, use, share)
 
     def _topics(self, vector: NDArray[np.float32], rows: Rows) -> Scores:
         """(C,) from -`UNLIKELY` to 0: log P of each tool's first digit, less that of the likeliest."""
