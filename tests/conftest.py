@@ -5,6 +5,10 @@ import signal
 
 import pytest
 
+# Before anything imports numpy or torch, and for the processes that tests start: several workers with as many threads
+# as there are cores each wait for one another, and sums of another order make other last digits.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_addoption(parser):
     parser.addoption("--soak", type=int, default=10, metavar="N", help="how often a soak test repeats (default 10)")

@@ -91,11 +91,14 @@ class Session:
         return _structured(FoundTools, "find_tools", await self._call("find_tools", asked, meta))
 
     async def stub(self, tool: str, *, meta: Mapping[str, str] | None = None) -> str:
-        """The whole stub of one tool: schema, documentation, observed result; without the counts around it."""
+        """The whole stub of one tool: schema, documentation, observed result; without the counts and notes around it."""
         got = await self._call("find_tools", {"query": tool, "limit": 1, "detail": "full"}, meta)
-        _structured(FoundTools, "find_tools", got)
-        lines = [line for line in _text(got).split("\n") if not _COUNT.match(line) and not line.startswith("Also: ")]
-        return "\n".join(lines).strip("\n")
+        note = _structured(FoundTools, "find_tools", got).note
+
+        def own(line: str) -> bool:
+            return not (line == note or _COUNT.match(line) or line.startswith("Also: "))
+
+        return "\n".join(filter(own, _text(got).split("\n"))).strip("\n")
 
     async def execute_code(
         self,
