@@ -91,7 +91,7 @@ class Session:
         return _structured(FoundTools, "find_tools", await self._call("find_tools", asked, meta))
 
     async def stub(self, tool: str, *, meta: Mapping[str, str] | None = None) -> str:
-        """The whole stub of one tool: schema, documentation, observed result; without the counts and notes around it."""
+        """The whole stub of one tool: schema, documentation, observed result; without counts and notes."""
         got = await self._call("find_tools", {"query": tool, "limit": 1, "detail": "full"}, meta)
         note = _structured(FoundTools, "find_tools", got).note
 

@@ -259,7 +259,7 @@ async def _verdict(session: Session, attack: Attack, witness: Witness) -> str:
 
 def _limits(attack: Attack) -> Limits:
     limits = Limits(**{**LIMITS, **attack.limits})
-    # A short wall saves time where a program runs into it; elsewhere it would only make a slow machine's verdict another.
+    # A short wall saves time where a program runs into it; elsewhere a slow machine would have another verdict.
     return limits if "timeout" in attack.ends else replace(limits, wall=max(limits.wall, LIMITS["wall"]))
 
 

@@ -75,7 +75,9 @@ async def test_sessions_die_with_their_zygote_and_the_next_open_starts_another(t
 
 async def test_zygote_that_dies_unnoticed_costs_the_next_open_nothing(tier, host):
     for _ in range(2):
-        dead = [os.pidfd_open(pid) for pid in tier.processes()]  # the waiter, and the zygote that would outlive it a bit
+        dead = [
+            os.pidfd_open(pid) for pid in tier.processes()
+        ]  # the waiter, and the zygote that would outlive it a bit
         for each in dead:
             signal.pidfd_send_signal(each, signal.SIGKILL)
         for each in dead:
