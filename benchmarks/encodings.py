@@ -21,6 +21,14 @@ class Kept:
         self._rows = self._kept()
         self._fresh = False
 
+    @property
+    def digest(self) -> str:
+        return self._encoder.digest
+
+    @property
+    def size(self) -> int:
+        return self._encoder.size
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if self._file is None or not texts:
             return self._encoder.encode(texts)

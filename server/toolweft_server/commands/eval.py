@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from toolweft_server.evaluation.data import Dataset
     from toolweft_server.evaluation.report import Row
     from toolweft_server.evaluation.suite import Suite
+    from toolweft_server.index.base import ToolIndex
+    from toolweft_server.index.woven.encoder import Encoder
+    from toolweft_server.index.woven.engine import Engine
 
 PATIENCE = 2.0
 """Seconds of silence before a line says what is being done."""
@@ -37,6 +41,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     retrieval.add_argument("--baseline", metavar="NAME", help="differences to this system, in pairs (default bm25f)")
     retrieval.add_argument("--by", type=_names, default=[], metavar="NAMES", help="also by style, kind, tier, seen")
     retrieval.add_argument("--encoder", type=Path, metavar="FOLDER", help="an encoder (default: the shipped one)")
+    retrieval.add_argument(
+        "--heads", type=Path, metavar="FOLDER", help="heads for its codes (default: the shipped ones)"
+    )
+    retrieval.add_argument("--model", type=Path, metavar="FOLDER", help="a language model of `toolweft train lm`")
     retrieval.add_argument("--zero-shot", type=Path, metavar="FOLDER", help="an untrained one, to stand beside it")
     retrieval.add_argument(
         "--scenario", choices=[f"U{n}" for n in range(7)], help="a catalogue that changes, see below"
@@ -109,12 +117,13 @@ def _retrieval(args: argparse.Namespace) -> int:
 
 
 def _maker(args: argparse.Namespace) -> Callable[[Sequence[Tool]], Suite]:
-    """How the systems over a catalogue are made, with the encoders that there are."""
+    """How the systems over a catalogue are made, with the encoders and models that there are."""
     from toolweft_server.errors import EncoderError
     from toolweft_server.evaluation.suite import Suite
     from toolweft_server.index.woven.encoder import Encoder
 
     zero_shot = Encoder.load(args.zero_shot) if args.zero_shot else None
+    generative = _generative(args.model) if args.model else None
     encoder = None
     try:
         encoder = Encoder.load(args.encoder) if args.encoder else Encoder.shipped()
@@ -122,7 +131,39 @@ def _maker(args: argparse.Namespace) -> Callable[[Sequence[Tool]], Suite]:
         if args.encoder:
             raise
         print(f"toolweft: only systems without an encoder can run: {error}", file=sys.stderr)
-    return lambda tools: Suite(tools, encoder, zero_shot=zero_shot, progress=Ticker())
+    engine = _engine(args, encoder) if encoder else None
+    return lambda tools: Suite(
+        tools, encoder, engine=engine, zero_shot=zero_shot, generative=generative, progress=Ticker()
+    )
+
+
+def _engine(args: argparse.Namespace, encoder: Encoder) -> Engine | None:
+    """The encoder with heads that read its vectors; None when there are none and none were asked for."""
+    from toolweft_server.errors import ToolweftError
+    from toolweft_server.index.woven.engine import Engine
+    from toolweft_server.index.woven.heads import Heads
+
+    try:
+        heads = Heads.load(args.heads, encoder=encoder.digest) if args.heads else Heads.shipped(encoder=encoder.digest)
+    except ToolweftError as error:
+        if args.heads:
+            raise
+        print(f"toolweft: only systems without codes can run: {error}", file=sys.stderr)
+        return None
+    return Engine(encoder, heads)
+
+
+def _generative(folder: Path) -> Callable[[Sequence[Tool]], ToolIndex]:
+    from toolweft_server.evaluation.errors import EvaluationError
+    from toolweft_server.index.generative import GenerativeIndex
+    from toolweft_server.index.generative_kind import NEEDED
+
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        raise EvaluationError(f"--model needs {', '.join(missing)}: pip install 'toolweft[train]'")
+    from toolweft_server.training.align import bundle
+
+    model = bundle.load(folder, device="auto")
+    return lambda tools: GenerativeIndex.build(tools, model)
 
 
 def _scenario(args: argparse.Namespace, data: Dataset, shown: Sequence[str]) -> int:
@@ -154,6 +195,10 @@ def _first(name: str, known: Sequence[Tool], maker: Callable[[Sequence[Tool]], S
 
     if name == "lexical":
         return Served(maker(known).index)
+    if name == "woven":
+        return Served(maker(known).woven)
+    if name == "generative":
+        return Served(maker(known).generative)
     return Remade(known, lambda tools: maker(tools).make(name))
 
 

@@ -1,6 +1,7 @@
 """Runs a scenario of `splits`: a system lives through the changes of a catalogue and is asked after each.
 
-An index is changed by its own `updated`, as when it serves; what keeps no state between catalogues is made anew.
+An index is changed by its own `updated`, as when it serves, and asked when its work in the background is done; what
+keeps no state between catalogues is made anew.
 Beside the scores stands the bias: the share of the first places that goes to the tools in question, against their
 share of the catalogue. A system that cannot find what is new shows it there first.
 """
@@ -38,7 +39,10 @@ class Served:
         self._name = name
 
     def updated(self, added: Sequence[Tool], removed: Sequence[str]) -> Served:
-        return Served(self._index.updated(added, removed), name=self._name)
+        index = self._index.updated(added, removed)
+        while index.unfinished():
+            index = index.further()
+        return Served(index, name=self._name)
 
     def system(self) -> System:
         return from_index(self._index, name=self._name)

@@ -8,6 +8,9 @@
 - `encoder`: vectors of the encoder in question.
 - `rrf`: reciprocal ranks of lexical and encoder.
 - `hybrid`: lexical and encoder, convex.
+- `woven`: the index that the product serves, without anything learned from use.
+- `generate`: the tools that its codes name. `codes`: the first hundred of `hybrid`, in the order of their codes.
+- `generative`: a language model that writes codes, beside the lexical index.
 """
 
 from __future__ import annotations
@@ -15,13 +18,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
+import numpy as np
+
 from toolweft_catalog.tool import Tool
-from toolweft_server.evaluation import systems
+from toolweft_server.evaluation import systems, woven
 from toolweft_server.evaluation.bm25 import PlainBM25, RecipeBM25F
 from toolweft_server.evaluation.errors import EvaluationError
 from toolweft_server.evaluation.systems import Convex, Encodes, Progress, Scored, System, Weighed
+from toolweft_server.index.base import ToolIndex
 from toolweft_server.index.lexical import LexicalIndex
 from toolweft_server.index.woven import document
+from toolweft_server.index.woven.engine import Engine
+from toolweft_server.index.woven.index import WovenIndex
 
 MIX_LEXICAL = 0.3
 """Share of BM25F in the zero-shot mix that figures are compared with."""
@@ -38,13 +46,18 @@ class Suite:
         tools: Sequence[Tool],
         encoder: Encodes | None = None,
         *,
+        engine: Engine | None = None,
         zero_shot: Encodes | None = None,
+        generative: Callable[[Sequence[Tool]], ToolIndex] | None = None,
         hybrid: float = HYBRID_LEXICAL,
         progress: Progress = systems.silent,
     ) -> None:
+        """An `engine` brings its own encoder; `encoder` is for one without heads. `generative` makes that index."""
         self.tools = tools
-        self._encoder = encoder
+        self._encoder = engine.encoder if engine else encoder
+        self._engine = engine
         self._zero_shot = zero_shot
+        self._generative = generative
         self._hybrid = hybrid
         self._progress = progress
 
@@ -52,6 +65,8 @@ class Suite:
         """What can be made with the encoders that there are."""
         missing = {
             *(_ENCODED if self._encoder is None else ()),
+            *(_WOVEN if self._engine is None else ()),
+            *(_WRITTEN if self._generative is None else ()),
             *(_ZERO_SHOT if self._zero_shot is None else ()),
         }
         return [name for name in NAMES if name not in missing]
@@ -60,7 +75,7 @@ class Suite:
         """The system of that name.
 
         Raises:
-            EvaluationError: There is none, or it needs an encoder and there is none.
+            EvaluationError: There is none, or it needs what is not there.
 
         """
         if name not in _MAKERS:
@@ -92,6 +107,24 @@ class Suite:
             raise EvaluationError(f"the systems {', '.join(_ZERO_SHOT)} need an untrained encoder, and none was given")
         return systems.Dense(self._zero_shot, self.tools, systems.recipe_text, progress=self._progress)
 
+    @cached_property
+    def woven(self) -> WovenIndex:
+        """With the vectors of `dense`: a tool is encoded once."""
+        if self._engine is None:
+            raise EvaluationError(f"the systems {', '.join(_WOVEN)} need an encoder with heads, and there are none")
+        cache, digests = self._engine.cache, [tool.digest for tool in self.tools]
+        if len(missing := np.flatnonzero(~cache.get(digests).have)):
+            vectors = self.dense.vectors
+            missing = missing[vectors[missing].any(axis=1)]
+            cache.put([digests[at] for at in missing], vectors[missing])
+        return woven.built(self.tools, self._engine, progress=self._progress)
+
+    @property
+    def generative(self) -> ToolIndex:
+        if self._generative is None:
+            raise EvaluationError(f"the system {_WRITTEN[0]} needs a trained model, and none was given")
+        return self._generative(self.tools)
+
     @property
     def mix(self) -> Convex:
         return _convex(MIX_LEXICAL, self.bm25f, self.zero_shot)
@@ -114,8 +147,13 @@ _MAKERS: Mapping[str, Callable[[Suite], System]] = {
     "encoder": lambda suite: Scored("encoder", suite.dense),
     "rrf": lambda suite: Scored("rrf", systems.RRF([suite.lexical, suite.dense])),
     "hybrid": lambda suite: Scored("hybrid", suite.hybrid),
+    "woven": lambda suite: systems.from_index(suite.woven),
+    "generate": lambda suite: woven.Generated(suite.woven),
+    "codes": lambda suite: woven.Verified(suite.woven, suite.hybrid),
+    "generative": lambda suite: systems.from_index(suite.generative),
 }
 _ZERO_SHOT, _ENCODED = ("zeroshot", "mix"), ("encoder", "rrf", "hybrid")
+_WOVEN, _WRITTEN = ("woven", "generate", "codes"), ("generative",)
 
 NAMES: Sequence[str] = tuple(_MAKERS)
 """Every system."""

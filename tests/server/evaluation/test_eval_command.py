@@ -57,6 +57,8 @@ def test_a_scenario_is_told_stage_by_stage(folder, capsys):
         (["--by", "colour"], 2, "requests cannot be sorted by 'colour'; use style, kind, tier, seen"),
         (["--baseline", "mix"], 2, "the baseline 'mix' is not among the systems"),
         (["--encoder", "/nowhere"], 1, "there is no encoder in '/nowhere'"),
+        (["--heads", "/nowhere"], 1, "/nowhere"),
+        (["--systems", "generative"], 2, "needs a trained model, and none was given"),
     ],
 )
 def test_what_cannot_be_measured_is_said_with_what_can(folder, capsys, words, code, said):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+import tiny_woven
 from request_folder import write
 from toolweft_server.evaluation import changing, data, splits
 from toolweft_server.evaluation.errors import EvaluationError
@@ -147,6 +148,13 @@ def test_an_edited_tool_takes_the_place_of_the_old_one(large):
     before, after = changing.live(large, cut, served(cut))
     assert before.tools == after.tools == 60
     assert after.measured.scores["MRR"].mean() < before.measured.scores["MRR"].mean()
+
+
+def test_a_woven_index_is_asked_when_all_its_new_tools_have_vectors(large):
+    cut = splits.scenario("U2", large)
+    engine = tiny_woven.engine()
+    changing.live(large, cut, changing.Served(Suite(cut.known, engine=engine).woven))
+    assert engine.cache.get([tool.digest for tool in large.tools]).have.all()
 
 
 @pytest.mark.parametrize("name", ["U1", "U2", "U4", "U5", "U6"])

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
+import tiny_woven
+from toolweft_server.errors import EncoderError
 from toolweft_server.evaluation import data, report, systems
 from toolweft_server.evaluation.bm25 import RecipeBM25F
 from toolweft_server.evaluation.errors import EvaluationError
 from toolweft_server.evaluation.suite import NAMES, Suite
 from toolweft_server.evaluation.systems import RRF, Convex, Scored, Weighed, by_best, min_max
+from toolweft_server.index.lexical import LexicalIndex
+from toolweft_server.index.woven.index import WovenIndex
 
 
 class Fixed:
@@ -21,11 +25,16 @@ class Fixed:
         return np.tile(self._scores, (len(queries), 1))
 
 
+def whole(tools, zero_shot):
+    """With everything that a system may need; words stand for the language model, which needs torch."""
+    return Suite(tools, engine=tiny_woven.engine(), zero_shot=zero_shot, generative=LexicalIndex.build)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_system_finds_the_tool_that_a_plain_request_means(folder, axes, name):
-    suite = Suite(data.read(folder).tools, axes, zero_shot=axes)
+    suite = whole(data.read(folder).tools, axes)
     system = suite.make(name)
-    assert system.name == name
+    assert system.name == ("lexical" if name == "generative" else name)
     assert [ranking[0] for ranking in system.rank(["weather of a city", "creates an issue"], 3)] == [
         "sky.weather",
         "hub.create_issue",
@@ -33,7 +42,7 @@ def test_every_system_finds_the_tool_that_a_plain_request_means(folder, axes, na
 
 
 def test_no_system_gives_more_than_it_was_asked_for_or_a_tool_twice(folder, axes):
-    suite = Suite(data.read(folder).tools, axes, zero_shot=axes)
+    suite = whole(data.read(folder).tools, axes)
     for name in NAMES:
         for depth in (1, 4, 100):
             (ranking,) = suite.make(name).rank(["mail a person the weather"], depth)
@@ -50,6 +59,46 @@ def test_without_an_encoder_only_systems_of_words_can_be_made(folder):
     assert suite.names() == ["bm25", "bm25f", "lexical"]
     with pytest.raises(EvaluationError, match="need an encoder, and there is none"):
         suite.make("hybrid")
+
+
+def test_the_woven_system_ranks_as_the_index_that_is_served(folder):
+    tools, engine = data.read(folder).tools, tiny_woven.engine()
+    index = WovenIndex.build(tools, engine)
+    while index.unfinished():
+        index = index.further()
+    queries = ["weather of a city", "send a mail to a person and create an issue"]
+    served = [[hit.tool for hit in index.search(query, 5).hits] for query in queries]
+    assert Suite(tools, engine=tiny_woven.engine()).make("woven").rank(queries, 5) == served
+
+
+def test_a_tool_is_encoded_once_for_vectors_and_codes(folder):
+    engine = tiny_woven.engine()
+    suite = Suite(data.read(folder).tools, engine=engine)
+    for name in ("encoder", "woven", "generate", "codes"):
+        suite.make(name)
+    assert len(engine.encoder.texts) == len(suite.tools)
+
+
+def test_codes_judge_what_others_found_and_name_tools_of_their_own(folder):
+    suite = Suite(data.read(folder).tools, engine=tiny_woven.engine())
+    query = ["send a mail"]
+    (found,), (judged,) = suite.make("hybrid").rank(query, 8), suite.make("codes").rank(query, 8)
+    assert set(judged) == set(found)
+    assert set(suite.make("generate").rank(query, 8)[0]) <= {tool.id for tool in suite.tools}
+
+
+def test_an_encoder_that_cannot_be_used_is_an_error_and_not_a_measurement_of_words(folder):
+    engine = tiny_woven.engine()
+    suite = Suite(data.read(folder).tools, engine=engine)
+    engine.encoder.broken = True
+    with pytest.raises(EncoderError, match="it is broken"):
+        suite.make("woven")
+
+
+@pytest.mark.parametrize(("name", "said"), [("woven", "an encoder with heads"), ("generative", "a trained model")])
+def test_what_a_system_needs_is_said(folder, axes, name, said):
+    with pytest.raises(EvaluationError, match=f"need.* {said}, and"):
+        Suite(data.read(folder).tools, axes).make(name)
 
 
 def test_a_system_that_does_not_exist_is_named_with_those_that_do(folder):
