@@ -7,10 +7,11 @@ import random
 import signal
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import anyio
 import pytest
+
+import census
 
 UPSTREAM = '''
 """An MCP server for tests, small and real."""
@@ -48,34 +49,18 @@ def adopt_orphans():
     """Whatever loses its parent becomes a child of this process, where it can be seen; the dead are reaped."""
     PR_SET_CHILD_SUBREAPER = 36  # noqa: N806 - the kernel's name
     prctl = ctypes.CDLL(None, use_errno=True).prctl
-    mine = children()
+    mine = census.children(os.getpid())
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     yield
     prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-    for pid in children() - mine:
+    for pid in census.children(os.getpid()) - mine:
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
 
 
-def children() -> set[int]:
-    """Of this process, zombies included."""
-    tasks = Path("/proc/self/task").iterdir()
-    return {int(pid) for task in tasks for pid in (task / "children").read_text(encoding="ascii").split()}
-
-
 def descendants(pid: int) -> dict[int, str]:
     """Living processes below `pid`, with their command lines. Zombies are dead."""
-    found: dict[int, str] = {}
-    with suppress(OSError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            for child in (thread / "children").read_text(encoding="ascii").split():
-                with suppress(OSError):
-                    state = Path(f"/proc/{child}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-                    command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-                    if state != "Z":
-                        found[int(child)] = command
-                    found |= descendants(int(child))
-    return found
+    return {child: line for child, line in census.descendants(pid).items() if line != "zombie"}
 
 
 def pids(below: int, word: str) -> list[int]:

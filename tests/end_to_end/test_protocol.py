@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -16,6 +16,8 @@ import pytest
 from mcp import MCPError
 from mcp.shared.exceptions import MCPDeprecationWarning
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated
+
+import census
 
 BOTH = pytest.mark.parametrize("mode", ["2026-07-28", "legacy"])
 ROOT = "toolweft://reusable_functions"
@@ -300,13 +302,8 @@ def test_stdout_carries_nothing_but_the_protocol(desk, write_config):
 
 
 def below(pid: int) -> set[int]:
-    """Every living process below `pid`."""
-    found: set[int] = set()
-    for thread in Path(f"/proc/{pid}/task").glob("*"):
-        for child in map(int, (thread / "children").read_text(encoding="ascii").split()):
-            with suppress(OSError):
-                found |= {child, *below(child)}
-    return found
+    """Every process below `pid`."""
+    return set(census.descendants(pid))
 
 
 def alive(pid: int) -> bool:

@@ -8,11 +8,18 @@ from pathlib import Path
 def descendants(pid):
     """Command lines by number of all processes below `pid`; zombies too, as `zombie`."""
     found = {}
-    with suppress(OSError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            for child in (thread / "children").read_text(encoding="ascii").split():
-                found[int(child)] = command(int(child))
-                found |= descendants(int(child))
+    for child in children(pid):
+        found[child] = command(child)
+        found |= descendants(child)
+    return found
+
+
+def children(pid):
+    """Processes that `pid` has started and not reaped; none when it is gone."""
+    found = set()
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(OSError):  # a thread that has ended since
+            found |= set(map(int, (thread / "children").read_text(encoding="ascii").split()))
     return found
 
 

@@ -1,6 +1,7 @@
 """Which tools are used together: sparse, shrunk, from the training split only."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -114,8 +115,14 @@ def test_without_usage_there_is_a_graph_without_edges():
 def test_fifty_thousand_tools_cost_what_their_edges_cost():
     ids = [f"s.t{n}" for n in range(50_000)]
     usages = [train(ids[n], ids[n + 1]) for n in range(0, 49_999, 7)]
-    found = affinity(AffinityConfig(), usages, ids)
+    tracemalloc.start()
+    try:
+        found = affinity(AffinityConfig(), usages, ids)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
     assert found.columns.nbytes + found.weights.nbytes + found.starts.nbytes < 2_000_000
+    assert peak < 100_000_000  # a matrix of all pairs would be 20 GB
 
 
 def test_a_configuration_that_makes_no_sense_is_refused():

@@ -95,6 +95,32 @@ def test_balancing_moves_the_codewords_to_the_tools_and_not_the_tools():
     assert (encoder, codebook > 0) == (0.0, True)
 
 
+def together(config):
+    """How near tools that are used together lie after training, beside tools at large."""
+    graph = data().affinity.edges()
+    quantiser = rqvae.fit(config, data(), seeded()).quantiser
+    latent = quantiser.decode(quantiser.encode(data().vectors))
+    apart = np.linalg.norm(latent[graph.u] - latent[graph.v], axis=1).mean()
+    return apart / np.linalg.norm(latent - latent.mean(0), axis=1).mean()
+
+
+def test_co_usage_of_the_default_weight_brings_tools_nearer():
+    config = replace(CONFIG, steps=150)
+    without = replace(config, graph=0.0)
+    assert together(config) < 0.5 * together(without)
+
+
+# Sinkhorn while training, and the nearest code afterwards.
+
+
+def test_in_training_a_tool_has_the_code_that_it_has_afterwards_in_any_company():
+    made = model().train()
+    together = made(VECTORS).codes
+    alone = torch.cat([made(VECTORS[n : n + 1]).codes for n in range(len(VECTORS))])
+    assert torch.equal(together, alone)
+    assert np.array_equal(together, rqvae.TrainedRqVae.from_model(made).encode(VECTORS.numpy()))
+
+
 # Terms that were logged under one another's names.
 
 

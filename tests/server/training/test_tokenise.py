@@ -84,6 +84,18 @@ def test_a_catalogue_smaller_than_the_codebook_is_tokenised(kind, assignment, co
     assert all(len(level) <= count for level in made.artefact.quantiser.codebook)
 
 
+@pytest.mark.parametrize("kind", SMALL)
+def test_tools_that_were_used_together_are_neighbours_in_the_numbers(kind):
+    used, unused = (tokenise(TokeniseConfig(quantiser=SMALL[kind]), each) for each in (sources(), alone()))
+    assert used.diagnostics.levels[0].neighbours_together is not None
+    assert unused.diagnostics.levels[0].neighbours_together is None
+    assert used.artefact.digests != unused.artefact.digests
+
+
+def alone():
+    return sources()._replace(usages=())
+
+
 def test_vectors_of_another_number_of_tools_are_refused():
     with pytest.raises(TrainingError, match="200 vectors do not fit 3 tools"):
         tokenise(TokeniseConfig(), sources()._replace(tools=clusters.names(3)))

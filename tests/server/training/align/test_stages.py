@@ -13,6 +13,7 @@ import tiny_lm  # noqa: E402
 import tiny_tools  # noqa: E402
 from toolweft_server.index.generative import GenerativeIndex  # noqa: E402
 from toolweft_server.training.align import bundle as bundles  # noqa: E402
+from toolweft_server.training.align import rows, tokens  # noqa: E402
 from toolweft_server.training.align.conversations import Call, Trajectory, document, prompt  # noqa: E402
 from toolweft_server.training.align.stages import Lessons, StagesConfig, _built, _plan, align, coded  # noqa: E402
 from toolweft_server.training.align.train import AlignConfig  # noqa: E402
@@ -107,6 +108,25 @@ def test_a_share_of_what_was_memorised_comes_back_in_later_stages(lessons):
     without = _plan(replace(STAGES, memorise=None), _built(STAGES, lessons, spelled), seed=1)
     assert [stage for stage, _, _ in without] == ["retrieve", "act"]
     assert not any(each.id.startswith("memorise:") for _, _, taught in without for each in taught)
+
+
+@pytest.mark.parametrize("how", ["ridge", "random"])
+def test_code_tokens_begin_where_the_ridge_map_puts_them_or_at_random(lessons, how):
+    model, tokenizer = fresh(lessons)
+    with pytest.raises(KeyboardInterrupt):
+        align(replace(STAGES, rows=how), lessons, model, tokenizer, seeded(), stop=lambda: True)
+    plain, other = fresh(lessons)
+    books = [torch.from_numpy(each).double() for each in lessons.artefact.quantiser.codebook]
+    own = tokens.add(other, plain, tokens.CodeSpace(tuple(map(len, books)), 1))
+    if how == "ridge":
+        codes = coded(lessons.artefact)
+        names = [f"{each.server} {each.title or each.name}" for each in lessons.tools]
+        rows.fill(plain, other, own, codebooks=books, codes=[codes[each.id] for each in lessons.tools], names=names,
+                  generator=seeded())  # fmt: skip
+    else:
+        rows.fill_random(plain, own, seeded())
+    tables = [each.get_input_embeddings().weight[list(own.ids)] for each in (model, plain)]
+    assert torch.equal(*tables)
 
 
 def test_random_rows_are_an_option_and_nothing_to_learn_is_said_so(lessons):

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from toolweft_server.training.align import checkpoint, decode  # noqa: E402
+from toolweft_server.training.align import checkpoint, decode, lm  # noqa: E402
 from toolweft_server.training.align.collate import Example, pad  # noqa: E402
 from toolweft_server.training.align.conversations import Turn, request_text, retrieval  # noqa: E402
 from toolweft_server.training.align.train import AlignConfig, Data, _learn, _Rows, rate_at, train  # noqa: E402
@@ -169,6 +169,20 @@ def test_a_damaged_checkpoint_is_refused_and_only_the_latest_are_kept(make, worl
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(ArtefactError, match="damaged"):
         checkpoint.latest(tmp_path)
+
+
+def test_the_checkpoint_of_the_most_steps_counts_whatever_its_loss(tmp_path):
+    for step, loss in enumerate([3.0, 1.0, 2.0], start=1):
+        checkpoint.save(checkpoint.State(step, 1, "p", (loss,), {"model.x": torch.zeros(1)}), tmp_path, keep=3)
+    assert checkpoint.latest(tmp_path).step == 3
+
+
+def test_a_device_is_chosen_that_is_there(make, world):
+    made = make()
+    trained = train(replace(SHORT, device="auto"), Data(made.model, made.encoder, lessons(made, world, 4)), seeded())
+    device = lm.device(trained.model)
+    assert device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert device.index in (None, 0)
 
 
 def test_the_rate_rises_then_falls_to_nothing():
