@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import keyword
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from typing import Any, Literal
@@ -51,11 +51,15 @@ class Function:
     functions: Mapping[str, int] = field(default_factory=dict)
     """Saved functions it uses, each with the version it was saved against."""
     shapes: Mapping[str, Json] = field(default_factory=dict)
-    """Observed types: `arguments` and `result`, when known."""
+    """Observed types: `arguments` by name and `result`, when known; keys and types, never values."""
+    examples: Sequence[Mapping[str, Json]] = ()
+    """Calls that proved it: `arguments`, and `digest` and `shape` of the result. Results themselves are not kept."""
     provenance: Mapping[str, Json] = field(default_factory=dict)
     """Where it comes from: execution, owner, host, date, task."""
     uses: int = 0
     failures: int = 0
+    why: str = ""
+    """Why it is in its state, as the event that led there says."""
 
     @property
     def kind(self) -> tuple[str, frozenset[str]]:
@@ -91,6 +95,13 @@ class Standing:
     failures: int = 0
     again: int = 0
     """How often the same code was saved again."""
+    streak: int = 0
+    """Failures since the last success, or since it became active."""
+    last: float = 0.0
+    """When it was last used or saved, in seconds since the epoch."""
+    tools: Mapping[str, str] | None = None
+    """Digests of its tools as it was last verified against, if that was after it was saved."""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,20 @@ class Life:
         return cls({int(n): Standing(**each) for n, each in held["versions"].items()}, held["newest"])
 
 
+MOVES: Mapping[FunctionState, frozenset[FunctionState]] = {
+    "candidate": frozenset({"verified", "active", "stale", "quarantined", "retired"}),
+    "verified": frozenset({"active", "stale", "quarantined", "retired"}),
+    "active": frozenset({"stale", "quarantined", "retired"}),
+    "stale": frozenset({"verified", "active", "quarantined", "retired"}),
+    "quarantined": frozenset({"verified", "active", "retired"}),
+    "retired": frozenset({"verified", "active"}),
+}
+"""Where a state may lead. Nothing becomes a candidate again, and what is out of use does not go stale. From candidate
+straight to active is a person's trust; from the last two back is a person's word, or a new proof."""
+
+STATES: frozenset[str] = frozenset(MOVES)
+
+
 def fold(events: Iterable[Event], start: Life | None = None) -> Life:
     """The life that events lead to, from `start` on: folding in two parts gives the same as in one."""
     return reduce(_step, events, start or Life())
@@ -119,26 +144,38 @@ def _step(life: Life, event: Event) -> Life:
     if event.kind == "removed":
         return Life({}, life.newest)
     if event.kind == "admitted":
-        fresh = Standing(state=_state(event, "candidate"))
+        fresh = Standing(state=_state(event) or "candidate", last=event.at)
         return Life({**life.versions, event.version: fresh}, max(life.newest, event.version))
     held = life.versions.get(event.version)
     if held is None:
         return life
-    if event.kind == "again":
-        held = replace(held, again=held.again + 1)
-    elif event.kind == "state":
-        held = replace(held, state=_state(event, held.state))
-    else:
-        held = replace(held, uses=held.uses + 1, failures=held.failures + (event.kind == "failed"))
+    match event.kind:
+        case "again":
+            held = replace(held, again=held.again + 1, last=event.at)
+        case "used":
+            held = replace(held, uses=held.uses + 1, streak=0, last=event.at)
+        case "failed":
+            held = replace(held, uses=held.uses + 1, failures=held.failures + 1, streak=held.streak + 1, last=event.at)
+        case "state":
+            held = _moved(held, event)
     return replace(life, versions={**life.versions, event.version: held})
 
 
-def _state(event: Event, otherwise: FunctionState) -> FunctionState:
-    state = event.detail.get("state", otherwise)
-    return state if state in STATES else otherwise  # type: ignore[return-value]
+def _moved(held: Standing, event: Event) -> Standing:
+    """A move that `MOVES` does not know changes nothing: the log may come from anywhere."""
+    state = _state(event)
+    if state is None or state not in MOVES[held.state]:
+        return held
+    tools = event.detail.get("tools")
+    return replace(
+        held, state=state, why=str(event.detail.get("why", "")), streak=0 if state == "active" else held.streak,
+        tools={str(k): str(v) for k, v in tools.items()} if isinstance(tools, dict) else held.tools,
+    )  # fmt: skip
 
 
-STATES: frozenset[str] = frozenset({"candidate", "verified", "active", "stale", "quarantined", "retired"})
+def _state(event: Event) -> FunctionState | None:
+    state = event.detail.get("state")
+    return next((each for each in MOVES if each == state), None)
 
 
 def bad_name(name: str) -> str | None:

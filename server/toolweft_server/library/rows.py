@@ -6,17 +6,25 @@ An event and the fold up to it are written together. A number given twice violat
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
+from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import FunctionState
 from toolweft_server.library.admit import is_family
-from toolweft_server.library.function import Event, Function, Life, Standing, fold
+from toolweft_server.library.care import CAP, UNUSED, Around, crowded
+from toolweft_server.library.function import MOVES, Event, Function, Life, Standing, fold
 from toolweft_server.store import schema
 
 OFFERED: frozenset[FunctionState] = frozenset({"active"})
-"""States in which a function may be called."""
+"""States in which a function is offered, and called by its name."""
+BY_NUMBER: frozenset[FunctionState] = OFFERED | {"retired"}
+"""States in which one version of it may be called: who pinned what retired goes on with what was verified."""
+
+ENDED = ("ok", "error", "timeout", "limit")
+"""Ends of a program that say something about what it used."""
 
 Held = tuple[int, Life]
 """The number of the latest event, and what all of them lead to."""
@@ -39,6 +47,53 @@ def append(db: Connection, name: str, held: Held | None, event: Event) -> Held:
         head = schema.function
         db.execute(update(head).where(head.c.name == name).values(seq=seq + 1, standing=standing))
     return seq + 1, life
+
+
+def move(
+    db: Connection, name: str, held: Held, version: int, path: Iterable[FunctionState], *, why: str = "",
+    tools: Mapping[str, str] | None = None,
+) -> Held:  # fmt: skip
+    """Takes one version through the states of `path`, as far as `MOVES` knows the way; the rest is left out.
+
+    `tools` are the digests that it was verified against now, if they are others than before.
+    """
+    for state in path:
+        if state in MOVES[held[1].versions[version].state]:
+            detail: dict[str, Json] = {"state": state} | ({"why": why} if why else {})
+            held = append(
+                db, name, held, Event("state", version, time.time(), detail | ({"tools": dict(tools)} if tools else {}))
+            )
+    return held
+
+
+def around(db: Connection) -> Around:
+    """What programs and functions did, for whoever judges one of them."""
+    ran = schema.execution
+    query = select(ran.c.status, func.count().label("number")).where(ran.c.status.in_(ENDED)).group_by(ran.c.status)
+    ended = {row.status: row.number for row in db.execute(query)}
+    standings = [each for _, life in lives(db).values() for each in life.versions.values()]
+    return Around(
+        sum(ended.values()), ended.get("ok", 0),
+        sum(each.uses for each in standings), sum(each.failures for each in standings),
+    )  # fmt: skip
+
+
+def retire_idle(db: Connection) -> None:
+    """Over the cap, what nobody uses retires."""
+    active = {
+        name: (held, max(n for n, each in held[1].versions.items() if each.state in OFFERED))
+        for name, held in lives(db).items()
+        if any(each.state in OFFERED for each in held[1].versions.values())
+    }
+    if len(active) <= CAP:
+        return
+    began = schema.execution.c.started_at
+    before = db.execute(select(began).order_by(began.desc()).offset(UNUSED - 1).limit(1)).scalar()
+    last = {name: held[1].versions[version].last for name, (held, version) in active.items()}
+    for name in crowded(last, before):
+        held, version = active[name]
+        why = f"not used by the last {UNUSED} programs, and more than {CAP} functions are active"
+        move(db, name, held, version, ["retired"], why=why)
 
 
 def lives(db: Connection, name: str | None = None, *, family: bool = False) -> dict[str, Held]:
@@ -92,6 +147,9 @@ def pins(db: Connection, names: Iterable[str], *, offered: bool = True) -> dict[
 
 def _function(name: str, version: int, body: str, standing: Standing) -> Function:
     held = json.loads(body)
+    if standing.tools is not None:
+        held["tools"] = {each: standing.tools.get(each, digest) for each, digest in held["tools"].items()}
     return Function(
-        name=name, version=version, state=standing.state, uses=standing.uses, failures=standing.failures, **held
-    )
+        name=name, version=version, state=standing.state, uses=standing.uses, failures=standing.failures,
+        why=standing.why, **held,
+    )  # fmt: skip

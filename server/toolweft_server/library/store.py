@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, delete, exc, insert, select
+from sqlalchemy import Connection, delete, exc, select
 
 from toolweft_catalog.tool import Json, Tool
 from toolweft_catalog.wire import FunctionCard, FunctionState, SavedFunction
 from toolweft_server.errors import LibraryError, StoreError
-from toolweft_server.library import rows
-from toolweft_server.library.admit import Placement, Used, draft, place
+from toolweft_server.library import admitting, rows
+from toolweft_server.library.admit import Used, draft
+from toolweft_server.library.care import judge
 from toolweft_server.library.extract import Extracted, Rejected
-from toolweft_server.library.function import Event, Function, Life, fold
+from toolweft_server.library.function import MOVES, Event, Function, Life, fold, normalised
+from toolweft_server.library.proof import UNPROVEN, Proof, tightened
 from toolweft_server.library.share import Shared
 from toolweft_server.store import schema
+from toolweft_server.store.database import bump
 from toolweft_server.store.store import Store
 
 TOPIC = "functions"
@@ -64,23 +66,33 @@ class FunctionStore:
         *,
         tools: Mapping[str, Tool],
         provenance: Mapping[str, Json] | None = None,
-        shapes: Mapping[str, Mapping[str, Json]] | None = None,
         state: FunctionState = "active",
+        proofs: Mapping[str, Proof] | None = None,
+        on_purpose: Collection[str] = (),
     ) -> Admission:
         """Saves functions together; one that is refused does not stop the others.
 
-        `tools` holds those of the catalogue that they name, `shapes` what was seen of each function by its name.
+        `tools` holds those of the catalogue that they name. With `proofs`, each begins as a candidate and goes as
+        far as its proof carries it, else it is in `state` at once. Code that is here under another name is not saved
+        a second time, except under a name given `on_purpose`.
         """
         known = {each: Used(tool.digest, tool.annotations.effect) for each, tool in tools.items()}
         origin = self._origin(provenance or {})
 
         def drafted(db: Connection, each: Extracted) -> Function:
-            return draft(
-                each, tools=known, functions=rows.pins(db, each.functions), scrub=self._scrub, state=state,
-                provenance=origin, shapes=(shapes or {}).get(each.name),
+            proof = None if proofs is None else proofs.get(each.name, UNPROVEN)
+            new = draft(
+                each, tools=known, functions=rows.pins(db, each.functions), scrub=self._scrub,
+                state="candidate" if proof else state, provenance=origin,
             )  # fmt: skip
+            return new if proof is None else tightened(new, proof)
 
-        return self._admit_all({each.name: partial(drafted, each=each) for each in found})
+        def admitted(db: Connection, each: Extracted) -> SavedFunction:
+            new = drafted(db, each)
+            proof = None if proofs is None else proofs.get(each.name, UNPROVEN)
+            return admitting.admit(db, new, proof, alone=each.name in on_purpose)
+
+        return self._admit_all({each.name: partial(admitted, each=each) for each in found})
 
     def import_(self, shared: Iterable[Shared], *, trust: bool = False) -> Admission:
         """Takes over functions that `share.read` has checked: active if a person trusts them, else candidates.
@@ -88,57 +100,106 @@ class FunctionStore:
         Their tools need not be here; one that uses a function which is neither here nor among them is refused.
         """
 
-        def drafted(db: Connection, each: Shared) -> Function:
-            return draft(
+        def admitted(db: Connection, each: Shared) -> SavedFunction:
+            new = draft(
                 each.found, tools={name: Used(held, "unknown") for name, held in each.facts.tools.items()},
                 functions=rows.pins(db, each.found.functions, offered=False), scrub=self._scrub,
                 state="active" if trust else "candidate",
                 provenance=self._origin({**each.facts.provenance, "imported": time.time()}),
             )  # fmt: skip
+            return admitting.admit(db, new, None, alone=True)
 
         by_name = {each.found.name: each for each in shared}
-        return self._admit_all({name: partial(drafted, each=by_name[name]) for name in _in_order(by_name)})
+        return self._admit_all({name: partial(admitted, each=by_name[name]) for name in _in_order(by_name)})
 
-    def _admit_all(self, drafts: Mapping[str, Callable[[Connection], Function]]) -> Admission:
+    def _admit_all(self, each: Mapping[str, Callable[[Connection], SavedFunction]]) -> Admission:
         def work(db: Connection) -> Admission:
             saved: list[SavedFunction] = []
             rejected: list[Rejected] = []
-            for name, drafted in drafts.items():
+            for name, admitted in each.items():
                 try:
-                    saved.append(_admit(db, drafted(db)))
+                    saved.append(admitted(db))
                 except LibraryError as error:
                     rejected.append(Rejected(name, str(error)))
+            rows.retire_idle(db)
             return Admission(tuple(saved), tuple(rejected))
 
-        return self._change(work) if drafts else Admission((), ())
+        return self._change(work) if each else Admission((), ())
 
     def _origin(self, provenance: Mapping[str, Json]) -> dict[str, Json]:
         return {str(key): self._scrub.json(value) for key, value in provenance.items()}
 
-    def used(self, name: str, version: int, ok: bool) -> None:
-        """Counts a use. One that was removed meanwhile is not counted."""
+    def used(self, name: str, version: int, ok: bool) -> FunctionState | None:
+        """Counts a use; the state it leads to, `None` for one that was removed meanwhile.
 
-        def work(db: Connection) -> None:
-            if (life := rows.lives(db, name).get(name)) is not None and version in life[1].versions:
-                rows.append(db, name, life, Event("used" if ok else "failed", version, time.time()))
+        A failure may quarantine or retire the function: `care` says when.
+        """
 
-        self._change(work, quiet=True)
+        def work(db: Connection) -> FunctionState | None:
+            held = rows.lives(db, name).get(name)
+            if held is None or version not in held[1].versions:
+                return None
+            held = rows.append(db, name, held, Event("used" if ok else "failed", version, time.time()))
+            if not ok and (verdict := judge(held[1].versions[version], rows.around(db))) is not None:
+                held = rows.move(db, name, held, version, [verdict.state], why=verdict.why)
+                bump(db, TOPIC)
+            return held[1].versions[version].state
 
-    def mark(self, name: str, version: int, state: FunctionState, why: str = "") -> None:
-        """Changes the state of one version.
+        return self._change(work, quiet=True)
+
+    def mark(
+        self, name: str, version: int, state: FunctionState, why: str = "", *, expect: FunctionState | None = None,
+        tools: Mapping[str, str] | None = None,
+    ) -> bool:  # fmt: skip
+        """Changes the state of one version; whether it did. Being in that state already is no change.
+
+        With `expect`, nothing happens unless it is in that state now: somebody else may have been faster. `tools` are
+        the digests it was verified against.
 
         Raises:
-            LibraryError: There is no such version.
+            LibraryError: There is no such version, or its state does not lead there.
 
         """
 
-        def work(db: Connection) -> None:
-            life = rows.lives(db, name).get(name)
-            if life is None or version not in life[1].versions:
+        def work(db: Connection) -> bool:
+            held = rows.lives(db, name).get(name)
+            if held is None or version not in held[1].versions:
                 raise LibraryError(f"there is no version {version} of a saved function {name!r}")
-            rows.append(db, name, life, Event("state", version, time.time(), {"state": state, "why": why}))
+            now = held[1].versions[version].state
+            if now == state or expect not in (None, now):
+                return False
+            if state not in MOVES[now]:
+                ways = ", ".join(sorted(MOVES[now]))
+                raise LibraryError(f"{name}@{version} is {now}, which leads to {ways}, not to {state}")
+            rows.move(db, name, held, version, [state], why=why, tools=tools)
+            return True
 
-        self._change(work)
+        return self._change(work)
+
+    def rollback(self, name: str, version: int) -> tuple[int, ...]:
+        """Offers an earlier version again: later ones retire. The numbers of those that did.
+
+        Raises:
+            LibraryError: There is no such version, or it cannot be offered.
+
+        """
+
+        def work(db: Connection) -> tuple[int, ...]:
+            held = rows.lives(db, name).get(name)
+            if held is None or not held[1].versions:
+                raise LibraryError(_unknown(db, name))
+            if version not in held[1].versions:
+                there = ", ".join(map(str, held[1].versions))
+                raise LibraryError(f"there is no version {version} of {name!r}; there are: {there}")
+            if (state := held[1].versions[version].state) not in rows.BY_NUMBER:
+                raise LibraryError(f"{name}@{version} is {state}: only a version that worked can be offered again")
+            later = [n for n, each in held[1].versions.items() if n > version and each.state in rows.OFFERED]
+            for each in later:
+                held = rows.move(db, name, held, each, ["retired"], why=f"rolled back to version {version}")
+            rows.move(db, name, held, version, ["active"], why=f"rolled back to version {version}")
+            return tuple(later)
+
+        return self._change(work)
 
     def remove(self, name: str) -> tuple[str, ...]:
         """Deletes a function with all its versions; the names of those that use it and will fail.
@@ -164,9 +225,20 @@ class FunctionStore:
 
     def get(self, name: str, version: int | None = None) -> Function | None:
         """The function that a program may call: this version, or the newest one offered."""
-        found = self.versions(name)
-        offered = [each for each in found if each.state in rows.OFFERED and version in (None, each.version)]
-        return offered[-1] if offered else None
+        fit = rows.OFFERED if version is None else rows.BY_NUMBER
+        found = [each for each in self.versions(name) if each.state in fit and version in (None, each.version)]
+        return found[-1] if found else None
+
+    def stale(self, name: str, version: int | None = None) -> Function | None:
+        """The stale function behind a name that `get` does not give: that version, or the newest of all."""
+        found = [each for each in self.versions(name) if version in (None, each.version)]
+        return found[-1] if found and found[-1].state == "stale" else None
+
+    def same(self, source: str, name: str) -> Function | None:
+        """The function with this code, whatever it is called: active rather than not, then the oldest."""
+        with self._database.read() as db:
+            found = admitting.same(db, normalised(source, name))
+        return min(found, key=lambda each: each.state not in rows.OFFERED) if found else None
 
     def versions(self, name: str) -> list[Function]:
         """Every version of a function in any state, oldest first."""
@@ -231,39 +303,6 @@ def _in_order(shared: Mapping[str, Shared]) -> list[str]:
         return list(TopologicalSorter(needs).static_order())
     except CycleError:
         return list(shared)
-
-
-def _admit(db: Connection, new: Function) -> SavedFunction:
-    lives = rows.lives(db, new.name, family=True)
-    held = rows.functions(db, lives)
-    order = sorted(lives, key=lambda name: (len(name), name))
-    function, what = place(new, {n: held.get(n, []) for n in order}, {n: lives[n][1].newest for n in order})
-    _record(db, Placement(function, what), lives.get(function.name), new.state)
-    # Trusted, or proven by a clean run: what only waited for that is offered now.
-    state = new.state if function.state == "candidate" else function.state
-    return SavedFunction(name=function.name, version=function.version, state=state)
-
-
-def _record(db: Connection, placed: Placement, held: rows.Held | None, state: FunctionState) -> None:
-    function, what = placed
-    if what == "again":
-        after = rows.append(db, function.name, held, Event("again", function.version, time.time(), {}))
-        if function.state == "candidate" != state:
-            rows.append(db, function.name, after, Event("state", function.version, time.time(), {"state": state}))
-        return
-    body = {k: v for k, v in asdict(function).items() if k not in {"name", "version", "state", "uses", "failures"}}
-    db.execute(
-        insert(schema.function_version).values(
-            name=function.name,
-            version=function.version,
-            digest=function.digest,
-            body=json.dumps(body, ensure_ascii=True),
-        )
-    )
-    detail: dict[str, Json] = {"state": function.state, "digest": function.digest}
-    if "execution" in function.provenance:
-        detail["execution"] = function.provenance["execution"]
-    rows.append(db, function.name, held, Event("admitted", function.version, time.time(), detail))
 
 
 def _unknown(db: Connection, name: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolweft_server.library.function import STATES, Event, Life, Standing, bad_name, fold, normalised
+from toolweft_server.library.function import MOVES, STATES, Event, Life, Standing, bad_name, fold, normalised
 
 events = st.lists(
     st.builds(
@@ -37,13 +37,25 @@ def test_counters_never_run_backwards_and_states_are_known(log):
         assert 0 <= standing.failures <= standing.uses
 
 
+@given(events)
+@settings(derandomize=True, max_examples=200, deadline=None)
+def test_a_state_follows_only_from_one_that_leads_there(log):
+    life = fold([])
+    for event in log:
+        before, life = life, fold([event], life)
+        for version, standing in life.versions.items():
+            was = before.versions.get(version)
+            if was is not None and event.kind != "admitted":
+                assert standing.state == was.state or standing.state in MOVES[was.state]
+
+
 def test_a_life_as_it_usually_goes():
     log = [
         Event("admitted", 1, 0.0, {"state": "candidate"}), Event("used", 1, 0.0),
         Event("state", 1, 0.0, {"state": "active"}),
         Event("failed", 1, 0.0), Event("again", 1, 0.0), Event("admitted", 2, 0.0, {"state": "active"}),
     ]  # fmt: skip
-    assert fold(log) == Life({1: Standing("active", 2, 1, 1), 2: Standing("active")}, 2)
+    assert fold(log) == Life({1: Standing("active", 2, 1, 1, 1), 2: Standing("active")}, 2)
     assert fold([*log, Event("removed", 2, 0.0), Event("used", 1, 0.0)]) == Life({}, 2)
 
 

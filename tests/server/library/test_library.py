@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from toolweft_catalog.tool import Annotations, Tool
 from toolweft_catalog.wire import SavedFunction
 from toolweft_server.errors import LibraryError
+from toolweft_server.library import care, rows
 from toolweft_server.library.extract import extract
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.store.store import Store
@@ -95,7 +96,8 @@ def test_another_signature_or_other_tools_make_another_function_under_its_own_na
 
 
 def test_a_name_that_merely_starts_alike_is_no_relative(library):
-    assert saved(library, FIRST.replace("titles", "titles_2x") + FIRST) == ["titles_2x@1", "titles@1"]
+    other = FIRST.replace("titles", "titles_2x").replace("n)", "-n)")
+    assert saved(library, other + FIRST) == ["titles_2x@1", "titles@1"]
 
 
 def test_renaming_reaches_into_f_strings_and_leaves_comments_alone(library):
@@ -167,6 +169,100 @@ def test_uses_are_counted_and_do_not_wake_those_who_wait_for_changes(library, tm
     assert library.card("titles").history[-1]["why"] == "git.log changed"
 
 
+def test_the_same_code_under_another_name_is_the_same_function_unless_it_was_named_on_purpose(library):
+    assert saved(library, FIRST) == ["titles@1"]
+    other = FIRST.replace("def titles", "def headings")
+    assert saved(library, other) == ["titles@1"]
+    assert library.life("titles").versions[1].again == 1
+    assert [each.name for each in admit(library, other, on_purpose={"headings"}).saved] == ["headings"]
+    assert saved(library, FIRST.replace("def titles", "def rubrics")) == ["headings@1"]
+
+
+def test_a_state_leads_only_where_it_may_and_the_log_says_why(library):
+    saved(library, FIRST)
+    assert library.mark("titles", 1, "stale", "git.log changed") is True
+    assert library.mark("titles", 1, "stale", "again") is False
+    assert library.mark("titles", 1, "retired", expect="active") is False
+    with pytest.raises(LibraryError, match="titles@1 is stale, which leads to active, quarantined, retired, verified"):
+        library.mark("titles", 1, "candidate")
+    library.mark("titles", 1, "active", "verified anew", tools={"git.log": "0" * 32})
+    assert dict(library.get("titles").tools) == {"git.log": "0" * 32}
+    told = [(each.get("state"), each.get("why")) for each in library.history("titles")]
+    assert told == [("active", None), ("stale", "git.log changed"), ("active", "verified anew")]
+
+
+def test_three_failures_in_a_row_quarantine_and_a_success_between_forgives(library):
+    saved(library, FIRST)
+    states = [library.used("titles", 1, ok) for ok in (False, False, True, False, False, False)]
+    assert states == ["active"] * 5 + ["quarantined"]
+    assert library.get("titles") is None
+    assert library.history("titles")[-1]["why"] == "it failed 3 times in a row"
+
+
+def programs(store, good, bad):
+    for number in range(good + bad):
+        store.executions.start(f"ex_{number}", "local", "c", None, "1")
+        store.executions.finish(f"ex_{number}", "ok" if number < good else "error")
+
+
+def test_a_function_that_fails_more_than_programs_do_without_it_retires_but_not_before_five_uses(tmp_path):
+    with Store.open(tmp_path / "t.db") as store:
+        library = FunctionStore(store)
+        programs(store, 90, 10)
+        saved(library, FIRST)
+        early = [library.used("titles", 1, ok) for ok in (False, True, False, False)]
+        assert early == ["active"] * 4
+        library.used("titles", 1, True)
+        assert library.used("titles", 1, False) == "retired"
+        assert library.history("titles")[-1]["why"].startswith("2 of 6 uses succeeded, at best 70%")
+        assert library.get("titles") is None
+        # Whoever pinned the number goes on with it.
+        assert library.get("titles", 1).state == "retired"
+
+
+def test_a_failing_function_that_is_chosen_for_everything_retires(tmp_path):
+    with Store.open(tmp_path / "t.db") as store:
+        library = FunctionStore(store)
+        programs(store, 14, 16)
+        saved(library, FIRST + "def fine(): return git.log(1)")
+        for number in range(20):
+            library.used("fine", 1, True)
+            state = library.used("titles", 1, number % 3 != 2)
+            if state != "active":
+                break
+        assert state == "retired"
+        assert "chosen for too much" in library.history("titles")[-1]["why"]
+
+
+def test_above_the_cap_only_what_nobody_uses_retires(tmp_path, monkeypatch):
+    monkeypatch.setattr(care, "CAP", 3)
+    monkeypatch.setattr(rows, "CAP", 3)
+    with Store.open(tmp_path / "t.db") as store:
+        library = FunctionStore(store)
+        for number in range(4):
+            saved(library, f"def f{number}(): return git.log({number})")
+        assert [each.name for each in library.offered()] == ["f0", "f1", "f2", "f3"]
+        programs(store, care.UNUSED, 0)
+        library.used("f0", 1, True)
+        saved(library, "def f4(): return git.log(4)")
+        assert [each.name for each in library.offered()] == ["f0", "f3", "f4"]
+        assert library.history("f1")[-1]["why"].startswith("not used by the last 200 programs")
+
+
+def test_going_back_to_a_version_offers_it_and_retires_the_later_ones(library):
+    for change in ("return ", "return 0 or ", "return 1 and "):
+        saved(library, FIRST.replace("return ", change))
+    assert library.rollback("titles", 1) == (2, 3)
+    assert library.get("titles").version == 1
+    assert library.rollback("titles", 3) == ()
+    assert library.get("titles").version == 3
+    library.mark("titles", 1, "quarantined", "it failed 3 times in a row")
+    with pytest.raises(LibraryError, match="titles@1 is quarantined: only a version that worked"):
+        library.rollback("titles", 1)
+    with pytest.raises(LibraryError, match="there is no version 7 of 'titles'; there are: 1, 2, 3"):
+        library.rollback("titles", 7)
+
+
 def test_a_removed_function_is_gone_but_its_numbers_are_not_given_again(library):
     saved(library, FIRST)
     saved(library, "def report(): return functions.titles('x')")
@@ -183,7 +279,11 @@ changes = st.lists(
     st.one_of(
         st.tuples(st.just("admit"), st.integers(0, 3), st.sampled_from(["a", "a, b"])),
         st.tuples(st.just("used"), st.sampled_from(["f", "f_2"]), st.integers(1, 3)),
-        st.tuples(st.just("mark"), st.sampled_from(["f", "f_2"]), st.sampled_from(["active", "stale", "retired"])),
+        st.tuples(
+            st.just("mark"),
+            st.sampled_from(["f", "f_2"]),
+            st.sampled_from(["active", "stale", "retired", "quarantined"]),
+        ),
         st.tuples(st.just("remove"), st.sampled_from(["f", "f_2"]), st.none()),
     ),
     max_size=10,
@@ -213,6 +313,10 @@ def test_what_the_library_answers_is_the_fold_of_its_log(tmp_path_factory, steps
             assert held.keys() == life.versions.keys()
             for version, standing in life.versions.items():
                 assert (held[version].state, held[version].uses) == (standing.state, standing.uses)
+            # What is offered is active, and nothing else is.
+            active = [number for number, standing in life.versions.items() if standing.state == "active"]
+            assert (library.get(name) is None) == (not active)
+            assert {each.version for each in library.offered() if each.name == name} == set(active[-1:])
 
 
 WRITER = """
@@ -227,7 +331,7 @@ who, count = sys.argv[2], int(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
 for n in range(count):
-    program = f"def shared(): return git.log({who!r}, {n})\\ndef own_{who}_{n}(): return git.log({n!r})"
+    program = f"def shared(): return git.log({who!r}, {n})\\ndef own_{who}_{n}(): return git.log({n!r}, {who!r})"
     admission = library.admit(extract(program, servers=["git"]).functions, tools=tools)
     assert not admission.rejected, admission
     library.used("shared", 1, ok=True)

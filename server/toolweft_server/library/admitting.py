@@ -1,0 +1,103 @@
+"""A drafted function's way into the rows, inside a transaction that `store` holds: where it goes, and in which state.
+
+Where it goes among those of its name is `admit`'s decision; here the whole library is looked at, too: the same code
+under another name is that function once more.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from sqlalchemy import Connection, insert, select
+
+from toolweft_catalog.tool import Json
+from toolweft_catalog.wire import FunctionState, SavedFunction
+from toolweft_server.library import rows
+from toolweft_server.library.admit import Placement, place
+from toolweft_server.library.function import Event, Function
+from toolweft_server.library.proof import Proof
+from toolweft_server.store import schema
+
+_FOLDED = frozenset({"name", "version", "state", "uses", "failures", "why"})
+"""What is not a version's own: its name, or the fold of events."""
+
+
+def admit(db: Connection, new: Function, proof: Proof | None, *, alone: bool) -> SavedFunction:
+    """Saves a draft. `alone`: under its own name, whatever else has the same code.
+
+    Without a proof it is in the state that it has; with one, it goes on from there as far as the proof carries.
+
+    Raises:
+        LibraryError: It cannot have another name, and its own is taken.
+
+    """
+    placed = (None if alone else _elsewhere(db, new)) or _placed(db, new)
+    function = placed.function
+    held = _record(db, placed, rows.lives(db, function.name).get(function.name))
+    standing = held[1].versions[function.version]
+    path: Sequence[FunctionState] = ()
+    why = ""
+    if proof is not None:
+        path, why = _way(proof, again=placed.what == "again" and standing.state == "verified")
+    elif standing.state == "candidate" and new.state != "candidate":
+        path = [new.state]  # a person trusts what only waited for that
+    changed = dict(new.tools) if placed.what == "again" and new.tools != function.tools else None
+    held = rows.move(db, function.name, held, function.version, path, why=why, tools=changed)
+    return SavedFunction(name=function.name, version=function.version, state=held[1].versions[function.version].state)
+
+
+def same(db: Connection, digest: str) -> list[Function]:
+    """The versions with this code, whatever their names, by name and number."""
+    kept = schema.function_version
+    query = select(kept.c.name, kept.c.version).where(kept.c.digest == digest)
+    found = [(row.name, row.version) for row in db.execute(query.order_by(kept.c.name, kept.c.version))]
+    held = rows.functions(db, {name for name, _ in found})
+    return [each for name, version in found for each in held[name] if each.version == version]
+
+
+def _elsewhere(db: Connection, new: Function) -> Placement | None:
+    """The same code under another name. Functions of its own name are `place`'s business."""
+    found = [each for each in same(db, new.digest) if each.kind == new.kind]
+    if not found or any(each.name == new.name for each in found):
+        return None
+    return Placement(min(found, key=lambda each: each.state not in rows.OFFERED), "again")
+
+
+def _placed(db: Connection, new: Function) -> Placement:
+    lives = rows.lives(db, new.name, family=True)
+    held = rows.functions(db, lives)
+    order = sorted(lives, key=lambda name: (len(name), name))
+    return place(new, {n: held.get(n, []) for n in order}, {n: lives[n][1].newest for n in order})
+
+
+def _way(proof: Proof, *, again: bool) -> tuple[Sequence[FunctionState], str]:
+    """The states that a proof leads through, and why. `again`: it was verified before, and waits for its second run."""
+    if proof.state == "candidate":
+        return (), ""
+    if proof.state == "verified" and not again:
+        return ["verified"], proof.why
+    return ["verified", "active"], "it ran clean twice" if proof.state == "verified" else proof.why
+
+
+def _record(db: Connection, placed: Placement, held: rows.Held | None) -> rows.Held:
+    function, what = placed
+    if what == "again":
+        return rows.append(db, function.name, held, Event("again", function.version, time.time()))
+    body = {k: v for k, v in asdict(function).items() if k not in _FOLDED}
+    db.execute(
+        insert(schema.function_version).values(
+            name=function.name,
+            version=function.version,
+            digest=function.digest,
+            body=json.dumps(body, ensure_ascii=True),
+        )
+    )
+    detail: dict[str, Json] = {"state": function.state, "digest": function.digest}
+    if "execution" in function.provenance:
+        detail["execution"] = function.provenance["execution"]
+    if function.why:
+        detail["why"] = function.why
+    return rows.append(db, function.name, held, Event("admitted", function.version, time.time(), detail))
