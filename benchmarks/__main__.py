@@ -8,7 +8,14 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 
 QUICK = ("handshake", "tokens", "search", "retrieval", "execute", "memory")
-ENCODING: Mapping[str, Sequence[str]] = {"fusion": (), "codes": ("sets",), "usage": ()}
+ENCODING: Mapping[str, Sequence[str]] = {
+    "fusion": (),
+    "codes": ("sets",),
+    "usage": (),
+    "ablations": (),
+    "changing": (),
+    "toolbench": (),
+}
 """Those that encode whole catalogues, and with which arguments; they run when they are named."""
 NAMES = (*QUICK, *ENCODING)
 

@@ -1,18 +1,16 @@
-"""What codes are worth: search pruned by them, heads that read requests as codes, whole sets, and ablations.
+"""What codes are worth: search pruned by them, heads that read requests as codes, and whole sets.
 
     python -m benchmarks.codes speed     --encoder FOLDER [--cache FOLDER] [--heads FOLDER] [--sets A,B] [--repeat 3]
     python -m benchmarks.codes train     --encoder FOLDER [--cache FOLDER] --out FOLDER [--sets A,B] [--seed 1]
     python -m benchmarks.codes heads     --encoder FOLDER [--cache FOLDER] [--heads FOLDER] [--sets A,B]
     python -m benchmarks.codes sets      --encoder FOLDER [--cache FOLDER] [--sets A,B]
-    python -m benchmarks.codes codebooks --encoder FOLDER [--cache FOLDER] [--sets A] [--seeds 3]
-    python -m benchmarks.codes ablate    --encoder FOLDER [--cache FOLDER] [--sets A,B] [--seeds 3]
 
 All on `dev`; training reads `train` alone, and toolbench, whose tools are for evaluation, is never trained on. `speed`
 compares one exact scan with search by whole codes and by blocks of first digits, encoding left out of all; at 49,001
 tools it needs toolbench encoded once. `train --epochs 0` writes a codebook with untrained heads. `heads` fuses log P
 of the first hundred tools of the hybrid (BM25F and cosine, .3 and .7) with their scores, gamma times
-`1 + max(log P - best, -10) / 10`. `codebooks` ranks by what codes alone keep of a vector. Figures have a meaning only
-beside the encoder that they were made with.
+`1 + max(log P - best, -10) / 10`. Figures have a meaning only beside the encoder that they were made with.
+Codebooks and heads made in other ways are compared by `benchmarks.ablations`.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ from toolweft_server.evaluation import metrics, statistics
 from toolweft_server.evaluation.data import Dataset
 from toolweft_server.evaluation.systems import Lexical, best, by_best, min_max
 from toolweft_server.index.lexical import LexicalIndex
-from toolweft_server.index.woven import residual, sets
+from toolweft_server.index.woven import sets
 from toolweft_server.index.woven.codes import Candidates, Woven
 from toolweft_server.index.woven.document import text_of
 from toolweft_server.index.woven.encoder import Encoder
@@ -81,7 +79,7 @@ def hybrid(found: Encoded, words: Callable[[Sequence[str]], Array]) -> Iterator[
         yield ALPHA * by_best(words([request.text]))[0] + (1 - ALPHA) * dense
 
 
-def judged(found: Encoded, orders: Sequence[Sequence[int]]) -> dict[str, Array]:
+def judged(found: Encoded, orders: Sequence[Sequence[int] | Array]) -> dict[str, Array]:
     ids = found.ids
     rankings = [[ids[row] for row in order] for order in orders]
     return metrics.score(metrics.judge(rankings, found.data.requests, found.data.group))
@@ -99,7 +97,7 @@ def line(label: str, scores: Mapping[str, Array], baseline: Mapping[str, Array] 
 def untrained(found: Sequence[Encoded], seed: int, levels: int = 3, codes: int = 256) -> Heads:
     from toolweft_server.training import heads
 
-    return of(heads.fit(_not_at_all(), codebook(found, seed, levels, codes), [_nothing(found[0])], _generator(seed)))
+    return of(heads.fit(_not_at_all(), codebook(found, seed, levels, codes), [_nothing(found[0])], generator(seed)))
 
 
 def codebook(found: Sequence[Encoded], seed: int, levels: int = 3, codes: int = 256, **options: Any) -> Any:
@@ -110,7 +108,7 @@ def codebook(found: Sequence[Encoded], seed: int, levels: int = 3, codes: int = 
 
     config = RqKMeansConfig(levels=levels, codes=codes, rounds=25, projection_steps=0, **options)
     vectors = np.unique(np.concatenate([each.vectors for each in found]), axis=0)
-    return fit(config, Data(vectors), _generator(seed)).quantiser
+    return fit(config, Data(vectors), generator(seed)).quantiser
 
 
 def corpus(found: Encoded, *, synthetic: Kept | None = None) -> Any:
@@ -155,7 +153,7 @@ def train(names: Sequence[str], encoder: Kept, seed: int, config: Any = None, **
     quantiser = codebook(found, seed, **options)
     corpora = [corpus(each) for each in found] if config is None or config.epochs else [_nothing(found[0])]
     print(f"{sum(len(each.requests) for each in corpora)} requests of {len(corpora)} sets", flush=True)
-    return heads.fit(config or heads.HeadsConfig(), quantiser, corpora, _generator(seed), progress=_told)
+    return heads.fit(config or heads.HeadsConfig(), quantiser, corpora, generator(seed), progress=_told)
 
 
 def of(trained: Any) -> Heads:
@@ -233,15 +231,12 @@ def measure_sets(found: Encoded, encoder: Kept, weights: Sequence[tuple[str, set
     several = np.array([len(request.gold) > 1 for request in found.data.requests])
     for label, given in weights:
         orders = []
-        for n, (request, (rows, pool)) in enumerate(zip(found.data.requests, pools, strict=True)):
+        for n, (rows, pool) in enumerate(pools):
             if given is None:
                 orders.append(rows[np.argsort(-pool.scores, kind="stable")])
                 continue
-            tools = [found.data.tools[row] for row in rows]
-            first = np.argsort(-pool.scores, kind="stable")[:5].tolist()
-            givers = sets.producers(tools, request.text, first) if given.producer else None
             clauses = flat[ends[n] : ends[n + 1]]
-            orders.append(rows[sets.complete(pool, clauses, producers=givers, weights=given)])
+            orders.append(rows[sets.complete(pool, clauses, weights=given)])
         scores = judged(found, orders)
         for kind, mine in (("several", several), ("one", ~several)):
             if mine.any():
@@ -253,72 +248,7 @@ SETS_RIVALS: Sequence[tuple[str, sets.Weights | None]] = (
     ("whole sets", sets.Weights()),
     ("without servers", sets.Weights(server=0.0, trust=0.0)),
     ("without parts", sets.Weights(clause=0.0)),
-    ("without producers", sets.Weights(producer=0.0)),
 )
-
-
-def measure_codebooks(found: Encoded, seeds: int) -> None:
-    """What codes alone keep: tools ranked by the distance of the request to what their code stands for."""
-    from toolweft_server.training import assign
-    from toolweft_server.training.affinity import AffinityConfig, Usage, affinity
-    from toolweft_server.training.quantise import QuantiserConfig, fit
-    from toolweft_server.training.quantiser import Data
-    from toolweft_server.training.rqkmeans import RqKMeansConfig
-    from toolweft_server.training.rqvae import RqVaeConfig
-
-    train_sets = [Usage(tuple(each.tools), "train") for each in datasets.load(found.data.name, "train").requests]
-    graph = affinity(AffinityConfig(), train_sets, found.ids)
-    line("cosine", judged(found, [best(found.vectors @ each, DEPTH)[:DEPTH] for each in found.requests]))
-    plain = RqKMeansConfig(levels=3, codes=256, rounds=25, projection_steps=0)
-    vae = RqVaeConfig(levels=3, codes=256, steps=1500, warmup=200, batch=512)
-    rivals: list[tuple[str, QuantiserConfig]] = [("RQ-k-means 3×256", plain)]
-    rivals += [(f"RQ-k-means {n}×{k}", replace(plain, levels=n, codes=k)) for n, k in ((2, 256), (4, 256), (3, 64))]
-    anchors = ((10.0, "10"), (1.0, "1"))
-    rivals += [
-        (f"RQ-k-means, co-usage, anchor {a}", replace(plain, projection_steps=300, anchor=n)) for n, a in anchors
-    ]
-    rivals += [("RQ-VAE, Laplacian 1", vae), ("RQ-VAE, no Laplacian", replace(vae, graph=0.0, contrast=0.0))]
-    rivals += [(f"RQ-VAE, Laplacian {n}", replace(vae, graph=n)) for n in (0.1, 10.0)]
-    rivals += [("RQ-VAE, no Sinkhorn", replace(vae, balance=0.0))]
-    for label, config in rivals:
-        for seed in range(1, seeds + 1):
-            quantiser = fit(config, Data(found.vectors, graph), _generator(seed)).quantiser
-            latent, asked = quantiser.project(found.vectors), quantiser.project(found.requests)
-            kinds = {"": assign.shared(latent, quantiser.codebook)}
-            if config == plain:
-                kinds[", unique"] = assign.unique(latent, quantiser.codebook)
-            for kind, assigned in kinds.items():
-                meant = residual.decode(assigned.codes, quantiser.codebook)
-                orders = [best(-residual.distances(each[None], meant)[0], DEPTH)[:DEPTH] for each in asked]
-                line(f"{label}{kind}, seed {seed}", judged(found, orders))
-
-
-def ablate(names: Sequence[str], judges: Sequence[Encoded], encoder: Kept, seeds: int) -> None:
-    """Heads trained in other ways, each judged as `heads` judges."""
-    from toolweft_server.training import heads
-
-    config = heads.HeadsConfig()
-    rivals: list[tuple[str, Any, dict[str, int]]] = [
-        ("as trained", config, {}),
-        ("no hidden servers", replace(config, hidden_servers=0.0), {}),
-        ("no margin", replace(config, margin_weight=0.0), {}),
-        ("no list", replace(config, list_weight=0.0), {}),
-        ("2×256", config, {"levels": 2}),
-        ("3×64", config, {"codes": 64}),
-        ("3×1024", config, {"codes": 1024}),
-    ]
-    for label, each, options in rivals:
-        for seed in range(1, seeds + 1):
-            print(f"-- {label}, seed {seed}", flush=True)
-            own = of(train(names, encoder, seed, each, **options))
-            for found in judges:
-                measure_heads(found, own, gammas=(0.1, 0.2))
-    print("-- synthetic requests, seed 1", flush=True)
-    train_sets = [encoded(name, "train", encoder) for name in names]
-    corpora = [corpus(each, synthetic=encoder) for each in train_sets]
-    own = of(heads.fit(config, codebook(train_sets, 1), corpora, _generator(1), progress=_told))
-    for found in judges:
-        measure_heads(found, own, gammas=(0.1, 0.2))
 
 
 def _by(scores: Array) -> Array:
@@ -343,7 +273,7 @@ def _nothing(found: Encoded) -> Any:
     return Corpus(found.vectors[:2], np.arange(2), found.vectors[:1], [(0,)], row, row.astype(np.float32))
 
 
-def _generator(seed: int) -> Any:
+def generator(seed: int) -> Any:
     import torch
 
     torch.set_num_threads(1)
@@ -356,7 +286,7 @@ def _told(step: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("speed", "train", "heads", "sets", "codebooks", "ablate"))
+    parser.add_argument("what", choices=("speed", "train", "heads", "sets"))
     parser.add_argument("--encoder", type=Path, required=True, help="a folder of `training.encoder.export`")
     parser.add_argument("--cache", type=Path, help="keeps vectors between runs")
     parser.add_argument("--heads", type=Path, help="a folder of `train`; without one, untrained heads")
@@ -364,7 +294,6 @@ def main() -> None:
     parser.add_argument("--sets", default="weft_queries", help="comma-separated")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--epochs", type=int, help="of `train`")
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--repeat", type=int, default=1, help="how often `speed` asks each request")
     given = parser.parse_args()
     loaded = Encoder.load(given.encoder)
@@ -382,15 +311,10 @@ def main() -> None:
         print(heads.save(trained, given.out, encoder=loaded.digest, config=said).digest)
         return
     judges = [encoded(name, "dev", encoder) for name in names]
-    if given.what == "ablate":
-        ablate([name for name in names if name in TRAINED_ON], judges, encoder, given.seeds)
-        return
     for found in judges:
         print(f"== {found.data.name}: {len(found.vectors)} tools, {len(found.requests)} requests", flush=True)
         if given.what == "sets":
             measure_sets(found, encoder, SETS_RIVALS)
-        elif given.what == "codebooks":
-            measure_codebooks(found, given.seeds)
         else:
             base = [each for each in judges if each.data.name in TRAINED_ON] or [encoded(TRAINED_ON[0], "dev", encoder)]
             own = Heads.load(given.heads, encoder=loaded.digest) if given.heads else untrained(base, given.seed)

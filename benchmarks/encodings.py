@@ -10,10 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolweft_server.index.woven.encoder import Encoder
+from toolweft_server.index.woven.engine import Engine
+from toolweft_server.index.woven.heads import Heads
 
 
 class Kept:
-    """An encoder that remembers, on disk after `save`. Without a folder it remembers nothing."""
+    """An encoder that remembers, on disk after `save`. Without a folder it remembers nothing.
+
+    Stands where an `Encoder` is asked for, but in `open`.
+    """
 
     def __init__(self, encoder: Encoder, folder: Path | None) -> None:
         self._encoder = encoder
@@ -55,3 +60,14 @@ class Kept:
             return {}
         with np.load(self._file) as kept:
             return dict(zip(map(bytes, kept["keys"]), kept["rows"], strict=True))
+
+
+def engine(encoder: Kept, heads: Path | None = None) -> Engine:
+    """With the heads of that folder, or with the shipped ones.
+
+    Raises:
+        HeadsError: They are not there, or were made for another encoder.
+
+    """
+    found = Heads.load(heads, encoder=encoder.digest) if heads else Heads.shipped(encoder=encoder.digest)
+    return Engine(encoder, found)  # type: ignore[arg-type]

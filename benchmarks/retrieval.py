@@ -1,7 +1,8 @@
 """Retrieval quality on the shared data sets, pooled and set by set, each system beside the baselines of the same run.
 
     python -m benchmarks.retrieval [--split dev|test] [--sets weft_queries,metatool] [--systems bm25f,lexical]
-                                   [--encoder FOLDER] [--zero-shot FOLDER] [--keep FOLDER] [--json FILE]
+                                   [--encoder FOLDER] [--heads FOLDER] [--zero-shot FOLDER] [--keep FOLDER]
+                                   [--json FILE]
 
 N@k counts every right tool in the ideal ranking, so a tool that is missed costs. A tool of the same name and text as a
 right one is as right. `all requests` weighs every request the same, `all sets` every set. The last lines ask of each
@@ -20,16 +21,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from benchmarks import datasets, machine
+from benchmarks import datasets, encodings, machine
 from benchmarks.encodings import Kept
 
 from toolweft_server.commands.eval import Ticker
+from toolweft_server.errors import ToolweftError
 from toolweft_server.evaluation import report, statistics
 from toolweft_server.evaluation.data import Dataset
 from toolweft_server.evaluation.report import Measured
 from toolweft_server.evaluation.statistics import Interval
 from toolweft_server.evaluation.suite import HYBRID_LEXICAL, NAMES, Suite
 from toolweft_server.index.woven.encoder import Encoder
+from toolweft_server.index.woven.engine import Engine
 
 SHOWN = ("hit@1", "N@5", "R@5", "R@10", "COMP@10")
 RIVALS = ("bm25f", "mix")
@@ -116,10 +119,21 @@ def _points(value: Interval) -> str:
     return f"{100 * value.mean:+.1f} [{100 * value.low:+.1f}, {100 * value.high:+.1f}]"
 
 
+def engine_of(encoder: Kept, heads: Path | None) -> Engine | None:
+    """None where nobody named heads and the shipped ones were made for another encoder."""
+    try:
+        return encodings.engine(encoder, heads)
+    except ToolweftError:
+        if heads:
+            raise
+        return None
+
+
 def main() -> None:
     given = _arguments()
     zero_shot = Kept(Encoder.load(given.zero_shot), given.keep) if given.zero_shot else None
     encoder = Kept(Encoder.load(given.encoder), given.keep) if given.encoder else None
+    engine = engine_of(encoder, given.heads) if encoder else None
     print(f"split {given.split}; {machine.line()}")
     found: list[OfSet] = []
     head = ["set", "system", "tools", "requests", *SHOWN]
@@ -127,7 +141,7 @@ def main() -> None:
         data = datasets.load(name, given.split)
         if not data.requests:
             continue
-        suite = Suite(data.tools, encoder, zero_shot=zero_shot, hybrid=given.hybrid, progress=Ticker())
+        suite = Suite(data.tools, encoder, engine=engine, zero_shot=zero_shot, hybrid=given.hybrid, progress=Ticker())
         names = given.systems.split(",") if given.systems else suite.names()
         found.append(measure(data, suite, names))
         print(report.aligned([head, *lines_of(found[-1], names)]) + "\n", flush=True)
@@ -208,6 +222,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sets", default=",".join(datasets.SETS), help="comma-separated")
     parser.add_argument("--systems", help=f"comma-separated, of {', '.join(NAMES)}; default: all that can run")
     parser.add_argument("--encoder", type=Path, help="folder of the encoder to measure")
+    parser.add_argument(
+        "--heads", type=Path, help="folder of heads for its codes (default: the shipped ones, if they fit)"
+    )
     parser.add_argument("--zero-shot", type=Path, help="folder of an encoder that was not trained for tools")
     parser.add_argument("--hybrid", type=float, default=HYBRID_LEXICAL, help="share of the lexical index in `hybrid`")
     parser.add_argument("--keep", type=Path, help="folder that keeps vectors between runs")

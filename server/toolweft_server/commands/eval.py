@@ -14,7 +14,6 @@ from toolweft_server.commands.opened import show
 
 if TYPE_CHECKING:
     from toolweft_catalog.tool import Tool
-    from toolweft_server.evaluation.changing import Changing
     from toolweft_server.evaluation.data import Dataset
     from toolweft_server.evaluation.report import Row
     from toolweft_server.evaluation.suite import Suite
@@ -174,7 +173,7 @@ def _scenario(args: argparse.Namespace, data: Dataset, shown: Sequence[str]) -> 
     results: list[dict[str, Any]] = []
     lines = [["stage", "system", "tools", "requests", *shown, "first 5 places", "of the catalogue"]]
     for name in args.systems or maker(cut.known).names():
-        first = _first(name, cut.known, maker)
+        first = changing.first(name, cut.known, maker)
         for stage in changing.live(data, cut, first, progress=Ticker()):
             row = report.rows([stage.measured], shown, baseline=None, seed=args.seed)[0]
             shares = (f"{100 * share:.1f}" for share in stage.bias)
@@ -187,19 +186,6 @@ def _scenario(args: argparse.Namespace, data: Dataset, shown: Sequence[str]) -> 
     print(f"{data.name}: {args.scenario}, split {args.split}; the last two: what goes to tools that are new or changed")
     print(report.aligned(lines))
     return 0
-
-
-def _first(name: str, known: Sequence[Tool], maker: Callable[[Sequence[Tool]], Suite]) -> Changing:
-    """An index lives through a change; what keeps no state is made anew."""
-    from toolweft_server.evaluation.changing import Remade, Served
-
-    if name == "lexical":
-        return Served(maker(known).index)
-    if name == "woven":
-        return Served(maker(known).woven)
-    if name == "generative":
-        return Served(maker(known).generative)
-    return Remade(known, lambda tools: maker(tools).make(name))
 
 
 def _shown(wanted: Sequence[str] | None, ks: Sequence[int] | None) -> list[str]:

@@ -17,6 +17,7 @@ from toolweft_server.evaluation import report
 from toolweft_server.evaluation.data import Dataset
 from toolweft_server.evaluation.report import Measured
 from toolweft_server.evaluation.splits import Scenario
+from toolweft_server.evaluation.suite import Suite
 from toolweft_server.evaluation.systems import Progress, System, from_index, silent
 from toolweft_server.index.base import ToolIndex
 
@@ -62,6 +63,23 @@ class Remade:
 
     def system(self) -> System:
         return self._make(list(self._tools.values()))
+
+
+def first(name: str, known: Sequence[Tool], make: Callable[[Sequence[Tool]], Suite]) -> Changing:
+    """The system of that name over the tools that are known: an index that lives through changes, or what is remade.
+
+    Raises:
+        EvaluationError: As `Suite.make`.
+
+    """
+    served: dict[str, Callable[[Suite], ToolIndex]] = {
+        "lexical": lambda suite: suite.index,
+        "woven": lambda suite: suite.woven,
+        "generative": lambda suite: suite.generative,
+    }
+    if name in served:
+        return Served(served[name](make(known)))
+    return Remade(known, lambda tools: make(tools).make(name))
 
 
 class Bias(NamedTuple):
