@@ -8,7 +8,8 @@
     ├── AnswerError        an answer to a question that is not open, or not ours
     ├── LibraryError       a saved function: unknown, refused, broken folder
     ├── IndexFolderError   an index folder that cannot be read
-    └── EncoderError       the text encoder's files: missing, damaged, of another version; or numbers that are none
+    ├── EncoderError       the text encoder's files: missing, damaged, of another version; or numbers that are none
+    └── HeadsError         the codes' files: the same, or made for another encoder
 
 What the model can fix is data in a result (`toolweft_catalog.call.Failure`, `wire.Error`) and not in this tree.
 The message says what happened, with which value, and what to do next.
@@ -62,6 +63,10 @@ class IndexFolderError(ToolweftError):
 
 
 class EncoderError(ToolweftError):
+    pass
+
+
+class HeadsError(ToolweftError):
     pass
 
 

@@ -1,6 +1,6 @@
 """Puts the defects of `defects.py` into a copy of the server, one at a time, and says which of their tests fail.
 
-    python tests/server/training/recreate.py [WORD]     # those in whose description the word stands; with what failed
+    python tests/server/training/recreate.py [WORDS …]     # those in whose description one of them stands, or all
 
 Each is run by a process that was forked after the slow libraries were imported: a second each, not ten.
 """
@@ -14,6 +14,8 @@ import runpy
 import shutil
 import sys
 import tempfile
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -34,12 +36,13 @@ class Failed:
             self.tests.add(report.nodeid.partition("[")[0])
 
 
-def main(word: str = "", *, told: bool = True) -> dict[str, list[str]]:
+def main(words: Sequence[str] = (), *, told: bool = True) -> dict[str, list[str]]:
     """Description -> the tests that failed, as they are named in the table."""
-    defects = [each for each in runpy.run_path(str(HERE / "defects.py"))["DEFECTS"] if word in each.what]
+    table = runpy.run_path(str(HERE / "defects.py"))["DEFECTS"]
+    defects = [each for each in table if not words or any(word in each.what for word in words)]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / SERVER.name
-        shutil.copytree(SERVER, copy, ignore=shutil.ignore_patterns("__pycache__", "weights"))
+        shutil.copytree(SERVER, copy, ignore=shutil.ignore_patterns("weights"))
         sys.path.insert(0, folder)
         os.environ["PYTHONPATH"] = folder
         sys.dont_write_bytecode = True
@@ -62,6 +65,7 @@ def main(word: str = "", *, told: bool = True) -> dict[str, list[str]]:
 def _import_what_is_slow() -> None:
     import hypothesis  # noqa: F401
     import pytest  # noqa: F401
+    import sqlalchemy  # noqa: F401
     import torch
     from transformers import GPT2LMHeadModel, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: F401
 
@@ -73,8 +77,9 @@ def _in_a_fork(work) -> None:
     if child == 0:
         try:
             work()
-        finally:
-            os._exit(0)
+        except BaseException:  # noqa: BLE001  nothing may go on in here as if it were the parent
+            traceback.print_exc()
+        os._exit(0)
     os.waitpid(child, 0)
 
 
@@ -87,15 +92,17 @@ def _run(tests: tuple[str, ...], result: Path, *, told: bool) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
     failed = Failed()
-    words = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=short", *(f"tests/server/{each}" for each in tests)]
-    pytest.main(words, plugins=[failed])
+    named = [f"tests/server/{each}" for each in tests]
+    late = "ignore::pytest.PytestAssertRewriteWarning"  # of what was imported before the fork
+    how = ["-q", "--tb=short", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", late]
+    pytest.main([*how, *named], plugins=[failed])
     names = sorted(each.removeprefix("tests/server/") for each in failed.tests)
     result.write_text(json.dumps(names), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--json"]:
-        print(json.dumps(main(told=False)))
+    if sys.argv[1:2] == ["--json"]:
+        print(json.dumps(main(sys.argv[2:], told=False)))
     else:
-        for what, failed in main(*sys.argv[1:]).items():
+        for what, failed in main(sys.argv[1:]).items():
             print(f"{what}: {', '.join(failed) or 'NOBODY NOTICED'}")

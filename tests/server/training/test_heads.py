@@ -7,8 +7,9 @@ pytest.importorskip("torch")
 
 import torch
 
+from toolweft_server.errors import HeadsError
 from toolweft_server.index.woven.codes import Woven
-from toolweft_server.index.woven.heads import Heads, HeadsError
+from toolweft_server.index.woven.heads import Heads
 from toolweft_server.index.woven.trie import END
 from toolweft_server.training import heads
 from toolweft_server.training.errors import TrainingError

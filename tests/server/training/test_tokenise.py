@@ -87,8 +87,9 @@ def test_a_catalogue_smaller_than_the_codebook_is_tokenised(kind, assignment, co
 @pytest.mark.parametrize("kind", SMALL)
 def test_tools_that_were_used_together_are_neighbours_in_the_numbers(kind):
     used, unused = (tokenise(TokeniseConfig(quantiser=SMALL[kind]), each) for each in (sources(), alone()))
-    assert used.diagnostics.levels[0].neighbours_together is not None
-    assert unused.diagnostics.levels[0].neighbours_together is None
+    level = used.diagnostics.levels[0]
+    assert level.neighbours_together > level.chance_together
+    assert np.isnan(unused.diagnostics.levels[0].neighbours_together)
     assert used.artefact.digests != unused.artefact.digests
 
 

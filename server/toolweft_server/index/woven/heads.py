@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from toolweft_server.errors import ToolweftError
+from toolweft_server.errors import HeadsError
 from toolweft_server.index.woven import residual
 from toolweft_server.index.woven.codes import Rows, Woven
 from toolweft_server.index.woven.residual import Codes, Floats
@@ -37,10 +37,6 @@ ARRAYS, MANIFEST = "heads.npz", "heads.json"
 
 Matrix: TypeAlias = NDArray[np.float32]
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
-
-
-class HeadsError(ToolweftError):
-    """The heads' files: missing, damaged, of another version, or made for another encoder."""
 
 
 class Network(NamedTuple):

@@ -6,10 +6,11 @@ import json
 import numpy as np
 import pytest
 
+from toolweft_server.errors import HeadsError
 from toolweft_server.index.woven import heads as module
 from toolweft_server.index.woven import residual
 from toolweft_server.index.woven.codes import Woven
-from toolweft_server.index.woven.heads import ARRAYS, MANIFEST, Heads, HeadsError
+from toolweft_server.index.woven.heads import ARRAYS, MANIFEST, Heads
 from toolweft_server.index.woven.trie import END
 
 SIZE, HIDDEN = 12, 5
