@@ -1,0 +1,207 @@
+"""Runs tasks through the real server, sandbox and ledger, one after another, and keeps a trace and a record of each.
+
+Every task gets a fresh world, a model of its own and a trace file. What is said of a run comes from that trace and
+from the world's own log of calls; the agent's word is not taken for either.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from benchmarks.agent.gold import Draw, GoldCoder, never
+from benchmarks.agent.task import Benchmark, Task, harm, operations, play
+from benchmarks.agent.world import Now, read_log
+
+from toolweft_client import trace as traces
+from toolweft_client.agent import Agent, Loop
+from toolweft_client.budget import Budget
+from toolweft_client.session import Session, own_server
+from toolweft_client.trace import Step, Trace
+
+ROOT = Path(__file__).resolve().parents[2]
+CONNECT = 300.0
+"""Seconds for the server's start: benchmarks run beside other work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One run of one task. Counts are of trace events, but for writes, which are of the world's log."""
+
+    task: str
+    fault: str
+    """`fault@stage` that was asked for; empty when none."""
+    made: list[str]
+    """Faults that the coder really made, and the tool's trouble if it befell a call."""
+    status: str
+    reason: str
+    measures: Mapping[str, bool]
+    model_calls: int
+    input_tokens: int
+    output_tokens: int
+    programs: int
+    tool_calls: int
+    failures: list[str]
+    """Classes of the failures on the way, in order."""
+    duplicates: int
+    strays: int
+    over_budget: list[str]
+    found: float
+    """Share of the gold tools that the first design prompt showed."""
+    seconds: float
+    trace: str
+
+    def json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run that is wanted."""
+
+    task: Task
+    fault: str = ""
+    draw: Draw = never
+    trouble: Now | None = None
+    seed: int = 0
+
+
+@dataclass
+class Bench:
+    """A benchmark, its server and where its traces go. Made by `open_bench`."""
+
+    benchmark: Benchmark
+    session: Session
+    folder: Path
+    budget: Budget
+    loop: Loop | None = None
+    strict: bool = False
+    _number: int = 0
+    _gold: dict[str, Any] = field(default_factory=dict)
+
+    async def run(self, job: Job) -> Record:
+        task, worlds = job.task, self.benchmark.worlds()
+        if task.id not in self._gold:
+            self._gold[task.id] = play(task, worlds).calls
+        self._number += 1
+        now = job.trouble or Now(0, task.id)
+        Now(self._number, task.id, now.tool, now.trouble).write(self.folder)
+        known = operations(worlds)
+        model = GoldCoder(task.source, known, job.draw, Random(job.seed), self.strict)
+        path = self.folder / "traces" / f"{self._number:05}.jsonl"
+        agent = Agent(model, self.session, budget=self.budget, loop=self.loop)
+        answer = await agent.run(task.text, trace=Trace.to(path))
+        calls = read_log(self.folder, self._number)
+        steps = traces.read(path)
+        if (self.folder / f"{self._number}.troubled").exists():
+            model.made.append(f"{now.trouble}@run")
+        done = harm(self._gold[task.id], calls)
+        scored = self.benchmark.score(task, answer.value, calls, answered=answer.status == "answered")
+        end = steps[-1]
+        told = [step for step in steps if step.event == "llm"]
+        return Record(
+            task.id, job.fault, model.made, answer.status, answer.reason or "", scored, len(told),
+            _sum(told, "gen_ai.usage.input_tokens"), _sum(told, "gen_ai.usage.output_tokens"),
+            sum(step.event == "run" for step in steps), sum(_real(step) for step in steps), failures(steps),
+            done.duplicates, done.strays, exceeded(steps, self.budget), _share(model, task, known),
+            end.ms / 1000, path.name,
+        )  # fmt: skip
+
+
+@asynccontextmanager
+async def open_bench(
+    benchmark: Benchmark,
+    folder: Path,
+    *,
+    checkout: str = "",
+    budget: Budget = Budget(),  # noqa: B008
+    loop: Loop | None = None,
+    strict: bool = False,
+    distractors: Mapping[str, Any] | None = None,
+) -> AsyncIterator[Bench]:
+    """Starts toolweft over the benchmark's worlds. `folder` is new and keeps everything; so is the store in it."""
+    (folder / "traces").mkdir(parents=True)
+    Now(0, "").write(folder)
+    python_path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    servers = {
+        world.name: {
+            "command": sys.executable, "env": {"PYTHONPATH": python_path},
+            "args": ["-m", "benchmarks.agent.serve", world.name, str(folder), *filter(None, [checkout])],
+        }
+        for world in benchmark.worlds()
+    }  # fmt: skip
+    config = folder / "toolweft.json"
+    document = {"mcpServers": servers, "store": str(folder / "store.db"), "policy": {"default": "trust"}}
+    config.write_text(json.dumps(document | dict(distractors or {})), encoding="utf-8")
+    async with Session.connect(own_server(config), seconds=CONNECT) as session:
+        yield Bench(benchmark, session, folder, budget, loop, strict)
+
+
+async def run_all(bench: Bench, jobs: Sequence[Job], progress: Callable[[int, int, Record], None]) -> list[Record]:
+    """Every run ends in a record; the file grows with each, so that an interrupted benchmark can be read."""
+    made: list[Record] = []
+    with (bench.folder / "runs.jsonl").open("a", encoding="utf-8") as file:
+        for number, job in enumerate(jobs, 1):
+            record = await bench.run(job)
+            made.append(record)
+            file.write(json.dumps(record.json()) + "\n")
+            file.flush()
+            progress(number, len(jobs), record)
+    return made
+
+
+def failures(steps: Iterable[Step]) -> list[str]:
+    """What went wrong on the way: the check's complaints by kind of text, a program's error by its type."""
+    found: list[str] = []
+    for step in steps:
+        problems = step.data.get("problems")
+        if step.event == "check" and isinstance(problems, list):
+            found += [f"check: {_kind(str(each))}" for each in problems]
+        if step.event == "run" and step.data.get("status") != "ok":
+            error = step.data.get("error")
+            what = str(error.get("type")) if isinstance(error, dict) else ""
+            found.append(f"run: {what or step.data.get('status')}")
+    return found
+
+
+def _kind(complaint: str) -> str:
+    kinds = {"there is no tool": "unknown tool", "has no argument": "unknown argument", "needs ": "missing argument",
+             "not valid Python": "syntax"}  # fmt: skip
+    return next((kind for words, kind in kinds.items() if words in complaint), "other")
+
+
+def exceeded(steps: Sequence[Step], budget: Budget) -> list[str]:
+    """Budgets that the events of a trace exceed. Tool calls are counted per program, so the last one may pass."""
+    counts = {
+        "model_calls": sum(step.event == "llm" for step in steps),
+        "repairs": sum(step.event == "stage" and step.stage == "repair" for step in steps),
+    }
+    over = [name for name, count in counts.items() if count > getattr(budget, name)]
+    runs = [step for step in steps if step.event == "run"]
+    if sum(_real(step) for step in runs[:-1]) > budget.tool_calls:
+        over.append("tool_calls")
+    if steps[-1].ms / 1000 > budget.seconds + 5:
+        over.append("seconds")
+    return over
+
+
+def _real(step: Step) -> int:
+    """Calls of one program that were made and not replayed."""
+    calls = step.data.get("calls") if step.event == "run" else None
+    return sum(isinstance(each, dict) and not each.get("replayed") for each in calls) if isinstance(calls, list) else 0
+
+
+def _sum(steps: Iterable[Step], key: str) -> int:
+    return sum(int(str(step.data.get(key) or 0)) for step in steps)
+
+
+def _share(model: GoldCoder, task: Task, known: Mapping[str, Any]) -> float:
+    wanted = {tool for tool in known if f"{tool}(" in task.source}
+    return len(model.seen & wanted) / len(wanted) if wanted else 1.0

@@ -1,0 +1,28 @@
+"""Which worlds there are, by the name on the command line of `benchmarks.agent.serve`."""
+
+from __future__ import annotations
+
+from benchmarks.agent.world import World
+
+
+def open_world(name: str, checkout: str = "") -> World:
+    """
+    Raises:
+        SystemExit: There is no such world.
+
+    """
+    if name == "films":
+        from benchmarks.agent.films import Films
+
+        return Films()
+    if name == "music":
+        from benchmarks.agent.music import Music
+
+        return Music()
+    if name == "bank":
+        from pathlib import Path
+
+        from benchmarks.agent.apibank import Bank
+
+        return Bank(Path(checkout))
+    raise SystemExit(f"there is no world {name!r}; there are films, music and bank")
