@@ -57,9 +57,9 @@ from toolweft_server.training.rqvae import RqVaeConfig
 
 SHOWN = ("N@5", "R@5", "R@10", "COMP@10")
 
-KMEANS = RqKMeansConfig(levels=3, codes=256, rounds=25, projection_steps=0)
+KMEANS = RqKMeansConfig(levels=3, codes=256, rounds=12, projection_steps=0)
 VAE = RqVaeConfig(
-    levels=3, codes=256, hidden=(256,), steps=500, warmup=100, batch=256, edges_per_step=128, init_rounds=25
+    levels=3, codes=256, hidden=(256,), steps=500, warmup=100, batch=256, edges_per_step=128, init_rounds=12
 )
 """A tenth of the steps, a quarter of the batch, and one layer of the four that `toolweft train tokenize` has."""
 HEADS = heads.HeadsConfig(epochs=2)
@@ -219,7 +219,6 @@ def of_heads(bench: Bench, what: Callable[[Bench, Heads, residual.Codes], Scores
         "untrained": partial(fitted, bench, config=replace(HEADS, epochs=0)),
         "free codewords": partial(fitted, bench, free=True),
         "synthetic requests": partial(fitted, bench, synthetic=True),
-        "no hidden servers": partial(fitted, bench, config=replace(HEADS, hidden_servers=0.0)),
     }
     for label, make in ways.items():
 
@@ -352,7 +351,8 @@ def main() -> None:
     data = bench.dev.data
     print(f"{given.set} dev: {len(data.tools)} tools, {len(data.requests)} requests; percent; ± over seeds")
     print(f"encoder {encoder.digest[:8]}, frozen; {machine.line()}")
-    print(f"sized down: RQ-VAE {VAE.steps} steps of {VAE.batch}, layers {VAE.hidden}; heads {HEADS.epochs} epochs")
+    print(f"sized down: k-means {KMEANS.rounds} rounds; RQ-VAE {VAE.steps} steps of {VAE.batch}, layers {VAE.hidden};")
+    print(f"heads {HEADS.epochs} epochs; {PEOPLE} people")
     for part in given.parts.split(","):
         measured = []
         for label, measure, seeded in MAKERS[part](bench):
