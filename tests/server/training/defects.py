@@ -213,7 +213,7 @@ DEFECTS: tuple[Defect, ...] = (
         14,
         "nothing makes co-usage into codes",
         (Patch("training/tokenise.py", "config.affinity, sources.usages,", "config.affinity, (),"),),
-        ("training/test_tokenise.py::test_tools_that_were_used_together_are_neighbours_in_the_numbers",),
+        ("training/test_tokenise.py::test_co_usage_reaches_the_codes_and_their_numbers",),
     ),
     Defect(
         14,
