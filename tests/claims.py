@@ -86,6 +86,56 @@ CLAIMS: Mapping[str, Sequence[str]] = {
     "Every index keeps one contract; updates equal a rebuild.": (
         "server/index/test_contract.py::test_updates_in_any_order_rank_and_score_as_a_rebuild",
         "server/index/test_contract.py::test_a_loaded_index_answers_as_the_saved_one",
+        "server/index/woven/test_index.py::test_an_answer_does_not_depend_on_the_order_in_which_tools_came",
+        "server/index/woven/test_codes.py::test_what_came_and_went_is_as_if_built_anew",
+    ),
+    "A new tool is found by its words at once and by its meaning soon; a restart encodes nothing again.": (
+        "server/index/woven/test_index.py::"
+        "test_a_new_tool_is_found_by_its_words_at_once_and_by_its_meaning_when_its_vector_is_there",
+        "server/index/woven/test_index.py::test_a_restart_encodes_nothing_again",
+    ),
+    "The weights come with the package and fit together; nothing is fetched when they are used.": (
+        "server/index/woven/test_shipped.py::test_the_shipped_heads_are_those_of_the_shipped_encoder",
+        "server/index/woven/test_shipped.py::"
+        "test_a_server_weaves_and_answers_with_no_network_no_torch_and_nothing_fetched",
+    ),
+    "Whatever is wrong with the weights, words find tools and each answer says why.": (
+        "server/index/woven/test_served.py::"
+        "test_without_weights_that_can_be_used_words_find_tools_and_the_answer_says_why",
+        "server/index/woven/test_heads.py::test_heads_made_for_another_encoder_are_refused_and_both_are_named",
+        "server/index/woven/test_index.py::test_an_encoder_that_breaks_leaves_the_words",
+    ),
+    "No description, name or flood of tools takes a first place, and no calls buy one.": (
+        "server/test_attacks.py::test_a_tool_that_is_made_to_win_takes_no_first_place",
+        "server/test_attacks.py::test_a_name_that_imitates_another_does_not_take_its_place",
+        "server/test_attacks.py::test_copies_of_popular_tools_on_another_server_do_not_stand_above_the_originals",
+        "server/test_attacks.py::test_thousands_of_tools_of_one_server_do_not_push_out_the_right_ones",
+        "server/test_attacks.py::test_one_poisoned_call_in_a_hundred_lifts_the_attacker_by_less_than_a_rank",
+        "server/test_attacks.py::test_repeating_a_poisoned_call_gains_next_to_nothing",
+        "server/test_attacks.py::test_calls_of_the_attackers_tool_leave_the_vectors_of_all_others_alone",
+    ),
+    "Use makes similar requests better, is switched off when it does not, and can be turned off and taken back.": (
+        "server/test_using.py::test_a_tool_that_served_requests_stands_higher_for_a_similar_one_and_for_no_other",
+        "server/test_using.py::"
+        "test_answers_are_mixed_while_use_is_on_trial_and_it_is_switched_off_for_good_when_it_loses",
+        "server/test_using.py::test_where_learning_is_off_nothing_is_kept_and_nothing_is_used",
+        "server/test_using.py::test_what_is_forgotten_counts_no_more",
+        "server/test_index_command.py::test_rollback_changes_nothing_until_one_says_yes",
+        "benchmarks/usage.py",
+    ),
+    "The text of a request is in no file unless it may be kept, and in none when it was erased.": (
+        "server/test_using.py::test_the_text_of_a_request_is_in_no_file_unless_it_may_be_kept",
+        "server/store/test_usage.py::test_the_text_of_a_request_or_program_is_nowhere_in_the_store",
+        "server/store/test_erasing.py::test_the_text_of_a_request_that_was_erased_is_in_no_file",
+    ),
+    "The index tells its state, explains an answer part by part and is built anew on request.": (
+        "server/test_index_command.py::test_status_and_rebuild_tell_what_the_woven_index_has",
+        "server/test_index_command.py::test_explain_prints_every_part_of_the_woven_index",
+    ),
+    "None of the defects of the code that was released with ToolWeaver can come back unnoticed.": (
+        "server/training/test_defects.py::test_all_seventeen_are_there_each_under_a_name_of_its_own",
+        "server/training/test_defects.py::test_a_defect_can_be_put_into_the_code_as_it_is_and_its_tests_exist",
+        "server/training/test_defects.py::test_every_test_named_for_a_defect_fails_when_it_is_put_in",
     ),
     "49,001 tools are searched within milliseconds, indexed within a minute and held in bounded memory.": (
         "benchmarks/search.py",
@@ -258,8 +308,10 @@ CLAIMS: Mapping[str, Sequence[str]] = {
         "end_to_end/test_staying_current.py::test_servers_of_one_name_in_two_configurations_do_not_replace_each_other",
     ),
     # The repository
-    "Importing anything but training and local models imports no torch.": (
+    "Importing anything but training and local models imports no torch, and serving neither.": (
         "test_layout.py::test_importing_any_module_imports_no_torch",
+        "server/index/woven/test_shipped.py::"
+        "test_a_server_weaves_and_answers_with_no_network_no_torch_and_nothing_fetched",
     ),
     "Modules import on every platform.": ("test_layout.py::test_modules_import_where_posix_modules_are_missing",),
     "Client and server meet only over MCP, and a contract that is broken fires.": (

@@ -241,6 +241,14 @@ DEFECTS: tuple[Defect, ...] = (
         ("training/align/test_train.py::test_the_checkpoint_of_the_most_steps_counts_whatever_its_loss",),
     ),
     Defect(
+        14,
+        "an answer is measured against the right tools that it has and not against all there are",
+        (Patch("evaluation/metrics.py", "_ndcg(right, golds, k) for k in NDCG_AT",
+               "_ndcg(right, found[:, RELEASED_CUT - 1], k) for k in NDCG_AT"),),
+        ("evaluation/test_metrics.py::"
+         "test_one_of_three_right_tools_at_rank_one_is_worth_047_in_full_and_1_in_the_released_variant",),
+    ),
+    Defect(
         15,
         "two tools that were seen once, together, are as close as tools can be",
         (Patch("training/affinity.py", " + config.kappa)", ")"),),
