@@ -26,6 +26,7 @@ from toolweft_server.sandbox.base import FileOut, Host, Outcome, OutcomeStatus, 
 from toolweft_server.sandbox.child import Child
 from toolweft_server.sandbox.clock import Clock
 from toolweft_server.sandbox.frames import Done, ViolationError
+from toolweft_server.sandbox.inbox import Inbox
 from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.output import Output
 from toolweft_server.sandbox.texts import signal_name, size
@@ -39,7 +40,6 @@ EXIT_CHANNEL = 71
 """The child's exit status when its frame socket broke; the same in `inside/channel.py`."""
 FAIR = 8
 """Reads in a row before others get their turn."""
-_READ = 256 * 1024
 _logger = logging.getLogger(__name__)
 
 
@@ -50,6 +50,7 @@ class ChildSession:
         self.child, self.limits = child, limits
         self.told = asdict(limits)
         """The limits as the child is told them."""
+        self._inbox = Inbox(child.channel)
         self._buffer = frames.Buffer(cap=limits.frame)
         self._reads = 0
         self._writing = anyio.Lock()  # frames of concurrent replies do not mix
@@ -79,6 +80,7 @@ class ChildSession:
         except BaseException:
             await self.aclose()
             raise
+        self.deaf()
         if not isinstance(hello, frames.Hello):
             said = Output(self.child.outputs[1], cap=2000).drained()
             status = await self.child.exit_status()
@@ -120,10 +122,12 @@ class ChildSession:
             if self._running is not None:
                 self._running.close()
                 await self._idle.wait()
+            self.deaf()
             await self.child.aclose()
 
     async def _close(self) -> None:
         self._usable = False
+        self.deaf()
         await self.child.aclose()
 
     async def send(self, frame: bytes) -> None:
@@ -160,11 +164,7 @@ class ChildSession:
 
         """
         while (body := self._buffer.next()) is None:
-            data = self._read()
-            while data is None:
-                await anyio.wait_readable(self.child.channel)
-                data = self._read()
-            if not data:
+            if not (data := await self._inbox.wait()):
                 return None
             self._buffer.feed(data)
             self._reads += 1
@@ -174,16 +174,11 @@ class ChildSession:
 
     def silent(self) -> bool:
         """Whether nothing is left to read: what our runner guarantees after `done`."""
-        return not len(self._buffer) and self._read() is None
+        return not len(self._buffer) and self._inbox.now() is None
 
-    def _read(self) -> bytes | None:
-        """What is there; `b""` at the end, `None` when there is nothing yet."""
-        try:
-            return self.child.channel.recv(_READ)
-        except BlockingIOError:
-            return None
-        except ConnectionError:
-            return b""
+    def deaf(self) -> None:
+        """Nothing is waited for: between runs, and before the socket is closed."""
+        self._inbox.close()
 
 
 class _Run:
@@ -198,7 +193,7 @@ class _Run:
             total=limits.total, cpu=limits.cpu, processor=self._child.cpu,
         )  # fmt: skip
         self._out, self._err = (Output(fd, cap=limits.stdout) for fd in self._child.outputs)
-        self._slots = anyio.Semaphore(limits.pending_calls)
+        self._slots = anyio.Semaphore(limits.pending_calls, fast_acquire=True)
         self._pending: set[int] = set()
         self._calls = 0
         self._files: dict[str, bytearray] = {}
@@ -225,6 +220,7 @@ class _Run:
                     self._child.kill()  # which may read nothing: an answer on its way would wait for it
                     raise
             tasks.cancel_scope.cancel()
+        self._session.deaf()
         self._clock.stop()
         if done is not None and (self._verdict is None or self._verdict[0] != "violation"):
             return self._finished(done)

@@ -97,6 +97,10 @@ async def check(backend: Sandbox) -> Sequence[Finding]:
             tasks.start_soon(_keeps, backend, limiter, found)
             for lane in lanes:
                 tasks.start_soon(_lane, backend, lane, planted, limiter, found)
+        for each in [*checks, *walls]:
+            # Eight at once on a machine under load: what failed for want of time must not cost the person this tier.
+            if not found[each.name].passed and not found[each.name].detail.startswith(NOT_STOPPED):
+                await _lane(backend, [each], planted, limiter, found)
     order = ["variables stay between runs", *(each.name for each in [*checks, *walls])]
     return [Finding("it starts", ok=True, area="start"), *(found[name] for name in order)]
 

@@ -6,6 +6,7 @@ import sys
 import pytest
 import pytest_asyncio
 
+from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox.check_programs import PYTHON, WALLS
 from toolweft_server.sandbox.self_check import EXPECTED
 
@@ -55,6 +56,25 @@ async def test_tier_that_does_not_start_says_why_and_is_asked_nothing_more(tmp_p
     findings = await check(UnsafeProcess(folder=tmp_path / "absent"))
     assert [(finding.check, finding.ok) for finding in findings] == [("it starts", False)]
     assert "no work directory could be made" in findings[0].detail
+
+
+async def test_a_check_that_failed_among_others_is_tried_again_by_itself(tmp_path):
+    from toolweft_server.sandbox.backends.local import UnsafeProcess
+    from toolweft_server.sandbox.self_check import check
+
+    class Busy(UnsafeProcess):
+        opened = 0
+
+        async def open(self, limits):
+            self.opened += 1
+            if self.opened in range(5, 10):
+                raise SandboxError("no process to spare")
+            return await super().open(limits)
+
+    backend = Busy(folder=tmp_path)
+    findings = [finding for finding in await check(backend) if not finding.ok]
+    assert backend.opened > 10
+    assert {finding.detail.partition(":")[0] for finding in findings} == {"not stopped"}
 
 
 def test_exceptions_name_checks_that_there_are():

@@ -15,7 +15,7 @@ from _thread import allocate_lock
 from collections.abc import Callable
 from itertools import count
 from os import _exit, read, write
-from typing import Any
+from typing import Any, Protocol
 
 from .interrupt import Interrupt
 from .values import decode, encode
@@ -27,6 +27,32 @@ _HEADER = struct.Struct(">I")
 _CANCELLED = {"ok": False, "e": {"kind": "cancelled", "message": "the program ended before the answer came"}}
 
 Reply = dict[str, Any]
+
+
+class Replies(Protocol):
+    """Where a run is answered."""
+
+    forked: bool
+
+    def open(self) -> None: ...
+
+    def send(self, text: str) -> None: ...
+
+    def close(self, last: str) -> None: ...
+
+
+class Unheard:
+    """Answers that nobody waits for."""
+
+    forked = False
+
+    def open(self) -> None:
+        pass
+
+    def send(self, text: str) -> None:
+        text.encode("utf-8", "replace")
+
+    close = send
 
 
 class Channel:

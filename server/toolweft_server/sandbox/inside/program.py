@@ -81,13 +81,10 @@ class Session:
             self.variables["_"] = value
         return value
 
-    def rehearse(self) -> None:
-        """Goes the way of a program that leaves nothing: what it touches, the first real one need not fetch."""
-        body, last = self._compile("1\n1 + 1", "<rehearsal>")
-        variables: dict[str, Any] = {}
-        exec(body, variables)  # noqa: S102  (three numbers)
-        if last is not None:
-            eval(last, variables)  # noqa: S307
+    def forget(self) -> None:
+        """As if the runs so far had not been; they must have left nothing but what every run leaves."""
+        self._runs = 0
+        self.variables.pop("_", None)
 
     def _compile(self, code: str, file: str) -> tuple[CodeType, CodeType | None]:
         flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | self._future
