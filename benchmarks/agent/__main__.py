@@ -12,30 +12,24 @@ replies; `--faults unknown_tool@design` just that.
 from __future__ import annotations
 
 import argparse
-import ast
 import importlib
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from random import Random
 
 import anyio
 from benchmarks import machine
 from benchmarks.agent import report
-from benchmarks.agent.faults import BY_NAME, EXPENSIVE, FAULTS, Fault, Stage, has_writes, sites
-from benchmarks.agent.gold import at_rate, never, once
-from benchmarks.agent.run import Job, Record, open_bench, run_all
-from benchmarks.agent.task import Benchmark, Task, operations
-from benchmarks.agent.world import Now
+from benchmarks.agent.plan import jobs
+from benchmarks.agent.run import Record, open_bench, run_all
+from benchmarks.agent.task import Benchmark, operations
 
 from toolweft_client.agent import Loop
 from toolweft_client.budget import Budget
 
 NAMES = ("restbench", "restbench-films", "restbench-music", "apibank", "apibank-tasks")
-FEW = 3
-"""Runs of a fault that costs seconds each."""
 
 
 def benchmarks(name: str, checkout: str) -> list[Benchmark]:
@@ -50,46 +44,6 @@ def benchmarks(name: str, checkout: str) -> list[Benchmark]:
     from benchmarks.agent.apibank import ApiBank
 
     return [ApiBank(Path(checkout), whole=name == "apibank-tasks")]
-
-
-def jobs(benchmark: Benchmark, tasks: Sequence[Task], faults: str, *, per: int, seed: int) -> list[Job]:
-    """
-    Raises:
-        SystemExit: `faults` names none.
-
-    """
-    if not faults:
-        return [Job(task) for task in tasks]
-    known, rng = operations(benchmark.worlds()), Random(seed)
-    if faults.replace(".", "", 1).isdigit():
-        names = [each.name for each in FAULTS if each.name not in EXPENSIVE and each.expected == "recovers"]
-        return [Job(task, draw=at_rate(float(faults), names, Random(seed + n)), seed=n) for n, task in enumerate(tasks)]
-    wanted = dict(_pairs(faults))
-    writing = [task for task in tasks if has_writes(task.source, known)]
-    made: list[Job] = []
-    for label, (fault, stage) in wanted.items():
-        fitting = writing if fault.writes_only else list(tasks)
-        many = min(per, FEW) if fault.name in EXPENSIVE else per
-        for n, task in enumerate(rng.sample(fitting, min(many, len(fitting)))):
-            made.append(_job(task, label, fault, stage, known, seed + n))
-    return made
-
-
-def _pairs(faults: str) -> Iterator[tuple[str, tuple[Fault, Stage]]]:
-    every = [(f"{each.name}@{stage}", (each, stage)) for each in FAULTS for stage in each.stages]
-    chosen = [pair for pair in every if faults == "each" or {pair[0], pair[1][0].name} & set(faults.split(","))]
-    if not chosen:
-        raise SystemExit(f"there is no fault {faults!r}; there are each, a rate, or some of {', '.join(BY_NAME)}")
-    yield from chosen
-
-
-def _job(task: Task, label: str, fault: Fault, stage: Stage, known: dict[str, object], seed: int) -> Job:
-    if stage != "run":
-        return Job(task, label, once(fault.name, stage), seed=seed)
-    found = [each.tool for each in sites(ast.parse(task.source), known)]  # type: ignore[arg-type]
-    if fault.writes_only:
-        found = [each for each in found if known[each].effect != "read"]  # type: ignore[attr-defined]
-    return Job(task, label, never, Now(0, task.id, Random(seed).choice(found), fault.trouble), seed)
 
 
 def loop(mode: str) -> Loop | None:
@@ -116,7 +70,8 @@ def shown(number: int, of: int, record: Record) -> None:
 
 async def measure(benchmark: Benchmark, options: argparse.Namespace, folder: Path) -> list[Record]:
     tasks = list(benchmark.tasks())[: options.tasks]
-    wanted = jobs(benchmark, tasks, options.faults, per=options.per, seed=options.seed)
+    known = operations(benchmark.worlds())
+    wanted = jobs(tasks, known, options.faults, per=options.per, seed=options.seed)
     budget = Budget(run_seconds=options.run_seconds)
     async with open_bench(benchmark, folder / benchmark.name, checkout=options.checkout, budget=budget,
                           loop=loop(options.mode), strict=options.strict) as bench:  # fmt: skip

@@ -70,17 +70,21 @@ class Upstream:
         with _inside(self.folder):
             for name in _STUBBED:
                 sys.modules.setdefault(name, MagicMock())
-            self._manager = importlib.import_module("tool_manager").ToolManager
-        self.classes: dict[str, Mapping[str, Any]] = {
-            row["name"]: row
-            for row in sorted(self.manager().apis, key=lambda row: row["name"])
-            if row["name"] not in OUT
-        }
+            self._manager = importlib.import_module("tool_manager").ToolManager()
+        self._databases = json.dumps(self._manager.init_databases)
+        rows = {row["name"]: row for row in self._manager.apis}
+        self.classes: dict[str, Mapping[str, Any]] = {name: rows[name] for name in sorted(rows) if name not in OUT}
 
     def manager(self) -> Any:
-        """All tools over new databases."""
-        with _inside(self.folder):
-            return self._manager()
+        """All tools over new databases, as upstream's own start makes them, but without reading the files again."""
+        made, databases = copy.copy(self._manager), json.loads(self._databases)
+        made.init_databases, made.inited_tools = databases, {}
+        made.apis = [
+            {**row, "init_database": databases[row["class"].database_name]} if "init_database" in row else row
+            for row in self._manager.apis
+        ]
+        made.token_checker = made.init_tool("CheckToken")
+        return made
 
     def dialogues(self) -> list[Dialogue]:
         paths = [path for level in LEVELS for path in sorted((self.folder / "lv1-lv2-samples" / level).glob("*.jsonl"))]
@@ -253,9 +257,11 @@ def _parameters(row: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _optional(row: Mapping[str, Any]) -> frozenset[str]:
-    """Those that upstream's function has a default for; its descriptions do not say."""
-    given = inspect.signature(row["class"].call).parameters.items()
-    return frozenset(name for name, each in given if each.default is not each.empty)
+    """What upstream's function can do without, which its descriptions do not say."""
+    given = inspect.signature(row["class"].call).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in given.values()):
+        return frozenset(set(row["input_parameters"]) - set(given))
+    return frozenset(name for name, each in given.items() if each.default is not each.empty)
 
 
 def _effect(name: str) -> Effect:

@@ -22,7 +22,8 @@ from toolweft_client.calls import uses
 Stage = Literal["design", "implement", "repair", "run"]
 Expected = Literal["recovers", "stops", "silent"]
 """What should come of it. `stops`: no right answer can be had, and the run must end without harm and without an
-invented answer. `silent`: nothing in the world says that anything is wrong."""
+invented answer. `silent`: often nothing says that anything is
+wrong, or what would be right, so that this is looked at apart."""
 
 Operations: TypeAlias = Mapping[str, Operation]
 """By the id the agent knows them by."""
@@ -47,8 +48,12 @@ class Fault(NamedTuple):
     spoil: Callable[[str], str] | None = None
     """From the code to the whole reply, for faults of form."""
     trouble: Trouble = ""
-    writes_only: bool = False
-    """It needs a task that changes something."""
+    on: Literal["any", "reads", "writes"] = "any"
+    """Which calls it befalls, or follows; a fault on writes needs a task that changes something."""
+
+    @property
+    def writes_only(self) -> bool:
+        return self.on == "writes"
 
 
 class Site(NamedTuple):
@@ -79,10 +84,6 @@ def sites(tree: ast.Module, operations: Operations) -> list[Site]:
         for node in ast.walk(statement)
         if isinstance(node, ast.Call) and id(node) in calls
     ]
-
-
-def has_writes(source: str, operations: Operations) -> bool:
-    return any(operations[site.tool].effect != "read" for site in sites(ast.parse(source), operations))
 
 
 def _says(*words: str) -> Callable[[str], bool]:
@@ -220,15 +221,18 @@ def _twice(tree: ast.Module, operations: Operations, _rng: Random) -> Mistake | 
 
 
 def _otherwise(tree: ast.Module, operations: Operations, _rng: Random) -> Mistake | None:
-    """The finished write with another value."""
-    site = _last_write(tree, operations)
-    keywords = [
-        each for each in (site.call.keywords if site else ())
-        if isinstance(each.value, ast.Constant) and isinstance(each.value.value, str)
-    ]  # fmt: skip
-    if not keywords:
+    """A finished write with another value."""
+    values = [
+        keyword.value
+        for site in sites(tree, operations)
+        if operations[site.tool].effect != "read"
+        for keyword in site.call.keywords
+        if isinstance(keyword.value, ast.Constant) and isinstance(keyword.value.value, str | int)
+    ]
+    if not values:
         return None
-    keywords[-1].value = ast.Constant(f"{keywords[-1].value.value} (again)")  # type: ignore[attr-defined]
+    old = values[-1].value
+    values[-1].value = f"{old} (again)" if isinstance(old, str) else int(str(old)) + 1
     return _made(tree, _says(""))
 
 
@@ -269,16 +273,16 @@ FAULTS: Sequence[Fault] = (
     Fault("loop", ("implement",), edit=_inserted("while True: pass", "timeout", "limit")),
     Fault("memory", ("implement",), edit=_inserted("hoard = [bytearray(10 ** 9) for _ in range(64)]", "emory")),
     Fault("exit", ("implement",), edit=_inserted("import os\nos._exit(3)", "crashed", "violation", "SystemExit")),
-    Fault("crash_after_write", _CODE, edit=_inserted("1 / 0", "ZeroDivisionError", after_write=True), writes_only=True),
-    Fault("repeated_write", ("repair",), "silent", edit=_twice, writes_only=True),
-    Fault("changed_write", ("repair",), "stops", edit=_otherwise, writes_only=True),
+    Fault("crash_after_write", _CODE, edit=_inserted("1 / 0", "ZeroDivisionError", after_write=True), on="writes"),
+    Fault("repeated_write", ("repair",), "silent", edit=_twice, on="writes"),
+    Fault("changed_write", ("repair",), "stops", edit=_otherwise, on="writes"),
     Fault("same_program", ("repair",), "stops", edit=_same),
     Fault("error_once", ("run",), trouble="error_once"),
     Fault("error_always", ("run",), "stops", trouble="error_always"),
     Fault("slow", ("run",), trouble="slow"),
-    Fault("huge", ("run",), trouble="huge"),
+    Fault("huge", ("run",), trouble="huge", on="reads"),
     Fault("inject", ("run",), trouble="inject"),
-    Fault("dies_after", ("run",), "stops", trouble="dies_after", writes_only=True),
+    Fault("dies_after", ("run",), "stops", trouble="dies_after", on="writes"),
 )
 BY_NAME: Mapping[str, Fault] = {each.name: each for each in FAULTS}
 EXPENSIVE = frozenset({"loop", "memory", "exit", "huge"})
