@@ -1,11 +1,13 @@
 """The agent: a task in, an `Answer` out, by writing one program against the tools and mending it until it runs.
 
-    discover -> design -> (check) -> implement -> run -> answer -> learn
-                                        ^          |
-                                        +- repair -+   calls that were finished are replayed, not done again
+    discover -> design -> (check) -> probe -> implement -> run -> answer -> learn
+        |         ^                                ^        |
+        + direct  +-- the same error again --------|--------+
+                                                   +- repair    calls that were finished are replayed, not done again
 
-Two model calls when nothing goes wrong (design, implement), one more for each repair. Each stage is a file in
-`stages/`; what they share is `work.Work`; what a run may cost is `budget.Budget`.
+Two model calls when nothing goes wrong (design, implement), one where the tool is obvious (direct), one more for each
+repair. Each stage is a file in `stages/`; what they share is `work.Work`; what a run may cost is `budget.Budget`; what
+follows from each kind of failure is in `failure`. Other ways to solve a task are in `modes/`.
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ from toolweft_client.model.base import ChatModel
 from toolweft_client.session import Session
 from toolweft_client.stages.answer import Answer, answer, failed
 from toolweft_client.stages.design import design
+from toolweft_client.stages.direct import direct
 from toolweft_client.stages.discover import discover
 from toolweft_client.stages.implement import implement
 from toolweft_client.stages.learn import learn
-from toolweft_client.stages.repair import repair
+from toolweft_client.stages.probe import probe
+from toolweft_client.stages.repair import repair, stale
 from toolweft_client.stages.run import run
 from toolweft_client.trace import Trace
 from toolweft_client.work import Work
@@ -84,11 +88,17 @@ class Agent:
 async def solve(work: Work) -> Answer:
     """The loop."""
     await discover(work)
-    plan = await design(work)
-    attempt = await run(work, await implement(work, plan))
-    while not attempt.ok:
-        attempt = await run(work, await repair(work, attempt))
+    program = await direct(work) or await planned(work)
+    while not (attempt := await run(work, program)).ok:
+        program = await (planned(work) if stale(work) else repair(work, attempt))
     return answer(work, attempt, learn(work, attempt))
+
+
+async def planned(work: Work) -> str:
+    """A program by way of a design."""
+    plan = await design(work)
+    await probe(work, plan)
+    return await implement(work, plan)
 
 
 def _reason(error: AgentError) -> Reason:

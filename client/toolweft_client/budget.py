@@ -1,7 +1,7 @@
 """`Budget` says what a run may cost, `Spent` what it has cost. Checked before spending, so never exceeded.
 
 Not covered: calls inside one running program. They are counted when it answers; the server has a limit of its own
-(`limits.calls`). Once `tool_calls` is reached no further program is started.
+(`limits.calls`) and a policy for writes. Once `tool_calls` or `writes` is reached no further program is started.
 """
 
 from __future__ import annotations
@@ -15,14 +15,26 @@ from toolweft_client.errors import StoppedError
 class Budget:
     model_calls: int = 8
     repairs: int = 3
-    redesigns: int = 1
-    """New designs after the check found tools that do not exist."""
+    replans: int = 2
+    """New designs: the check found tools that do not exist, or repairs met the same error again."""
+    probes: int = 3
+    """Runs of the reading part of a design alone, to see what comes back."""
+    retries: int = 2
+    """Runs of a program as it stands after a read failed for the moment."""
     tool_calls: int = 40
     """Real calls over all attempts; replayed ones cost nothing."""
+    writes: int = 5
+    """Real calls over all attempts that may have changed something."""
     seconds: float = 600.0
     """The whole run, from the first search to the answer."""
     run_seconds: float = 120.0
     """One program's own time; waiting for tools does not count."""
+    pause: float = 1.0
+    """Seconds before the first retry; twice as many before the next."""
+    design_tokens: int = 6_000
+    """Of one prompt, as all of these: four characters each. What does not fit is left out in a fixed order."""
+    implement_tokens: int = 8_000
+    repair_tokens: int = 6_000
     reply_tokens: int = 8_000
     """Of one reply. Models that think before they write need most of it for that."""
 
@@ -31,8 +43,11 @@ class Budget:
 class Spent:
     model_calls: int = 0
     repairs: int = 0
-    redesigns: int = 0
+    replans: int = 0
+    probes: int = 0
+    retries: int = 0
     tool_calls: int = 0
+    writes: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     seconds: float = 0.0
@@ -51,6 +66,8 @@ class Spent:
         """Asked before a program starts."""
         if self.tool_calls >= budget.tool_calls:
             raise StoppedError("budget", f"{self.tool_calls} tool calls were made; the budget is {budget.tool_calls}.")
+        if self.writes >= budget.writes:
+            raise StoppedError("budget", f"{self.writes} calls that write were made; the budget is {budget.writes}.")
 
     def json(self) -> dict[str, float]:
         return asdict(self)

@@ -19,8 +19,13 @@ class Use(NamedTuple):
     """A place where the program names a tool; `call` is None where it is only passed on."""
 
     tool: str
-    line: int
+    node: ast.expr
+    """The name as it stands there."""
     call: ast.Call | None
+
+    @property
+    def line(self) -> int:
+        return self.node.lineno
 
 
 def called(source: str, tools: Container[str]) -> tuple[str, ...]:
@@ -49,7 +54,7 @@ def uses(tree: ast.Module) -> Iterator[Use]:
         tool = parts[1:] if parts[0] == "tools" else parts
         if len(tool) >= 2 and ".".join(tool[:2]) not in _VERBS:
             call = calls.get(id(node)) if len(tool) == 2 else None
-            yield Use(".".join(tool[:2]), node.lineno, call)
+            yield Use(".".join(tool[:2]), node, call)
 
 
 def _dotted(node: ast.expr) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from toolweft_client.asking import Terminal
 from toolweft_client.trace import Step, Watcher
 
 DOING = {
-    "discover": "searching tools", "design": "designing", "implement": "writing the program",
+    "discover": "searching tools", "direct": "writing the program", "probe": "looking at results",
+    "design": "designing", "implement": "writing the program",
     "run": "running", "repair": "repairing", "answer": "composing the answer", "learn": "looking at what was saved",
 }  # fmt: skip
 
@@ -58,9 +59,11 @@ def describe(step: Step) -> str:
     if step.event == "llm":
         tokens = [data.get(f"gen_ai.usage.{each}_tokens") for each in ("input", "output")]
         return f"{data.get('gen_ai.request.model')}: {tokens[0]} tokens in, {tokens[1]} out"
-    if step.event == "check" and not data.get("ok"):
-        problems = data.get("problems")
-        return "; ".join(str(each) for each in problems) if isinstance(problems, list) else ""
+    if step.event == "check":
+        lists = [data.get("problems"), data.get("fixed")]
+        return "; ".join(str(each) for part in lists if isinstance(part, list) for each in part)
+    if step.event in ("repair", "replan"):
+        return f"{step.event} of {data.get('kind') or 'the design'}: {_short(data.get('signature'))}"
     if step.event == "run":
         calls, error = data.get("calls"), data.get("error")
         told = f": {error.get('type')}: {_short(error.get('message'))}" if isinstance(error, dict) else ""

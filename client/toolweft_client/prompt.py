@@ -7,11 +7,12 @@ recorded reply can be found again by what the model saw. What comes from tools o
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
-from toolweft_client.errors import PromptError
+from toolweft_client.errors import PromptError, StoppedError
 
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
+_PLACE = re.compile(r"\{\{(\w+)\}\}(\n*)")
 _CLOSING = re.compile(r"<(?=/?data\b)", re.IGNORECASE)
 
 
@@ -31,11 +32,28 @@ def render(name: str, **values: str) -> str:
 
     """
     text = source(name)
-    wanted = set(_PLACE.findall(text))
+    wanted = {place[1] for place in _PLACE.finditer(text)}
     if wanted != set(values):
         missing, unused = sorted(wanted - set(values)), sorted(set(values) - wanted)
         raise PromptError(f"prompts/{name}.md: no value for {missing}, no placeholder for {unused}.")
-    return _PLACE.sub(lambda place: values[place[1]], text).strip() + "\n"
+    # What is empty leaves no gap.
+    return _PLACE.sub(lambda place: values[place[1]] + place[2] if values[place[1]] else "", text).strip() + "\n"
+
+
+def fit(name: str, tokens: int, shorter: Sequence[Mapping[str, str]], **values: str) -> str:
+    """The prompt within `tokens`, head included, four characters each. `shorter` is taken step by step until it fits.
+
+    Raises:
+        StoppedError: It does not fit even then. The task and the record of calls are never cut.
+
+    """
+    room = tokens * 4 - len(source("head"))
+    for step in ({}, *shorter):
+        values |= step
+        if len(text := render(name, **values)) <= room:
+            return text
+    raise StoppedError("budget", f"The prompt of {name} has {(len(text) + len(source('head'))) // 4} tokens at its "
+                       f"shortest; the budget is {tokens}. Shorten the task or raise the budget.")  # fmt: skip
 
 
 def data(kind: str, text: str, *, limit: int = 4_000) -> str:

@@ -27,7 +27,7 @@ Watcher: TypeAlias = "Callable[[Step], None]"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line. `event` is task.start, stage, find, llm, check, run, library or task.end."""
+    """One line. `event` is task.start, stage, find, llm, check, run, repair, replan, library or task.end."""
 
     seq: int
     parent: int | None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from toolweft_catalog.tool import Json
-from toolweft_catalog.wire import Execution, FoundTool
+from toolweft_catalog.tool import Effect, Json
+from toolweft_catalog.wire import CallRecord, Execution, FoundTool
 from toolweft_client import prompt
 from toolweft_client.budget import Budget, Spent
 from toolweft_client.errors import StoppedError
@@ -22,7 +22,7 @@ class Problem:
     """What the check found wrong, without a model and without running anything."""
 
     kind: str
-    """unknown_tool, unknown_argument, missing_argument or syntax."""
+    """unknown_tool, unknown_argument, missing_argument, too_many_arguments, wrong_type, syntax, probe or no_result."""
     line: int
     message: str
     name: str = ""
@@ -41,7 +41,7 @@ class Design:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A program, and what became of it: problems found before it ran, or an execution."""
+    """A program, and what became of it: problems found before it ran or in its result, an execution if it ran."""
 
     program: str
     problems: tuple[Problem, ...] = ()
@@ -49,7 +49,7 @@ class Attempt:
 
     @property
     def ok(self) -> bool:
-        return self.execution is not None and self.execution.status == "ok"
+        return self.execution is not None and self.execution.status == "ok" and not self.problems
 
     @property
     def trouble(self) -> str:
@@ -74,20 +74,71 @@ class Work:
     tools: dict[str, FoundTool] = field(default_factory=dict)
     """Every tool found so far, by id."""
     stubs: dict[str, str] = field(default_factory=dict)
+    near: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names that no tool has, with what a search for them brought."""
+    effects: dict[str, Effect] = field(default_factory=dict)
+    """What calls of a tool did, or what the design says they do."""
     attempts: list[Attempt] = field(default_factory=list)
+    executions: list[Execution] = field(default_factory=list)
+    """All that ran, probes too, the latest last: its ledger holds what already happened."""
+    seen: list[str] = field(default_factory=list)
+    """What probes brought."""
+    learnt: list[str] = field(default_factory=list)
+    """What a new design must know of the ones before."""
+    missing: tuple[str, ...] = ()
+    """Capabilities that the design asked for and no tool offers: what the answer will lack."""
     notes: list[str] = field(default_factory=list)
 
     @property
     def last_execution(self) -> Execution | None:
-        """The latest that ran: its ledger holds what already happened."""
-        return next((each.execution for each in reversed(self.attempts) if each.execution), None)
+        return self.executions[-1] if self.executions else None
+
+    @property
+    def calls(self) -> list[CallRecord]:
+        """All real calls of the run; replayed ones are in here once."""
+        return [call for ran in self.executions for call in ran.calls if not call.replayed]
+
+    def know(self, tools: Iterable[FoundTool]) -> None:
+        for tool in tools:
+            self.tools.setdefault(tool.id, tool)
+
+    async def execute(
+        self, program: str, *, stage: str = "run", session: str | None = None, fresh: bool = False
+    ) -> Execution:
+        """Runs a program within the budget and puts it into the trace.
+
+        What earlier ones finished is replayed, unless it is a `fresh` one: another step and no other attempt.
+
+        Raises:
+            StoppedError: The budget allows for no further program.
+            SessionError: The server is gone.
+
+        """
+        self.spent.program(self.budget)
+        before = None if fresh or self.last_execution is None else self.last_execution.id
+        ran = await self.session.execute_code(
+            program, session=session, retry_of=before, seconds=self.budget.run_seconds, meta=self.meta(stage)
+        )
+        self.executions.append(ran)
+        made = [call for call in ran.calls if not call.replayed]
+        self.spent.tool_calls += len(made)
+        # A call that was refused or said no has changed nothing; of one that got no answer nobody knows.
+        self.spent.writes += sum(call.effect != "read" and call.status not in ("tool", "refused") for call in made)
+        self.effects.update((call.tool, call.effect) for call in ran.calls)
+        calls: list[Json] = [call.model_dump(mode="json") for call in ran.calls]
+        self.trace.add(
+            "run", execution=ran.id, status=ran.status, program=program, retry_of=before, value=ran.value,
+            stdout=ran.stdout, stderr=ran.stderr, error=ran.error.model_dump(mode="json") if ran.error else None,
+            calls=calls, limits=list(ran.limits), seconds=ran.seconds,
+        )  # fmt: skip
+        return ran
 
     def meta(self, stage: str) -> dict[str, str]:
         """What the server may know of the run, for its own learning."""
         return {"task": self.task[:2_000], "step": stage}
 
-    async def ask(self, stage: str, text: str, *, parsed: bool = False) -> str:
-        """One program from the model. A reply that is none is asked for once more, with what was wrong.
+    async def ask(self, stage: str, text: str, take: Callable[[Reply], str] = program_in) -> str:
+        """One program from the model, as `take` reads it. A reply that `take` refuses is asked for once more.
 
         Raises:
             StoppedError: The second reply is no better, the model declines, or the budget has no call left.
@@ -97,13 +148,13 @@ class Work:
         messages = [Message("system", prompt.render("head")), Message("user", text)]
         reply = await self.complete(stage, messages)
         try:
-            return program_in(reply, parsed=parsed)
+            return take(reply)
         except DefectError as defect:
             again = prompt.render("reask", defect=str(defect))
             messages += [Message("assistant", reply.text.strip() or "(empty reply)"), Message("user", again)]
         reply = await self.complete(stage, messages)
         try:
-            return program_in(reply, parsed=parsed)
+            return take(reply)
         except DefectError as defect:
             raise StoppedError("reply", f"No program from the model in stage {stage}, asked twice: {defect}."
                           f" It wrote: {prompt.cut(reply.text.strip(), 300)!r}") from defect  # fmt: skip

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from toolweft_catalog.wire import FoundTool
 from toolweft_client.calls import called
+from toolweft_client.fixes import certain
 from toolweft_client.reply import syntax_error
-from toolweft_client.stages.check import find_problems, of_line
+from toolweft_client.signature import of_line, shape_known
+from toolweft_client.stages.check import find_problems
 
 
 def found(*calls: str) -> dict[str, FoundTool]:
@@ -131,3 +133,92 @@ def test_code_that_python_cannot_take_is_a_syntax_error_and_no_crash():
 def test_any_text_is_either_refused_or_checked(code):
     if syntax_error(code) is None:
         find_problems(code, TOOLS)
+
+
+TYPED = found(
+    "a.make(name: str, count: int = 1, tags: list[str] | None = None, *, kind: Literal['big', 'small'] = 'big')",
+    "a.measure(value: float, deep: bool = False, extra: dict[str, Any] = …) -> dict",
+    "a.any(x: Any, y: Thing) -> str",
+)
+FITS = [
+    "a.make('x', 2, ['t'], kind='small')", "a.make(name=f'{1}', tags=None)", "a.measure(value=1)",
+    "a.measure(-1.5, True)", "a.measure(value=read(), extra={'a': 1})", "a.any(x=1, y='z')",
+    "a.make(name=other, count=len(other))",
+]  # fmt: skip
+MISFITS = {
+    "a.make(name=['x'])": "a.make takes str as name, not list",
+    "a.make('x', count='many')": "takes int as count, not 'many'",
+    "a.make('x', count=1.5)": "takes int as count, not 1.5",
+    "a.make('x', count=True)": "takes int as count, not True",
+    "a.make('x', tags='t')": "takes None or list as tags, not 't'",
+    "a.make('x', kind='huge')": "takes 'big' or 'small' as kind, not 'huge'",
+    "a.make(None)": "takes str as name, not None",
+    "a.measure(value=-1, deep='perhaps')": "takes bool as deep",
+    "a.measure(1, extra=[1])": "takes dict as extra, not list",
+    "a.make('x', name='y')": "is given name twice",
+    "a.make(1, 2, 3, 4, 5)": "takes 4 arguments, not 5",
+}
+
+
+@pytest.mark.parametrize("program", FITS)
+def test_literals_of_the_right_type_pass(program):
+    assert find_problems(program, TYPED) == ()
+
+
+@pytest.mark.parametrize("program", MISFITS)
+def test_literal_of_a_wrong_type_is_named_with_what_is_taken(program):
+    assert MISFITS[program] in " ".join(each.message for each in find_problems(program, TYPED))
+
+
+MENDED = {
+    "shop.listOrders(Customer='Ada')": "shop.list_orders(customer='Ada')",
+    "x = tools.Shop.list_orders('Ä', limit='3')": "x = tools.shop.list_orders('Ä', limit=3)",
+    "'Ä'; shop.list_orders(customer=7)": "'Ä'; shop.list_orders(customer='7')",
+    "a.make('x', kind='Small')": "a.make('x', kind='small')",
+    "a.measure('1.5', deep='true')": "a.measure(1.5, deep=True)",
+    "parallel(shop.Cancel, [1])": "parallel(shop.cancel, [1])",
+}
+LEFT = [
+    "github.list_orders(customer='Ada')",  # the right action of another server
+    "shop.list_orders(customer='Ada', limit='03')",
+    "shop.list_orders(customer='Ada', limit='many')",
+    "from tools.shop import listOrders as x\nx(customer='Ada')",
+    "shop.list_orders(customer='Ada', Customer='Bob')",
+    "a.make('x', kind='medium')",
+]
+
+
+@pytest.mark.parametrize("program", MENDED)
+def test_slip_with_one_mending_is_mended(program):
+    assert certain(program, TOOLS | TYPED, {})[0] == MENDED[program]
+    assert find_problems(MENDED[program], TOOLS | TYPED) == ()
+
+
+@pytest.mark.parametrize("program", LEFT)
+def test_slip_that_leaves_a_choice_is_left_to_the_model(program):
+    assert certain(program, TOOLS | TYPED, {}) == (program, ())
+    assert find_problems(program, TOOLS | TYPED)
+
+
+def test_what_was_mended_is_told():
+    assert certain("shop.listOrders(customer='Ada')", TOOLS, {})[1] == ("shop.listOrders is shop.list_orders",)
+
+
+@settings(derandomize=True, max_examples=80, deadline=None)
+@given(st.sampled_from([*FINE, *FITS]))
+def test_program_without_a_slip_is_left_alone(program):
+    assert certain(program, TOOLS | TYPED, {}) == (program, ())
+
+
+@pytest.mark.parametrize(
+    ("annotation", "known"),
+    [
+        ("str", True), ("int | None", True), ("list[str]", True), ("{'item': str, 'left': {'oslo': int}}", True),
+        ("list[Order]", True), ("Any", False), ("dict", False), ("list[dict]", False), ("dict[str, Any]", False),
+        ("list[dict[str, Any]]", False), ("{'rows': list}", False), ("dict[str, int]", True),
+    ],
+)  # fmt: skip
+def test_shape_of_a_result_is_known_when_its_annotation_says_what_is_in_it(annotation, known):
+    assert shape_known(f"a.b(x: int) -> {annotation}", "", "a.b") is known
+    assert shape_known("a.b(x: int)", f"def b(x: int) -> {annotation}:\n    ...", "a.b") is known
+    assert not shape_known("a.b(x: int)", "", "a.b")

@@ -49,7 +49,9 @@ async def test_reader_on_the_traces_page_reads(server, tmp_path, monkeypatch, ca
     assert int(tokens) > 500
 
 
-@pytest.mark.parametrize("event", ["task.start", "stage", "find", "llm", "check", "run", "library", "task.end"])
+@pytest.mark.parametrize(
+    "event", ["task.start", "stage", "find", "llm", "check", "run", "repair", "replan", "library", "task.end"]
+)
 def test_every_event_is_on_the_traces_page(event):
     assert f"| `{event}` |" in (DOCS / "trace.md").read_text(encoding="utf-8")
 

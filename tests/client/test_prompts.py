@@ -23,14 +23,14 @@ NAMES = sorted(
 
 
 def example(name: str) -> str:
-    """The one finished example of a prompt."""
-    block = re.search(r"```python\n(?!\{\{).*?```", prompt.source(name), re.DOTALL)
+    """The finished example that a prompt shows."""
+    block = re.search(r"```python\n.*?```", prompt.source(f"{name}_example"), re.DOTALL)
     assert block
     return program_in(Reply(block[0]), parsed=True)
 
 
 def test_there_are_as_many_prompts_as_stages_that_ask():
-    assert NAMES == ["design", "head", "implement", "reask", "repair"]
+    assert NAMES == ["design", "design_example", "direct", "head", "implement", "implement_example", "reask", "repair"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,13 +51,13 @@ def test_prompt_that_is_not_there_is_named():
 
 
 def test_task_stands_last_and_the_stable_part_first():
-    for name in ("design", "implement", "repair"):
+    for name in ("design", "direct", "implement", "repair"):
         assert prompt.source(name).rstrip().endswith("The task:\n\n{{task}}")
         assert prompt.source(name).index("{{") > 400
 
 
 def test_example_of_the_design_prompt_passes_the_check_against_its_own_tools():
-    lines = re.search(r'<data from="find_tools">\n(.*?)</data>', prompt.source("design"), re.DOTALL)
+    lines = re.search(r'<data from="find_tools">\n(.*?)</data>', prompt.source("design_example"), re.DOTALL)
     assert lines
     calls = [line for line in lines[1].splitlines() if not line.startswith(" ")]
     tools = {

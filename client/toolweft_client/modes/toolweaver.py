@@ -103,16 +103,8 @@ async def _called(work: Work, tool: FoundTool, text: str) -> str:
         work.trace.add("check", ok=False, problems=[str(error)])
         return f"Error: {error}"
     program = f"{tool.call.partition('(')[0]}(**{arguments!r})\n"
-    work.spent.program(work.budget)
-    ran = await work.session.execute_code(program, seconds=work.budget.run_seconds, meta=work.meta("run"))
+    ran = await work.execute(program, fresh=True)
     work.attempts.append(Attempt(program, execution=ran))
-    work.spent.tool_calls += len(ran.calls)
-    calls: list[Json] = [call.model_dump(mode="json") for call in ran.calls]
-    work.trace.add(
-        "run", execution=ran.id, status=ran.status, program=program, retry_of=None, value=ran.value,
-        stdout=ran.stdout, stderr=ran.stderr, error=ran.error.model_dump(mode="json") if ran.error else None,
-        calls=calls, limits=list(ran.limits), seconds=ran.seconds,
-    )  # fmt: skip
     if ran.status in ("refused", "cancelled") or any(call.status == "refused" for call in ran.calls):
         raise StoppedError("refused", f"{tool.id} may not be called: {work.attempts[-1].trouble}")
     return prompt.cut(feedback_of(ran), LONGEST_FEEDBACK)

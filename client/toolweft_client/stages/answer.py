@@ -10,6 +10,7 @@ from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import CallRecord, Execution, SavedFunction
 from toolweft_client.budget import Spent
 from toolweft_client.errors import Reason
+from toolweft_client.failure import unanswered
 from toolweft_client.work import Attempt, Work
 
 
@@ -47,12 +48,17 @@ def answer(work: Work, attempt: Attempt, saved: tuple[SavedFunction, ...]) -> An
     assert ran is not None
     work.trace.enter("answer")
     notes = list(work.notes)
+    text = text_of(ran)
+    if work.missing:
+        text += f"\n\nNot done, because no tool was found for it: {'; '.join(work.missing)}."
+    if ran.value in ([], {}, ""):
+        notes.append("nothing was found")
     if ran.truncated:
         notes.append(f"the output was cut; the whole of it is {ran.output_uri}")
     if work.trace.broken:
         notes.append(f"the trace is incomplete: {work.trace.broken}")
     return Answer(
-        work.task, "answered", text_of(ran), value=ran.value, program=attempt.program, execution=ran.id,
+        work.task, "answered", text, value=ran.value, program=attempt.program, execution=ran.id,
         calls=tuple(ran.calls), saved=saved, notes=tuple(notes), spent=work.spent, trace=_path(work),
     )  # fmt: skip
 
@@ -61,11 +67,11 @@ def failed(work: Work, reason: Reason, message: str) -> Answer:
     """Never an invented answer: why it stopped, and what the programs had already done by then."""
     ran = work.last_execution
     calls = tuple(ran.calls) if ran else ()
-    made = (call for each in work.attempts if each.execution for call in each.execution.calls if not call.replayed)
-    done = [call for call in made if call.status == "ok" and call.effect != "read"]
     text = work.trace.redacted(message)
-    if done:
+    if done := [call for call in work.calls if call.status == "ok" and call.effect != "read"]:
         text += f"\nAlready done: {', '.join(f'{call.tool} {call.sample}'.strip() for call in done[:10])}."
+    if unknown := unanswered(work.calls):
+        text += f"\nNobody knows whether these took effect: {', '.join(call.tool for call in unknown[:10])}."
     return Answer(
         work.task, "failed", text, reason=reason, program=work.attempts[-1].program if work.attempts else "",
         execution=ran.id if ran else None, calls=calls, notes=tuple(work.notes), spent=work.spent, trace=_path(work),

@@ -1,14 +1,22 @@
-"""Design: one model call for the shape of the program (scaffold, docstring, steps, pseudo-calls), from one-liners."""
+"""Design: one model call for the shape of the program (scaffold, docstring, steps, pseudo-calls), from one-liners.
+
+A new one is drawn when the check finds tools that do not exist, and when repairs meet the same error again.
+"""
 
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from toolweft_client import prompt
-from toolweft_client.calls import called
 from toolweft_client.errors import StoppedError
+from toolweft_client.reply import program_in
 from toolweft_client.stages.check import check
+from toolweft_client.steps import effects
 from toolweft_client.work import Design, Work
+
+LIKELY = 4
+"""Tools that even the shortest prompt shows, the best of the search first."""
 
 _MISSING = re.compile(r"^\s*#\s*missing:\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 _NONE = frozenset({"nothing", "none", "n/a", "-", "no"})
@@ -24,29 +32,45 @@ async def design(work: Work) -> Design:
     plan = await _draw(work, "")
     while plan.missing or any(problem.kind == "unknown_tool" for problem in plan.problems):
         new = await _search(work, plan)
-        if work.spent.redesigns >= work.budget.redesigns or not (new or plan.problems):
+        if work.spent.replans >= work.budget.replans or not (new or plan.problems):
             break
-        work.spent.redesigns += 1
+        work.spent.replans += 1
         plan = await _draw(work, complaints(plan))
     if plan.missing and not plan.uses:
         raise StoppedError(
             "missing", f"No tool was found for: {'; '.join(plan.missing)}. Connect a server that offers it."
         )
-    work.notes += [f"no tool was found for: {each}" for each in plan.missing]
+    work.missing = plan.missing
     return plan
 
 
 async def _draw(work: Work, problems: str) -> Design:
     work.trace.enter("design")
-    source = await work.ask("design", text(work, problems), parsed=True)
+    source = await work.ask("design", text(work, problems), partial(program_in, parsed=True))
+    for tool, effect in effects(source).items():
+        work.effects.setdefault(tool, effect)
     found = await check(work, source)
-    return Design(source, problems=found, uses=called(source, work.tools), missing=missing(source))
+    return Design(found.source, problems=found.problems, uses=found.uses, missing=missing(found.source))
 
 
 def text(work: Work, problems: str) -> str:
-    lines = [f"{tool.call}\n    {tool.summary}".rstrip() for tool in work.tools.values()]
-    tools = prompt.data("find_tools", "\n".join(lines) or "(no tool was found)", limit=12_000)
-    return prompt.render("design", tools=tools, problems=problems, task=work.task.strip())
+    """The prompt; what does not fit is left out in this order: the example, tools from the end of the list."""
+    lines = [f"{tool.call}\n    {prompt.cut(tool.summary, 300)}".rstrip() for tool in work.tools.values()]
+
+    def tools(most: int) -> str:
+        return prompt.data("find_tools", "\n".join(lines[:most]) or "(no tool was found)", limit=12_000)
+
+    learnt = "\n\n".join([*work.learnt, *([problems] if problems else [])])
+    shorter = [
+        {"example": ""},
+        {"tools": tools(2 * LIKELY)},
+        {"tools": tools(LIKELY)},
+        {"learnt": prompt.cut(learnt, 1_500)},
+    ]
+    return prompt.fit(
+        "design", work.budget.design_tokens, shorter, tools=tools(len(lines)), learnt=learnt,
+        example=prompt.source("design_example").strip(), task=work.task.strip(),
+    )  # fmt: skip
 
 
 def missing(source: str) -> tuple[str, ...]:
@@ -57,7 +81,7 @@ def missing(source: str) -> tuple[str, ...]:
 def complaints(plan: Design) -> str:
     """What the next prompt says about this design; empty when there is nothing to say."""
     lines = [f"- line {each.line}: {each.message}" for each in plan.problems]
-    return "The check of the last design found:\n" + "\n".join(lines) + "\n" if lines else ""
+    return "The check of the last design found:\n" + "\n".join(lines) if lines else ""
 
 
 async def _search(work: Work, plan: Design) -> bool:
@@ -66,5 +90,5 @@ async def _search(work: Work, plan: Design) -> bool:
     for wanted in plan.missing:
         found = await work.session.find_tools(wanted, limit=3, meta=work.meta("design"))
         work.trace.add("find", query=wanted, tools=[each.id for each in found.tools], total=found.total)
-        work.tools.update((tool.id, tool) for tool in found.tools)
+        work.know(found.tools)
     return len(work.tools) > before

@@ -35,7 +35,7 @@ async def discover(work: Work) -> None:
         answers.append(found)
         if found.note and found.note not in work.notes:
             work.notes.append(found.note)
-    work.tools.update((tool.id, tool) for tool in merge(answers))
+    work.know(merge(answers))
 
 
 def queries(task: str) -> list[str]:

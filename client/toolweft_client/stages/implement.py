@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from toolweft_client import prompt
+from toolweft_client.stages.check import check
 from toolweft_client.stages.design import complaints
+from toolweft_client.stages.probe import asked_for, look
+from toolweft_client.stubs import SHORTER, SHORTEST, fetch, shown
 from toolweft_client.work import Design, Work
-
-MOST_STUBS = 12
-STUB_LIMIT = 4_000
 
 
 async def implement(work: Work, plan: Design) -> str:
-    work.trace.enter("implement")
-    text = prompt.render(
-        "implement", design=plan.source.strip(), problems=complaints(plan), stubs=await stubs(work, plan.uses),
+    """The program. A part of it that only reads may come first, to see what tools return: that one is run here."""
+    while True:
+        work.trace.enter("implement")
+        program = await work.ask("implement", await text(work, plan))
+        if not asked_for(program) or work.spent.probes >= work.budget.probes:
+            return program
+        checked = await check(work, program)
+        writes = [tool for tool in checked.uses if work.effects.get(tool) not in ("read", None)]
+        if checked.problems or writes:
+            return program
+        await look(work, checked.source, checked.uses)
+
+
+async def text(work: Work, plan: Design) -> str:
+    """The prompt; what does not fit is left out in this order: the example, long stubs, what probes brought."""
+    await fetch(work, plan.uses)
+    seen = [prompt.data("probe", each, limit=6_000) for each in work.seen]
+    brought = "\n\n".join(["These parts have been run; calls they made are replayed:", *seen]) if seen else ""
+    shorter = [
+        {"example": ""}, {"stubs": shown(work, plan.uses, SHORTER)}, {"seen": prompt.cut(brought, 4_000)},
+        {"stubs": shown(work, plan.uses, SHORTEST)}, {"seen": ""},
+    ]  # fmt: skip
+    return prompt.fit(
+        "implement", work.budget.implement_tokens, shorter, design=plan.source.strip(), problems=complaints(plan),
+        stubs=shown(work, plan.uses), seen=brought, example=prompt.source("implement_example").strip(),
         task=work.task.strip(),
     )  # fmt: skip
-    return await work.ask("implement", text)
-
-
-async def stubs(work: Work, tools: Sequence[str]) -> str:
-    """The full stubs, fetched once a run, fenced as data."""
-    for tool in tools[:MOST_STUBS]:
-        if tool not in work.stubs:
-            work.stubs[tool] = await work.session.stub(tool, meta=work.meta("implement"))
-            work.trace.add("find", query=tool, tools=[tool], detail="full")
-    # A stub is named by its last part alone; the form that works in a program stands above it.
-    called = {tool: work.tools[tool].call.partition("(")[0] for tool in tools if tool in work.stubs}
-    wanted = [f"# call: {called[tool]}(...)\n{prompt.cut(work.stubs[tool], STUB_LIMIT)}" for tool in called]
-    return prompt.data("find_tools", "\n\n".join(wanted) or "(the design calls no tool)", limit=20_000)

@@ -1,13 +1,20 @@
-"""Repair: one model call for a changed program, from the error, where it happened, and what was already done."""
+"""Repair: one model call for changed functions, from the error, where it happened, and what was already done.
+
+The same error again after another edit means that the plan is wrong: then a new design is drawn. A third time, or the
+same program again, ends the run.
+"""
 
 from __future__ import annotations
 
-from toolweft_catalog.wire import Execution
+from toolweft_catalog.wire import CallRecord
 from toolweft_client import prompt
 from toolweft_client.calls import called
+from toolweft_client.edits import merged, size, weakened
 from toolweft_client.errors import StoppedError
-from toolweft_client.reply import syntax_error
-from toolweft_client.stages.implement import stubs
+from toolweft_client.failure import ADVICE, Failure, failure_of, on_line, unanswered
+from toolweft_client.model.base import Reply
+from toolweft_client.reply import DefectError, program_in, syntax_error
+from toolweft_client.stubs import SHORTER, SHORTEST, fetch, shown
 from toolweft_client.work import Attempt, Work, same_program
 
 AROUND = 5
@@ -24,36 +31,96 @@ async def repair(work: Work, attempt: Attempt) -> str:
     """
     work.spent.repair(work.budget, because=attempt.trouble)
     work.trace.enter("repair")
-    uses = () if syntax_error(attempt.program) else called(attempt.program, work.tools)
-    wanted = [*uses, *(each.name for each in attempt.problems if each.name in work.tools and each.name not in uses)]
-    text = prompt.render(
-        "repair", program=attempt.program.rstrip(), failure=prompt.data("run", failure(attempt), limit=6_000),
-        calls=prompt.data("calls", call_log(work.last_execution), limit=4_000), stubs=await stubs(work, wanted),
-        task=work.task.strip(),
-    )  # fmt: skip
-    program = await work.ask("repair", text)
-    if any(same_program(program, each.program) for each in work.attempts):
+    failure = failure_of(attempt, work.calls)
+    program = await work.ask("repair", await text(work, attempt, failure), lambda reply: _changed(attempt, reply))
+    work.trace.add("repair", kind=failure.kind, signature=list(failure.signature), lines=size(attempt.program, program))
+    if failure.kind != "no_result" and any(same_program(program, each.program) for each in work.attempts):
         raise StoppedError("stuck", f"The model wrote a program again that had failed: {attempt.trouble}")
     return program
 
 
-def failure(attempt: Attempt) -> str:
-    """What went wrong, where, and the values there."""
-    if attempt.problems or attempt.execution is None:
-        return "\n".join(["The program was not run. The check found:", *(
+def stale(work: Work) -> bool:
+    """Whether the latest error was met before, after another edit: then a new design is due, and is noted as spent.
+
+    Raises:
+        StoppedError: It was met a third time, or no new design is left.
+
+    """
+    met = [failure_of(each, work.calls).signature for each in work.attempts if not each.ok]
+    times = met.count(met[-1]) if met else 0
+    if times < 2 or work.attempts[-1].ok:
+        return False
+    trouble = work.attempts[-1].trouble
+    if times > 2:
+        raise StoppedError("stuck", f"The same error came a third time, after a new design: {trouble}")
+    if work.spent.replans >= work.budget.replans:
+        raise StoppedError("stuck", f"The same error came again after an edit, and no new design is left: {trouble}")
+    work.spent.replans += 1
+    work.trace.add("replan", signature=list(met[-1]))
+    told = f"It failed with {trouble}\nat: {' '.join(met[-1][1:])}\nCalls so far; those that succeeded are replayed:"
+    work.learnt.append(
+        "A program of an earlier design failed twice in the same way. Draw another design, which does without that.\n"
+        + prompt.data("run", f"{told}\n{call_log(work.calls)}", limit=3_000)
+    )
+    return True
+
+
+async def text(work: Work, attempt: Attempt, failure: Failure) -> str:
+    """The prompt; what does not fit is left out in this order: long stubs, stubs of tools that are not on the failing
+    line, values and output. Never the task, the program or the record of calls.
+    """
+    source = attempt.program
+    line = attempt.execution.error.line if attempt.execution and attempt.execution.error else None
+    near = [each for each in on_line(source, line) if each in work.tools]
+    near += [each.name for each in attempt.problems if each.name in work.tools]
+    near += [tool for each in attempt.problems for tool in work.near.get(each.name, ())]
+    near += [failure.call.tool] if failure.call and failure.call.tool in work.tools else []
+    every = list(dict.fromkeys([*near, *(() if syntax_error(source) else called(source, work.tools))]))
+    if failure.kind == "function":
+        every = [each for each in every if not each.startswith("functions.")]
+    await fetch(work, every)
+    told = describe(attempt, outputs=1_000, values=300)
+    shorter = [
+        {"stubs": shown(work, every, SHORTER)}, {"stubs": shown(work, list(dict.fromkeys(near)), SHORTER)},
+        {"failure": prompt.data("run", describe(attempt, outputs=200, values=80), limit=2_000)},
+        {"stubs": shown(work, list(dict.fromkeys(near)), SHORTEST)},
+    ]  # fmt: skip
+    return prompt.fit(
+        "repair", work.budget.repair_tokens, shorter, program=source.rstrip(), task=work.task.strip(),
+        failure=prompt.data("run", told, limit=6_000), advice=ADVICE.get(failure.kind, ""),
+        calls=prompt.data("calls", call_log(work.calls), limit=4_000), stubs=shown(work, every),
+    )  # fmt: skip
+
+
+def _changed(attempt: Attempt, reply: Reply) -> str:
+    """The program with what the reply changes; its asserts hold."""
+    program = merged(attempt.program, program_in(reply))
+    error = attempt.execution.error if attempt.execution else None
+    broken = error.line if error and error.type != "AssertionError" else None
+    if lost := weakened(attempt.program, program, broken=broken):
+        raise DefectError(f"it drops or changes `assert {prompt.cut(lost[0], 200)}`, which has to stay as it is")
+    return program
+
+
+def describe(attempt: Attempt, *, outputs: int, values: int) -> str:
+    """What went wrong, where, and the values there; `outputs` and `values` are characters of each."""
+    ran = attempt.execution
+    if attempt.problems or ran is None:
+        begin = "Its result was questioned:" if ran else "The program was not run. The check found:"
+        return "\n".join([begin, *(
             f"- {f'line {each.line}: ' if each.line else ''}{each.message}" for each in attempt.problems
         )])  # fmt: skip
-    ran, error = attempt.execution, attempt.execution.error
+    error = ran.error
     parts = [f"status: {ran.status}", *(f"limit: {each}" for each in ran.limits)]
     if error:
         parts.append(f"{error.type}: {prompt.cut(error.message, 1_500)}")
         parts += [f"hint: {error.hint}"] if error.hint else []
         parts += [excerpt(attempt.program, error.line)] if error.line else []
         parts += ["frames:", *(f"  {each}" for each in error.frames[-8:])] if error.frames else []
-        values = [f"  {name} = {prompt.cut(value, 300)}" for name, value in list(error.locals.items())[:20]]
-        parts += ["values at that line:", *values] if values else []
+        held = [f"  {name} = {prompt.cut(value, values)}" for name, value in list(error.locals.items())[:20]]
+        parts += ["values at that line:", *held] if held else []
     for name, output in (("stdout", ran.stdout), ("stderr", ran.stderr)):
-        parts += [f"{name}:\n{prompt.cut(output.rstrip(), 1_000)}"] if output.strip() else []
+        parts += [f"{name}:\n{prompt.cut(output.rstrip(), outputs)}"] if output.strip() else []
     return "\n".join(parts)
 
 
@@ -66,8 +133,15 @@ def excerpt(program: str, line: int) -> str:
     )
 
 
-def call_log(ran: Execution | None) -> str:
-    if ran is None or not ran.calls:
-        return "(no tool was called)"
-    rows = [f"{each.seq}. {each.tool} {each.effect} {each.status} {prompt.cut(each.sample, 300)}" for each in ran.calls]
-    return "\n".join(rows[-MOST_CALLS:])
+def call_log(calls: list[CallRecord]) -> str:
+    """The real calls of all attempts, the latest last. Writes stand apart: they are what must not happen again."""
+
+    def line(call: CallRecord, limit: int) -> str:
+        return f"{call.tool} {call.effect} {call.status} {prompt.cut(call.sample, limit)}"
+
+    rows = [f"{number}. {line(each, 300)}" for number, each in enumerate(calls, 1)]
+    done = [f"- {line(each, 100)}" for each in calls if each.status == "ok" and each.effect != "read"]
+    open_ = [f"- {line(each, 100)}" for each in unanswered(calls)]
+    parts = rows[-MOST_CALLS:] or ["(no tool was called)"]
+    parts += ["Already done, not to be done again:", *done] if done else []
+    return "\n".join(parts + (["Nobody knows whether these took effect:", *open_] if open_ else []))

@@ -1,57 +1,89 @@
-"""Run: check the program, then hand it to `execute_code`. Calls that an earlier attempt finished are replayed."""
+"""Run: check the program, then hand it to `execute_code`. Calls that an earlier attempt finished are replayed.
+
+A read that failed for the moment is tried again with the same program and without a model: what was done is replayed.
+"""
 
 from __future__ import annotations
 
-from toolweft_catalog.tool import Json
+from dataclasses import replace
+
+import anyio
+
 from toolweft_client.errors import StoppedError
+from toolweft_client.failure import failure_of
 from toolweft_client.stages.check import check
-from toolweft_client.work import Attempt, Work
+from toolweft_client.stages.probe import asked_for
+from toolweft_client.stubs import forget
+from toolweft_client.work import Attempt, Problem, Work, same_program
 
 
 async def run(work: Work, program: str) -> Attempt:
     """What became of the program. One that names unknown tools or does not parse is not run at all.
 
     Raises:
-        StoppedError: The server or its policy said no; another program would fare no better.
+        StoppedError: The server or its policy said no; another program would fare no better. Or the budget is used up.
 
     """
     work.trace.enter("run")
-    attempt = Attempt(program, problems=await check(work, program))
+    if found := _confirmed(work, program):
+        work.attempts.append(found)
+        return found
+    before = work.calls
+    checked = await check(work, program)
+    problems = list(checked.problems)
+    if asked_for(program):
+        problems.append(Problem("probe", 1, "this is the reading part only, and it has been seen or cannot be run"))
+    attempt = Attempt(checked.source, problems=tuple(problems))
     if not attempt.problems:
-        attempt = await _execute(work, program)
+        attempt = await _executed(work, checked.source)
+        forget(work, checked.uses)
     work.attempts.append(attempt)
-    _stop_if_hopeless(attempt)
+    _stop_if_hopeless(work, attempt, len(before))
     return attempt
 
 
-async def _execute(work: Work, program: str) -> Attempt:
-    work.spent.program(work.budget)
-    before = work.last_execution
-    ran = await work.session.execute_code(
-        program,
-        retry_of=before.id if before else None,
-        seconds=work.budget.run_seconds,
-        meta=work.meta("run"),
-    )
-    work.spent.tool_calls += sum(not call.replayed for call in ran.calls)
-    calls: list[Json] = [call.model_dump(mode="json") for call in ran.calls]
-    work.trace.add(
-        "run", execution=ran.id, status=ran.status, program=program, retry_of=before.id if before else None,
-        value=ran.value, stdout=ran.stdout, stderr=ran.stderr,
-        error=ran.error.model_dump(mode="json") if ran.error else None, calls=calls, limits=list(ran.limits),
-        seconds=ran.seconds,
-    )  # fmt: skip
-    return Attempt(program, execution=ran)
+async def _executed(work: Work, program: str) -> Attempt:
+    retries = 0
+    while True:
+        attempt = Attempt(program, execution=await work.execute(program))
+        if attempt.ok or failure_of(attempt).kind != "moment" or retries >= work.budget.retries:
+            return _without_result(work, attempt)
+        await anyio.sleep(work.budget.pause * 2**retries)
+        retries += 1
+        work.spent.retries += 1
 
 
-def _stop_if_hopeless(attempt: Attempt) -> None:
-    ran = attempt.execution
-    if ran is None or ran.status == "ok":
+def _without_result(work: Work, attempt: Attempt) -> Attempt:
+    """A program that read and brought nothing is looked at once more, as long as there is something to look with."""
+    ran, spent, budget = attempt.execution, work.spent, work.budget
+    if ran is None or not attempt.ok or ran.stdout.strip() or ran.value not in (None, "", [], {}):
+        return attempt
+    reads = all(call.effect == "read" for call in ran.calls)
+    asked = any(each.kind == "no_result" for other in work.attempts for each in other.problems)
+    if not reads or asked or spent.repairs >= budget.repairs or spent.model_calls >= budget.model_calls:
+        return attempt
+    told = Problem("no_result", 0, f"the program ended well and its result is {ran.value!r}")
+    return replace(attempt, problems=(told,))
+
+
+def _confirmed(work: Work, program: str) -> Attempt | None:
+    """The attempt before, if it was questioned for its empty result and the model stands by it."""
+    last = work.attempts[-1] if work.attempts else None
+    if (
+        last is None
+        or [each.kind for each in last.problems] != ["no_result"]
+        or not same_program(last.program, program)
+    ):
+        return None
+    return replace(last, problems=())
+
+
+def _stop_if_hopeless(work: Work, attempt: Attempt, known: int) -> None:
+    if attempt.ok:
         return
-    if ran.status in ("refused", "cancelled"):
-        raise StoppedError("refused", f"The server ended the program: {attempt.trouble}")
-    if ran.status == "violation":
+    failure = failure_of(attempt, work.calls[:known])
+    if failure.kind == "policy":
+        who = f"{failure.call.tool} may not be called" if failure.call else "The server ended the program"
+        raise StoppedError("refused", f"{who}: {attempt.trouble}")
+    if failure.kind == "sandbox":
         raise StoppedError("sandbox", f"The program broke a rule of the sandbox: {attempt.trouble}")
-    failed = [call for call in ran.calls if call.status != "ok"]
-    if ran.status == "error" and failed and failed[-1].status == "refused":
-        raise StoppedError("refused", f"{failed[-1].tool} may not be called: {attempt.trouble}")

@@ -1,0 +1,97 @@
+"""Functions that a repair changes are put into the program by name; asserts stay."""
+
+from __future__ import annotations
+
+import pytest
+
+from toolweft_client.edits import merged, weakened
+
+PROGRAM = """import json
+
+LIMIT = 3
+
+
+def read(n):
+    # keeps its comment
+    return json.dumps(n)
+
+
+def main(n):
+    return read(n) * LIMIT
+
+
+main(2)
+"""
+
+
+def value(program: str) -> object:
+    *lines, last = program.strip().split("\n")
+    names: dict[str, object] = {}
+    exec("\n".join(lines), names)
+    return eval(last, names)
+
+
+def test_changed_function_replaces_the_one_of_its_name_and_all_else_stays():
+    program = merged(PROGRAM, "def main(n):\n    return read(n + 1)\n")
+    assert value(program) == "3"
+    assert "# keeps its comment" in program
+    assert "LIMIT = 3" in program
+    assert "LIMIT\n" not in program
+
+
+def test_new_function_and_import_are_there_before_they_are_needed():
+    program = merged(
+        PROGRAM, "import math\n\ndef twice(n):\n    return math.ceil(n) * 2\n\ndef main(n):\n    return twice(n)"
+    )
+    assert value(program) == 4
+
+
+def test_other_lines_replace_all_lines_outside_functions():
+    program = merged(PROGRAM, "LIMIT = 1\nmain(5)")
+    assert value(program) == "5"
+    assert "LIMIT = 3" not in program
+
+
+def test_whole_program_is_a_legal_reply():
+    whole = "def other():\n    return 9\n\nother()\n"
+    assert merged(PROGRAM, whole) == whole
+
+
+@pytest.mark.parametrize("broken", ["def f(:", "\0"])
+def test_what_does_not_parse_is_passed_on_to_the_check(broken):
+    assert merged(PROGRAM, broken) == broken
+    assert merged(broken, PROGRAM) == PROGRAM
+
+
+OLD = "def f(rows, who):\n    assert rows, 'none'\n    assert all(r['name'] == who for r in rows) and len(rows) < 9\n"
+KEPT = {
+    "the same": OLD,
+    "another message": OLD.replace("'none'", "f'none of {who}'"),
+    "another key of the result": OLD.replace("r['name']", "r['customer']"),
+    "one more": OLD + "    assert who\n",
+    "taken apart": OLD.replace(" and len", "\n    assert len"),
+    "moved": "def g(rows, who):\n    pass\n" + OLD,
+}
+LOST = {
+    "dropped": OLD.replace("    assert rows, 'none'\n", ""),
+    "always true": OLD.replace("assert rows,", "assert True,"),
+    "another operator": OLD.replace("==", "!="),
+    "another bound": OLD.replace("< 9", "< 99"),
+    "one of two": OLD.replace(" and len(rows) < 9", ""),
+    "or": OLD.replace(" and ", " or "),
+}
+
+
+@pytest.mark.parametrize("program", KEPT.values(), ids=KEPT)
+def test_assert_may_be_kept_and_sharpened(program):
+    assert weakened(OLD, program) == []
+
+
+@pytest.mark.parametrize("program", LOST.values(), ids=LOST)
+def test_assert_that_is_dropped_or_weakened_is_named(program):
+    assert weakened(OLD, program)
+
+
+def test_assert_that_cannot_be_computed_may_change():
+    assert weakened(OLD, LOST["always true"], broken=2) == []
+    assert weakened(OLD, LOST["always true"], broken=3) == ["rows"]
