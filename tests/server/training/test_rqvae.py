@@ -107,7 +107,7 @@ def together(config):
 def test_co_usage_of_the_default_weight_brings_tools_nearer():
     config = replace(CONFIG, steps=150)
     without = replace(config, graph=0.0)
-    assert together(config) < 0.5 * together(without)
+    assert together(config) < 0.7 * together(without)
 
 
 # Sinkhorn while training, and the nearest code afterwards.
