@@ -12,7 +12,6 @@ replies; `--faults unknown_tool@design` just that.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
 import tempfile
@@ -23,12 +22,12 @@ import anyio
 from benchmarks import machine
 from benchmarks.agent import report
 from benchmarks.agent.plan import jobs
-from benchmarks.agent.run import Record, open_bench, run_all
+from benchmarks.agent.run import Record, open_bench, run_all, way
 from benchmarks.agent.task import Benchmark, operations
 
-from toolweft_client.agent import Loop
 from toolweft_client.budget import Budget
 
+MODES = ("program", "paper", "codeact", "react")
 NAMES = ("restbench", "restbench-films", "restbench-music", "apibank", "apibank-tasks")
 
 
@@ -46,22 +45,6 @@ def benchmarks(name: str, checkout: str) -> list[Benchmark]:
     return [ApiBank(Path(checkout), whole=name == "apibank-tasks")]
 
 
-def loop(mode: str) -> Loop | None:
-    """`toolcoder` is the agent's own; any other is `toolweft_client.modes.MODE`'s `solve`.
-
-    Raises:
-        SystemExit: There is no such mode.
-
-    """
-    if mode == "toolcoder":
-        return None
-    try:
-        found: Loop = importlib.import_module(f"toolweft_client.modes.{mode}").solve
-    except (ImportError, AttributeError) as error:
-        raise SystemExit(f"there is no mode {mode!r}: {error}") from error
-    return found
-
-
 def shown(number: int, of: int, record: Record) -> None:
     if sys.stderr.isatty() or number % 50 == 0 or number == of:
         print(f"\r{number}/{of} {record.task} {record.status}   ", end="" if sys.stderr.isatty() else "\n",
@@ -72,9 +55,9 @@ async def measure(benchmark: Benchmark, options: argparse.Namespace, folder: Pat
     tasks = list(benchmark.tasks())[: options.tasks]
     known = operations(benchmark.worlds())
     wanted = jobs(tasks, known, options.faults, per=options.per, seed=options.seed)
-    budget = Budget(run_seconds=options.run_seconds)
+    budget = Budget(run_seconds=options.run_seconds, model_calls=way(options.mode).model_calls)
     async with open_bench(benchmark, folder / benchmark.name, checkout=options.checkout, budget=budget,
-                          loop=loop(options.mode), strict=options.strict) as bench:  # fmt: skip
+                          mode=options.mode, strict=options.strict) as bench:  # fmt: skip
         return await run_all(bench, wanted, shown)
 
 
@@ -87,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--faults", default="", help="each, a rate, or names, with or without @stage")
     parser.add_argument("--per", type=int, default=10, help="runs of each fault at each stage")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--mode", default="toolcoder", help="another way to solve tasks, of toolweft_client.modes")
+    parser.add_argument("--mode", default="program", choices=MODES, help="the way in which tasks are solved")
     parser.add_argument("--strict", action="store_true", help="the coder knows only tools that a search has shown")
     parser.add_argument("--run-seconds", type=float, default=10.0, help="a program's own time")
     parser.add_argument("--folder", type=Path, help="new folder for traces, logs and records; else a temporary one")

@@ -9,11 +9,14 @@ language and proves nothing about how well a model would do: its figures are rec
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from benchmarks.agent.faults import BY_NAME, Fault, Mistake, Operations, Stage, body, fenced, mistake, sites
+from benchmarks.agent.world import Logged
 
 from toolweft_client.model.base import Message, Reply, Usage
 
@@ -48,7 +51,9 @@ def once(name: str, stage: Stage) -> Draw:
     """One fault, in the first reply of that stage. One in a repair needs a failure to be repaired before it."""
     left = {stage: BY_NAME[name]}
     if stage == "repair":
-        before = "crash_after_write" if BY_NAME[name].writes_only else "exception"
+        # A failure of another kind: the same one twice would be the same program again.
+        before = {"exception": "missing_key", "crash_after_write": "exception"}.get(name)
+        before = before or ("crash_after_write" if BY_NAME[name].writes_only else "exception")
         left["implement"] = BY_NAME[before]
     return lambda asked: left.pop(asked, None)  # type: ignore[call-overload,no-any-return]
 
@@ -63,12 +68,24 @@ def at_rate(rate: float, names: Sequence[str], rng: Random) -> Draw:
     return draw
 
 
+KIND: Mapping[str, str] = {
+    "direct": "implement", "select": "design", "reconstruct": "design", "code": "implement", "review": "repair",
+    "scaffold": "sketch", "plan": "sketch",
+}  # fmt: skip
+"""What a stage of another mode asks for, in the words of the agent's own loop."""
+
+
 @dataclass
 class GoldCoder:
     """For one task. Its random numbers are its own: the same seed makes the same mistakes."""
 
     source: str
     operations: Operations
+    calls: Sequence[Logged] = ()
+    """What the right program calls, for the mode that calls tools one by one."""
+    value: Any = None
+    """What the right program answers, for modes in which the model says the answer itself."""
+    mode: str = "program"
     draw: Draw = never
     rng: Random = field(default_factory=lambda: Random(0))
     strict: bool = False
@@ -79,7 +96,10 @@ class GoldCoder:
     seen: set[str] = field(default_factory=set)
     """Ids of the gold tools that its first design prompt showed."""
     _sent: list[str] = field(default_factory=list)
+    """The programs so far: the same one again would be taken for being stuck."""
     _mistake: Mistake | None = None
+    _designed: bool = False
+    _turn: int = 0
     _calls: int = 0
 
     async def complete(
@@ -93,18 +113,42 @@ class GoldCoder:
         self._calls += 1
         prompt = messages[-1].text
         again = len(messages) > 1 and messages[-2].role == "assistant"
-        text = fenced(self._mended(prompt)) if again else self._reply(prompt, stage)
+        if stage == "act":
+            text = self._act(prompt, len(messages) == 2)
+        else:
+            text = fenced(self._mended(prompt)) if again else self._reply(prompt, stage)
         return Reply(text, Usage(sum(len(each.text) for each in messages) // 4, len(text) // 4), model=self.name)
 
     def _reply(self, prompt: str, stage: str) -> str:
+        if KIND.get(stage) == "sketch":
+            return fenced(
+                f'def solve():\n    """{self.source.split(chr(10))[1].strip(chr(34) + " ")}"""\n    ...\n\n\nsolve()'
+            )
+        if stage == "direct" and (lacking := self._unshown(prompt, "# call: {}(")):
+            return fenced(f"# more: {'; '.join(self.operations[tool].description for tool in lacking)}")
+        stage = KIND.get(stage, stage)
         code = self._design(prompt) if stage == "design" else self._mended(prompt)
         fault = self.draw(stage)
-        if fault is None:
-            return fenced(self._noted(code))
-        if fault.spoil is not None:
-            self.made.append(f"{fault.name}@{stage}")
-            return fault.spoil(self._noted(code))
-        return fenced(self._noted(self._mistaken(fault, code, stage)))
+        spoil = fault.spoil if fault is not None else None
+        if fault is not None and spoil is None:
+            code = self._mistaken(fault, code, stage)
+        if stage != "design":
+            self._sent.append(code)
+        if fault is None or spoil is None:
+            return fenced(code)
+        self.made.append(f"{fault.name}@{stage}")
+        return spoil(code)
+
+    def _act(self, prompt: str, first: bool) -> str:
+        """One turn of a conversation: the next call, the program, or the answer when there is nothing left to do."""
+        self._turn += 1
+        if self.mode == "react":
+            left = self.calls[self._turn - 1 : self._turn]
+            if left:
+                return json.dumps({"thought": "next", "tool": left[0].tool, "arguments": dict(left[0].arguments)})
+            return json.dumps({"thought": "done", "answer": json.dumps(self.value)})
+        broken = first or "Error" in prompt or "Nothing was run" in prompt
+        return self._reply(prompt, "implement" if first else "repair") if broken else json.dumps(self.value)
 
     def _mistaken(self, fault: Fault, code: str, stage: str) -> str:
         if self._mistake is not None:
@@ -134,21 +178,24 @@ class GoldCoder:
         body(tree).insert(1, ast.parse(f"attempt = {self._calls}").body[0])
         return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
-    def _noted(self, code: str) -> str:
-        self._sent.append(code)
-        return code
-
     def _design(self, prompt: str) -> str:
         """The program as a sketch: each call with its mark; what no search has shown is asked for, if `strict`."""
         self._mistake = self._mistake if self._mistake and not self._mistake.told(prompt) else None
         if self._mistake is not None:
             return self._varied(self._mistake.source)
-        tools = list(dict.fromkeys(site.tool for site in sites(ast.parse(self.source), self.operations)))
-        unseen = [tool for tool in tools if f"{tool}(" not in prompt]
-        if self._calls == 1:
-            self.seen = set(tools) - set(unseen)
-        if not self.strict or not unseen or self._calls > 1:
+        unseen, first = self._unshown(prompt, "{}("), not self._designed
+        self._designed = True
+        if first:
+            self.seen = set(self._tools()) - set(unseen)
+        if not self.strict or not unseen or not first:
             return self.source
         lines = [f"# missing: {self.operations[tool].description}" for tool in unseen]
-        rest = [f"{tool}()" for tool in tools if tool not in unseen]
+        rest = [f"{tool}()" for tool in self._tools() if tool not in unseen]
         return "\n".join([*lines, *rest, "..."]) + "\n"
+
+    def _unshown(self, prompt: str, form: str) -> list[str]:
+        """Tools of the right program that stand nowhere in the prompt in that form."""
+        return [tool for tool in self._tools() if form.format(tool) not in prompt]
+
+    def _tools(self) -> list[str]:
+        return list(dict.fromkeys(site.tool for site in sites(ast.parse(self.source), self.operations)))

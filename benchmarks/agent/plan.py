@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Mapping, Sequence
 from random import Random
 
@@ -51,16 +52,16 @@ def _of(
 ) -> list[Job]:
     """Tasks in which the fault has a place, drawn without repetition."""
     drawn = Random(f"{seed} {label}").sample(list(tasks), len(tasks))
-    fitting = [task for task in drawn if _place(fault, stage, task, operations)]
+    fitting = (task for task in drawn if _place(fault, task, operations))
+    many = min(per, FEW) if fault.name in EXPENSIVE else per
     return [
-        _job(label, fault, stage, task, operations, seed + n)
-        for n, task in enumerate(fitting[: min(per, FEW) if fault.name in EXPENSIVE else per])
+        _job(label, fault, stage, task, operations, seed + n) for n, task in enumerate(itertools.islice(fitting, many))
     ]
 
 
-def _place(fault: Fault, stage: Stage, task: Task, operations: Operations) -> bool:
-    if stage == "run" or fault.on != "any":
-        return bool(_befallen(fault, task, operations))
+def _place(fault: Fault, task: Task, operations: Operations) -> bool:
+    if not _befallen(fault, task, operations):
+        return False
     return fault.edit is None or mistake(fault, task.source, operations, Random(0)) is not None
 
 

@@ -6,6 +6,7 @@ from the world's own log of calls; the agent's word is not taken for either.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -14,14 +15,15 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
+import anyio
 from benchmarks.agent.gold import Draw, GoldCoder, never
-from benchmarks.agent.task import Benchmark, Task, harm, operations, play
+from benchmarks.agent.task import Benchmark, Played, Task, harm, operations, play
 from benchmarks.agent.world import Now, read_log
 
 from toolweft_client import trace as traces
-from toolweft_client.agent import Agent, Loop
+from toolweft_client.agent import Agent, Loop, solve
 from toolweft_client.budget import Budget
 from toolweft_client.session import Session, own_server
 from toolweft_client.trace import Step, Trace
@@ -29,6 +31,10 @@ from toolweft_client.trace import Step, Trace
 ROOT = Path(__file__).resolve().parents[2]
 CONNECT = 300.0
 """Seconds for the server's start: benchmarks run beside other work."""
+PROGRAMS = ("program", "paper")
+"""Modes in which the program's value is the answer; in the others the model says it, as JSON here."""
+READY_TRIES = 120
+"""Searches until the worlds are known; each waits for them a while itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,29 +87,33 @@ class Bench:
     session: Session
     folder: Path
     budget: Budget
-    loop: Loop | None = None
+    mode: str = "program"
     strict: bool = False
     _number: int = 0
-    _gold: dict[str, Any] = field(default_factory=dict)
+    _gold: dict[str, Played] = field(default_factory=dict)
 
     async def run(self, job: Job) -> Record:
         task, worlds = job.task, self.benchmark.worlds()
         if task.id not in self._gold:
-            self._gold[task.id] = play(task, worlds).calls
+            self._gold[task.id] = play(task, worlds)
+        gold = self._gold[task.id]
         self._number += 1
         now = job.trouble or Now(0, task.id)
         Now(self._number, task.id, now.tool, now.trouble).write(self.folder)
         known = operations(worlds)
-        model = GoldCoder(task.source, known, job.draw, Random(job.seed), self.strict)
+        model = GoldCoder(
+            task.source, known, gold.calls, gold.value, self.mode, job.draw, Random(job.seed), self.strict
+        )
         path = self.folder / "traces" / f"{self._number:05}.jsonl"
-        agent = Agent(model, self.session, budget=self.budget, loop=self.loop)
+        agent = Agent(model, self.session, budget=self.budget, loop=way(self.mode).solve)
         answer = await agent.run(task.text, trace=Trace.to(path))
         calls = read_log(self.folder, self._number)
         steps = traces.read(path)
         if (self.folder / f"{self._number}.troubled").exists():
             model.made.append(f"{now.trouble}@run")
-        done = harm(self._gold[task.id], calls)
-        scored = self.benchmark.score(task, answer.value, calls, answered=answer.status == "answered")
+        done = harm(gold.calls, calls)
+        value = answer.value if self.mode in PROGRAMS else _said(answer.text)
+        scored = self.benchmark.score(task, value, calls, answered=answer.status == "answered")
         end = steps[-1]
         told = [step for step in steps if step.event == "llm"]
         return Record(
@@ -115,6 +125,20 @@ class Bench:
         )  # fmt: skip
 
 
+class Way(NamedTuple):
+    solve: Loop
+    model_calls: int
+    """Of a task, as the mode itself would have it."""
+
+
+def way(mode: str) -> Way:
+    """The agent's own loop is `program`; any other is a module of `toolweft_client.modes`."""
+    if mode == "program":
+        return Way(solve, Budget().model_calls)
+    module = importlib.import_module(f"toolweft_client.modes.{mode}")
+    return Way(module.solve, module.MOST_CALLS)
+
+
 @asynccontextmanager
 async def open_bench(
     benchmark: Benchmark,
@@ -122,7 +146,7 @@ async def open_bench(
     *,
     checkout: str = "",
     budget: Budget = Budget(),  # noqa: B008
-    loop: Loop | None = None,
+    mode: str = "program",
     strict: bool = False,
     distractors: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Bench]:
@@ -141,7 +165,25 @@ async def open_bench(
     document = {"mcpServers": servers, "store": str(folder / "store.db"), "policy": {"default": "trust"}}
     config.write_text(json.dumps(document | dict(distractors or {})), encoding="utf-8")
     async with Session.connect(own_server(config), seconds=CONNECT) as session:
-        yield Bench(benchmark, session, folder, budget, loop, strict)
+        await _ready(session, [f"{world.name}.{world.operations()[0].name}" for world in benchmark.worlds()])
+        yield Bench(benchmark, session, folder, budget, mode, strict)
+
+
+async def _ready(session: Session, tools: Sequence[str]) -> None:
+    """The worlds have been read: what a server costs that has just been started is not what is measured.
+
+    Raises:
+        SystemExit: They could not be.
+
+    """
+    note: str | None = ""
+    for _ in range(READY_TRIES):
+        found = [await session.find_tools(tool, limit=1) for tool in tools]
+        if all(tool in [each.id for each in one.tools] for tool, one in zip(tools, found, strict=True)):
+            return
+        note = found[-1].note
+        await anyio.sleep(0.5)
+    raise SystemExit(f"toolweft did not come to know {', '.join(tools)}: {note}")
 
 
 async def run_all(bench: Bench, jobs: Sequence[Job], progress: Callable[[int, int, Record], None]) -> list[Record]:
@@ -179,10 +221,14 @@ def _kind(complaint: str) -> str:
 
 def exceeded(steps: Sequence[Step], budget: Budget) -> list[str]:
     """Budgets that the events of a trace exceed. Tool calls are counted per program, so the last one may pass."""
+
+    def stages(name: str) -> int:
+        return sum(step.event == "stage" and step.stage == name for step in steps)
+
     counts = {
-        "model_calls": sum(step.event == "llm" for step in steps),
-        "repairs": sum(step.event == "stage" and step.stage == "repair" for step in steps),
-    }
+        "model_calls": sum(step.event == "llm" for step in steps), "repairs": stages("repair"),
+        "probes": stages("probe"), "replans": sum(step.event == "replan" for step in steps),
+    }  # fmt: skip
     over = [name for name, count in counts.items() if count > getattr(budget, name)]
     runs = [step for step in steps if step.event == "run"]
     if sum(_real(step) for step in runs[:-1]) > budget.tool_calls:
@@ -200,6 +246,13 @@ def _real(step: Step) -> int:
 
 def _sum(steps: Iterable[Step], key: str) -> int:
     return sum(int(str(step.data.get(key) or 0)) for step in steps)
+
+
+def _said(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _share(model: GoldCoder, task: Task, known: Mapping[str, Any]) -> float:
