@@ -116,7 +116,9 @@ class Requests:
             if db.execute(select(request.c.id).where(request.c.query != "").limit(1)).first() is None:
                 return 0
         with self._database.write() as db:
-            return db.execute(update(request).where(request.c.query != "").values(query="")).rowcount
+            erased = db.execute(update(request).where(request.c.query != "").values(query="")).rowcount
+        self._database.shrink()  # until a checkpoint the file holds them still
+        return erased
 
     def purge(self, before: float) -> int:
         """Deletes the requests made before a moment, with their calls; how many."""

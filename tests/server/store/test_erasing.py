@@ -33,5 +33,13 @@ def test_the_text_of_a_request_that_was_erased_is_in_no_file(tmp_path, build_tha
     assert not written(tmp_path)
 
 
+def test_a_store_that_stays_open_has_erased_texts_in_no_file_either(tmp_path):
+    with Store.open(tmp_path / "t.db") as store:
+        store.requests.asked("local", "c", TEXT, ["m.send"])
+        assert written(tmp_path)
+        assert store.requests.erase() == 1
+        assert not written(tmp_path)
+
+
 def written(folder):
     return [path.name for path in folder.iterdir() if TEXT.encode() in path.read_bytes()]
