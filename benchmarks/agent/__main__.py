@@ -3,6 +3,7 @@
     python -m benchmarks.agent restbench                    all tasks of both halves, no fault
     python -m benchmarks.agent restbench-music --faults each --per 10
     python -m benchmarks.agent apibank --checkout FOLDER    a folder that holds upstream's api-bank
+    python -m benchmarks.agent bfcl-base --checkout FOLDER  a folder that holds upstream's bfcl_eval
 
 The gold coder knows the answers: what is measured is the loop, the server and the sandbox, never a model. `--faults
 each` makes every fault at every stage it can happen at, `--per` times; `--faults 0.3` makes one in that share of the
@@ -28,7 +29,15 @@ from benchmarks.agent.task import Benchmark, operations
 from toolweft_client.budget import Budget
 
 MODES = ("program", "paper", "codeact", "react")
-NAMES = ("restbench", "restbench-films", "restbench-music", "apibank", "apibank-tasks")
+NAMES = (
+    "restbench",
+    "restbench-films",
+    "restbench-music",
+    "apibank",
+    "apibank-tasks",
+    "bfcl-base",
+    "bfcl-long_context",
+)
 
 
 def benchmarks(name: str, checkout: str) -> list[Benchmark]:
@@ -40,6 +49,10 @@ def benchmarks(name: str, checkout: str) -> list[Benchmark]:
         raise SystemExit(
             f"{name} needs --checkout FOLDER: the folder of upstream's repository, which is not ours to carry"
         )
+    if name.startswith("bfcl"):
+        from benchmarks.agent.bfcl import Bfcl
+
+        return [Bfcl(Path(checkout), name.removeprefix("bfcl-"))]
     from benchmarks.agent.apibank import ApiBank
 
     return [ApiBank(Path(checkout), whole=name == "apibank-tasks")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from benchmarks.agent.world import World
 
 
@@ -20,9 +22,11 @@ def open_world(name: str, checkout: str = "") -> World:
 
         return Music()
     if name == "bank":
-        from pathlib import Path
-
         from benchmarks.agent.apibank import Bank
 
         return Bank(Path(checkout))
-    raise SystemExit(f"there is no world {name!r}; there are films, music and bank")
+    if name == "bfcl":
+        from benchmarks.agent.bfcl import Errands
+
+        return Errands(Path(checkout))
+    raise SystemExit(f"there is no world {name!r}; there are films, music, bank and bfcl")
