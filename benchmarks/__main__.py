@@ -15,6 +15,7 @@ ENCODING: Mapping[str, Sequence[str]] = {
     "ablations": (),
     "changing": (),
     "toolbench": (),
+    "written": (),
 }
 """Those that encode whole catalogues, and with which arguments; they run when they are named."""
 NAMES = (*QUICK, *ENCODING)

@@ -10,7 +10,7 @@ requests (in `use` over people). After ± stands the standard deviation over see
 - `codebooks`: tools ranked by the distance of the request to what their codes stand for, so by what codes alone keep
   of a vector; `alone` is the share of tools that have a code of their own. Fitted on the whole catalogue.
 - `later`: the same, codebook and codes made without the servers that `dev` asks for; their tools come afterwards.
-- `generate`: heads name the tools. `judge`: they order the first hundred of words and vectors.
+- `generate`: heads name the tools. `judge`: they order the first hundred of words and vectors. One request in three.
 - `ranking`: the index as it is served without one of its parts; nothing is drawn, so there are no seeds.
 - `use`: people of `benchmarks.usage`, regime `own`: the log has the bias of places and one wrong call in ten.
 
@@ -22,7 +22,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -62,8 +62,8 @@ VAE = RqVaeConfig(
     levels=3, codes=256, hidden=(256,), steps=500, warmup=100, batch=256, edges_per_step=128, init_rounds=12
 )
 """A tenth of the steps, a quarter of the batch, and one layer of the four that `toolweft train tokenize` has."""
-HEADS = heads.HeadsConfig(epochs=2)
-"""A third of the epochs that heads are trained by default."""
+HEADS, PART = heads.HeadsConfig(epochs=2), 3
+"""A third of the epochs that heads are trained by default; every third request, in training and judging."""
 PEOPLE = 12
 
 Array = NDArray[Any]
@@ -108,8 +108,8 @@ class Bench:
 
     @cached_property
     def drafts(self) -> list[Array]:
-        """For each request its first hundred tools by words and vectors."""
-        return [best(each, DRAFTS)[:DRAFTS] for each in codes.hybrid(self.dev, codes.lexical(self.dev))]
+        """For each request of `asked` its first hundred tools by words and vectors."""
+        return [best(each, DRAFTS)[:DRAFTS] for each in codes.hybrid(self.asked, codes.lexical(self.asked))]
 
     @cached_property
     def index(self) -> WovenIndex:
@@ -120,13 +120,26 @@ class Bench:
 
     @cached_property
     def requests(self) -> tuple[heads.Corpus, heads.Corpus]:
-        """What heads learn from: the requests of `train`, and as many first sentences of tools as there are."""
-        return codes.corpus(self.train), codes.corpus(self.train, synthetic=self.encoder)
+        """What heads learn from: requests of `train`, and first sentences of tools, no more of them."""
+        real = codes.corpus(some(self.train))
+        made = codes.corpus(self.train, synthetic=self.encoder, most=len(real.requests))
+        return real, made
+
+    @cached_property
+    def asked(self) -> Encoded:
+        """The requests of `dev` that heads are judged on."""
+        return some(self.dev)
 
     def trained(self, label: str, seed: int, make: Callable[[int], Heads]) -> Heads:
         if (label, seed) not in self._trained:
             self._trained[label, seed] = make(seed)
         return self._trained[label, seed]
+
+
+def some(found: Encoded) -> Encoded:
+    """Every `PART`th request."""
+    data = replace(found.data, requests=found.data.requests[::PART])
+    return found._replace(data=data, requests=found.requests[::PART])
 
 
 def by_codes(bench: Bench, quantiser: Quantiser, assigned: assign.Assigned) -> Scores:
@@ -231,14 +244,14 @@ def of_heads(bench: Bench, what: Callable[[Bench, Heads, residual.Codes], Scores
 
 def generated(bench: Bench, own: Heads, frozen: residual.Codes) -> Scores:
     woven = Woven.build(bench.dev.vectors, frozen, firsts=own.firsts)
-    return codes.judged(bench.dev, [own.generate(each, woven, DRAFTS).rows for each in bench.dev.requests])
+    return codes.judged(bench.asked, [own.generate(each, woven, DRAFTS).rows for each in bench.asked.requests])
 
 
 def verified(bench: Bench, own: Heads, frozen: residual.Codes) -> Scores:
     woven = Woven.build(bench.dev.vectors, frozen, firsts=own.firsts)
-    found = zip(bench.dev.requests, bench.drafts, strict=True)
+    found = zip(bench.asked.requests, bench.drafts, strict=True)
     orders = [order[np.argsort(-own.verify(each, woven, order).sum(1), kind="stable")] for each, order in found]
-    return codes.judged(bench.dev, orders)
+    return codes.judged(bench.asked, orders)
 
 
 def ranking(bench: Bench) -> Iterator[Variant]:
@@ -257,43 +270,57 @@ def ranking(bench: Bench) -> Iterator[Variant]:
         yield row(f"with codes, weight {weight}", codes=weight)
 
 
+class Life(NamedTuple):
+    """A person, one log, and what it teaches."""
+
+    who: usage.Person
+    log: list[usage.Session]
+    learned: Learned
+
+
 def use(bench: Bench) -> Iterator[Variant]:
     centre = centre_of(bench.encoder.encode)
     encoded = usage.Encoded(bench.dev.data, bench.dev.vectors, bench.dev.requests)
 
-    def row(label: str, parts: str, *, poisoned: bool = False) -> Variant:
-        return Variant(label, lambda seed: used(encoded, centre, seed, parts, poisoned=poisoned))
+    @cache
+    def lives(seed: int) -> list[Life]:
+        """The same people with every seed, and other logs."""
+        people = [usage.person(encoded, "own", np.random.default_rng([n, 1])) for n in range(PEOPLE)]
+        logs = [
+            usage.sessions(who, usage.SESSIONS, np.random.default_rng([n, 2, seed])) for n, who in enumerate(people)
+        ]
+        return [Life(who, log, learned(who, log, centre)) for who, log in zip(people, logs, strict=True)]
 
-    yield Variant("without use", lambda seed: used(encoded, centre, seed, ""))
+    def row(label: str, parts: str) -> Variant:
+        return Variant(label, lambda seed: {"N@5": np.array([_ndcg(each, parts) for each in lives(seed)])})
+
+    yield row("without use", "")
     yield row("with use", "shift score")
     yield row("shifts alone", "shift")
     yield row("scores alone", "score")
-    yield row("with use, 1 % poisoned", "shift score", poisoned=True)
+    yield Variant("with use, 1 % poisoned", lambda seed: poisoned(lives(seed), centre, seed))
 
 
 def learned(who: usage.Person, log: Sequence[usage.Session], centre: Array) -> Learned:
     return learn(usage.evidence(who, log), who.requests, centre, usage.NOW)
 
 
-def used(encoded: usage.Encoded, centre: Array, seed: int, parts: str, *, poisoned: bool = False) -> Scores:
-    """The same people with every seed, and other logs. `rise`: ranks that an attacker's tool gains, on average."""
+def _ndcg(each: Life, parts: str) -> float:
+    return usage.ndcg5(each.who, each.who.fused(each.learned, parts))
+
+
+def poisoned(lives: Sequence[Life], centre: Array, seed: int) -> Scores:
+    """One session in a hundred calls an attacker's tool. `rise`: the ranks that it gains, on average."""
     found: dict[str, list[float]] = {"N@5": [], "rise": []}
-    for n in range(PEOPLE):
-        who = usage.person(encoded, "own", np.random.default_rng([n, 1]))
-        log = usage.sessions(who, usage.SESSIONS, np.random.default_rng([n, 2, seed]))
-        clean = learned(who, log, centre)
-        if poisoned:
-            random = np.random.default_rng([n, 3, seed])
-            rogue = int(random.integers(len(who.tools)))
-            for at in random.choice(len(log), max(1, len(log) // 100), replace=False):
-                log[at] = log[at]._replace(tool=rogue)
-            after = learned(who, log, centre)
-            found["N@5"].append(usage.ndcg5(who, who.fused(after, parts)))
-            gained = usage.rises(who, log, clean, centre, DIALS, seed)
-            found["rise"].append(float(np.mean(gained)))
-        else:
-            found["N@5"].append(usage.ndcg5(who, who.fused(clean, parts)))
-    return {name: np.array(each) for name, each in found.items() if each}
+    for n, each in enumerate(lives):
+        random, log = np.random.default_rng([n, 3, seed]), list(each.log)
+        rogue = int(random.integers(len(each.who.tools)))
+        for at in random.choice(len(log), max(1, len(log) // 100), replace=False):
+            log[at] = log[at]._replace(tool=rogue)
+        found["N@5"].append(_ndcg(each._replace(learned=learned(each.who, log, centre)), "shift score"))
+        gained = usage.rises(each.who, each.log, each.learned, centre, DIALS, seed)
+        found["rise"].append(float(np.mean(gained)))
+    return {name: np.array(each) for name, each in found.items()}
 
 
 MAKERS: dict[str, Callable[[Bench], Iterator[Variant]]] = {
@@ -352,7 +379,7 @@ def main() -> None:
     print(f"{given.set} dev: {len(data.tools)} tools, {len(data.requests)} requests; percent; ± over seeds")
     print(f"encoder {encoder.digest[:8]}, frozen; {machine.line()}")
     print(f"sized down: k-means {KMEANS.rounds} rounds; RQ-VAE {VAE.steps} steps of {VAE.batch}, layers {VAE.hidden};")
-    print(f"heads {HEADS.epochs} epochs; {PEOPLE} people")
+    print(f"heads {HEADS.epochs} epochs, 1 request in {PART}; {PEOPLE} people")
     for part in given.parts.split(","):
         measured = []
         for label, measure, seeded in MAKERS[part](bench):

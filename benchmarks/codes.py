@@ -111,8 +111,8 @@ def codebook(found: Sequence[Encoded], seed: int, levels: int = 3, codes: int = 
     return fit(config, Data(vectors), generator(seed)).quantiser
 
 
-def corpus(found: Encoded, *, synthetic: Kept | None = None) -> Any:
-    """What heads learn from: the requests of `found`, or with an encoder the tools' own first sentences instead."""
+def corpus(found: Encoded, *, synthetic: Kept | None = None, most: int | None = None) -> Any:
+    """What heads learn from: the requests of `found`, or with an encoder up to `most` tools' own first sentences."""
     from toolweft_server.training.encoder.pairs import pseudo
     from toolweft_server.training.heads import Corpus
 
@@ -123,6 +123,7 @@ def corpus(found: Encoded, *, synthetic: Kept | None = None) -> Any:
     if synthetic is not None:
         known = {found.data.tools[row].server for each in gold for row in each}
         made = [each for each in pseudo(found.data.tools) if found.data.tools[each.gold[0]].server in known]
+        made = made[:: -(-len(made) // most)] if most else made
         twins = [rows[found.data.group[found.data.tools[each.gold[0]].id]] for each in made]
         requests = [replace(found.data.requests[0], text=each.text) for each in made]
         found = found._replace(requests=synthetic.encode([each.text for each in made]))
