@@ -31,7 +31,7 @@ class Engine:
 
     def __init__(self, encoder: Encoder, heads: Heads, folder: Path | None = None) -> None:
         """`folder` is where vectors are kept; None keeps them in memory."""
-        self.encoder, self.heads = encoder, heads
+        self.encoder, self.heads, self.folder = encoder, heads, folder
         self.cache = VectorCache(folder, f"{encoder.digest}-{document.VERSION}", encoder.size)
         self.failure: str | None = None
         """Why the encoder gave up, if it did."""

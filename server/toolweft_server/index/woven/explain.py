@@ -64,6 +64,8 @@ class Evidence:
     """How far use has moved its vector, 0 to 1."""
     shares: Mapping[str, float] = field(default_factory=dict)
     """Part -> what it gave to `score`."""
+    place: str | None = None
+    """Why it does not stand where its own evidence would put it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,8 @@ def _block(rank: int, each: Evidence) -> list[str]:
     lines = [f"{rank}. {each.tool}  {each.score:.3f}"]
     if each.shares:
         lines.append("   score    " + " + ".join(f"{part} {share:.3f}" for part, share in each.shares.items() if share))
+    if each.place is not None:
+        lines.append(f"   place    {each.place}")
     if each.name is not None:
         lines.append(f"   name     {each.name}")
     if each.lexical is not None:

@@ -17,12 +17,21 @@ from toolweft_server.index import lexical, text
 from toolweft_server.index.base import Hit
 from toolweft_server.index.woven import code, fusion
 from toolweft_server.index.woven.explain import Evidence, Explanation, Step, Term, describing, spread
+from toolweft_server.index.woven.seen import Reason
 
 if TYPE_CHECKING:
     from toolweft_server.index.woven.index import WovenIndex
 
 _NAMED = {"exact": 0.9, "near": 0.8}
 """What a name alone gives to the score (`LexicalIndex`); the words behind it give up to 0.1 more."""
+_PLACES: Mapping[Reason, str] = {
+    "part": "up: it answers a part of the request",
+    "partner": "up: used together with {}",
+    "producer": "among the last: it gives what {} requires",
+    "copy": "back: a copy of {}",
+    "near copy": "back: nearly a copy of {}",
+    "server": "before its copies: the request names its server",
+}
 _NOTHING = 1e-6
 
 
@@ -66,12 +75,17 @@ class _Said:
         self.alone = vector is None or not index.woven.known.any()
         """Whether words alone rank."""
         self._counted = {} if vector is None or self.alone else _counted(index, words, vector)
+        self._moved = (
+            {} if vector is None or self.alone else index.placed(query, index.seen(words, vector), words, vector).moved
+        )
 
     def evidence(self, hit: Hit) -> Evidence:
         index, tool = self._index, hit.tool
         name, shares = self._added(hit)
-        row, counted, score = self._rows.get(tool), self._counted.get(tool), None
+        row, counted, moved = self._rows.get(tool), self._counted.get(tool), self._moved.get(tool)
+        score = dense = None
         if row is not None and self._vector is not None:
+            dense = float(index.woven.vectors(np.array([row]))[0] @ self._vector)
             score = float(index.engine.heads.verify(self._vector, index.woven, np.array([row], np.int64)).sum())
         used = index.use.usage.used.get((tool, self._digests.get(tool, "")))
         return Evidence(
@@ -83,13 +97,14 @@ class _Said:
                 Term(self._spelled.get(term, term), weight)
                 for term, weight in sorted(self._terms[tool].items(), key=lambda each: (-each[1], each[0]))
             ),
-            dense=counted.cosine if counted and row is not None else None,
+            dense=counted.cosine if counted and row is not None else dense,
             code=() if row is None else self._path(row),
             code_score=score,
             used=used.weight if used else 0.0,
             use=counted.use if counted else 0.0,
             shift=used.shift if used and counted and counted.use else 0.0,
             shares=shares,
+            place=None if moved is None else _PLACES[moved.reason].format(moved.of),
         )
 
     def _added(self, hit: Hit) -> tuple[str | None, Mapping[str, float]]:
@@ -98,11 +113,13 @@ class _Said:
             own = 0.1 * self._words.get(hit.tool, 0.0)
             name = min(_NAMED, key=lambda each: abs(hit.score - own - _NAMED[each]))
             return name, {"name": _NAMED[name], "lexical": hit.score - _NAMED[name]}
-        if hit.tool not in self._counted:
+        if self.alone:
             return None, {"lexical": hit.score}
-        shares = self._counted[hit.tool].shares
+        counted, moved = self._counted.get(hit.tool), self._moved.get(hit.tool)
+        shares = counted.shares if counted else {}
         rest = hit.score - sum(shares.values())
-        return None, shares if abs(rest) < _NOTHING else {**shares, "sets": rest}
+        by = "copies" if moved and moved.reason in ("copy", "near copy", "server") else "sets"
+        return None, shares if abs(rest) < _NOTHING else {**shares, by: rest}
 
     def _path(self, row: int) -> tuple[Step, ...]:
         woven, ids = self._index.woven, self._index.ids

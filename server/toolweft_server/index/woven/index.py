@@ -3,7 +3,8 @@
 The lexical index stands inside and answers alone whatever the rest is not ready for. A new tool is found by its words
 at once; its vector and its code follow with `further`, which somebody calls in the background. Rows are tools in the
 order in which they got their vectors; nothing that is answered depends on that order. How the parts are weighed:
-`fusion`; how a catalogue is laid out: `codes`; what may be asked of an index: `index.base`.
+`fusion`; who gets which place then: `placing`; how a catalogue is laid out: `codes`; what may be asked of an index:
+`index.base`.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ from toolweft_server.index import text
 from toolweft_server.index.base import Hit, Matches
 from toolweft_server.index.lexical import Evidence, LexicalIndex
 from toolweft_server.index.request import read
-from toolweft_server.index.woven import cousage, document, explained, fusion, sets, usage
+from toolweft_server.index.woven import cousage, document, explained, fusion, placing, producers, sets, traits, usage
 from toolweft_server.index.woven.codes import Rows, Woven
+from toolweft_server.index.woven.copies import Copies, top
 from toolweft_server.index.woven.engine import Engine
 from toolweft_server.index.woven.explain import Explanation
 from toolweft_server.index.woven.fusion import WEIGHTS, Scores, Weights
+from toolweft_server.index.woven.producers import Producers
+from toolweft_server.index.woven.seen import Seen
+from toolweft_server.index.woven.traits import Records
 from toolweft_server.index.woven.trie import END
 
 TOGETHER = 512
@@ -36,10 +41,8 @@ PRUNED_FROM, BUDGET = 20_000, 3000
 """From so many tools on, only those whose codes promise most are compared, so many."""
 DRAFTS = 100
 """Best tools by words that get their exact cosine although their codes promised less."""
-SOUGHT = 100
-"""Best tools among which whole sets are sought."""
 EXACT = 256
-"""Best tools whose scores are computed anew, one by one; an answer has at most so many besides the named ones."""
+"""Best tools whose scores are computed anew, one by one; an answer has at most so many that are no copies."""
 FLOOR = 0.35
 """A tool matches when its score is at least this share of the best one's."""
 UNLIKELY = 10.0
@@ -64,16 +67,6 @@ class Use(NamedTuple):
     cousage: cousage.CoUsage
 
 
-class Seen(NamedTuple):
-    """The evidence on the tools that may be meant, for one request."""
-
-    rows: Rows  # (C,)
-    words: Scores  # (C,): BM25F
-    cosines: Scores  # (C,): 0 for a tool without a vector
-    use: Scores  # (C,): how much past use speaks for a tool, in [0, 1)
-    fused: Scores  # (C,): in [0, 1], the best one 1
-
-
 class WovenIndex:
     """An immutable snapshot. Make one with `build` or `open`."""
 
@@ -85,12 +78,13 @@ class WovenIndex:
         lexical: LexicalIndex,
         ids: Sequence[str],
         woven: Woven,
+        records: Records,
         waiting: Mapping[str, Waiting],
         weights: Weights = WEIGHTS,
         use: Use | None = None,
     ) -> None:
-        """`ids` name the rows of `woven`."""
-        self.engine, self.lexical, self.woven, self.waiting = engine, lexical, woven, waiting
+        """`ids` name the rows of `woven` and `records`."""
+        self.engine, self.lexical, self.woven, self.records, self.waiting = engine, lexical, woven, records, waiting
         self.ids = tuple(ids)
         self.weights = weights
         self.use = use or Use(usage.nothing(engine.encoder.size), cousage.CoUsage({}, 0))
@@ -109,24 +103,29 @@ class WovenIndex:
         *,
         weights: Weights = WEIGHTS,
     ) -> WovenIndex:
-        """A woven index over the tools of a lexical one. `load` reads those by id of which no vector is kept."""
+        """A woven index over the tools of a lexical one. `load` reads those by id of which something is not kept."""
         ids, digests = [tool for tool, _ in lexical.pairs], [digest for _, digest in lexical.pairs]
-        have = engine.cache.get(digests).have
-        missing = [tool for tool, known in zip(ids, have, strict=True) if not known]
-        documents = {tool.id: document.text_of(tool) for tool in load(missing)} if missing else {}
+        kept, place = traits.load(engine.folder, digests), {tool: n for n, tool in enumerate(ids)}
+        missing = [ids[n] for n in np.flatnonzero(~(engine.cache.get(digests).have & kept.have)).tolist()]
+        documents: dict[str, str] = {}
+        for tool in load(missing) if missing else ():
+            documents[tool.id] = document.text_of(tool)
+            kept.records[place[tool.id]] = traits.of([tool])[0]
         fresh = [Waiting(digest, documents.get(tool, "")) for tool, digest in zip(ids, digests, strict=True)]
         empty = Woven.build(
             np.zeros((0, engine.encoder.size), np.float32),
             np.zeros((0, len(engine.heads.levels)), np.int32),
             firsts=engine.heads.firsts,
         )
-        nothing = cls(engine, lexical, (), empty, {}, weights)
-        return nothing._with(lexical, fresh, ids, ())
+        nothing = cls(engine, lexical, (), empty, traits.of(()), {}, weights)
+        return nothing._with(lexical, fresh, ids, kept.records, ())
 
     def save(self, folder: Path) -> None:
         self.lexical.save(folder)
         self.engine.cache.keep([digest for _, digest in self.lexical.pairs])
         self.engine.cache.save()
+        if self.engine.folder is not None:
+            traits.save(self.engine.folder, [self._digests[tool] for tool in self.ids], self.records)
 
     def __len__(self) -> int:
         return len(self.lexical)
@@ -139,7 +138,7 @@ class WovenIndex:
         fresh = {tool.id: tool for tool in added}
         lexical = self.lexical.updated(fresh.values(), removed)
         waiting = [Waiting(tool.digest, document.text_of(tool)) for tool in fresh.values()]
-        return self._with(lexical, waiting, list(fresh), removed)
+        return self._with(lexical, waiting, list(fresh), traits.of(fresh.values()), removed)
 
     def further(self) -> WovenIndex:
         """The next snapshot: some more tools have a vector and a code. Blocking; some seconds of one core.
@@ -156,13 +155,20 @@ class WovenIndex:
             if vectors is None:
                 return self
             self.engine.cache.put([each.digest for each in missing], _never_zero(vectors))
-        return self._with(self.lexical, list(mine.values()), list(mine), ())
+        rows = np.array([row for row, tool in enumerate(self.ids) if tool in mine], np.int64)
+        ids = [self.ids[row] for row in rows.tolist()]
+        return self._with(self.lexical, [mine[tool] for tool in ids], ids, self.records[rows], ())
 
     def _have(self, waiting: Mapping[str, Waiting]) -> NDArray[np.bool_]:
         return self.engine.cache.get([each.digest for each in waiting.values()]).have
 
     def _with(
-        self, lexical: LexicalIndex, fresh: Sequence[Waiting], fresh_ids: Sequence[str], removed: Iterable[str]
+        self,
+        lexical: LexicalIndex,
+        fresh: Sequence[Waiting],
+        fresh_ids: Sequence[str],
+        records: Records,
+        removed: Iterable[str],
     ) -> WovenIndex:
         gone = {*removed, *fresh_ids}
         kept = [row for row, tool in enumerate(self.ids) if tool not in gone]
@@ -173,11 +179,14 @@ class WovenIndex:
         waiting = {tool: each for tool, each in self.waiting.items() if tool not in gone}
         waiting |= {tool: each for tool, each, have in zip(fresh_ids, fresh, got.have, strict=True) if not have}
         ids = (*(self.ids[row] for row in kept), *fresh_ids)
-        return WovenIndex(self.engine, lexical, ids, woven, waiting, self.weights, self.use)
+        records = np.concatenate([self.records[kept], records])
+        return WovenIndex(self.engine, lexical, ids, woven, records, waiting, self.weights, self.use)
 
     def used(self, use: Use) -> WovenIndex:
         """The same tools with what was learned from use in place of what was known."""
-        return WovenIndex(self.engine, self.lexical, self.ids, self.woven, self.waiting, self.weights, use)
+        return WovenIndex(
+            self.engine, self.lexical, self.ids, self.woven, self.records, self.waiting, self.weights, use
+        )
 
     def search(self, query: str, limit: int, *, server: str | None = None) -> Matches:
         vector = None
@@ -186,8 +195,8 @@ class WovenIndex:
         if vector is None:
             return self.lexical.search(query, limit, server=server)
         evidence = self.lexical.evidence(query, server=server)
-        seen = self._whole(query, self.seen(evidence, vector, server))
-        return self._answer(seen, evidence.named, limit) or Matches([], 0, self.lexical.nearest(query, server=server))
+        seen = self.placed(query, self.seen(evidence, vector, server), evidence, vector, server)
+        return _answer(seen, evidence.named, limit) or Matches([], 0, self.lexical.nearest(query, server=server))
 
     def explain(self, query: str, limit: int) -> Explanation:
         """Why the first `limit` tools are found, part by part."""
@@ -200,8 +209,8 @@ class WovenIndex:
         if (mine := self._mask(server)) is not None:
             cosines = np.where(mine, cosines, np.float32(0))
         # Where a vector stands in memory shows in the last bits of a product of matrices, and must not in an answer.
-        rows = _top(self._fused(words, cosines, self.woven.known), EXACT)
-        exact = (self.woven.vectors(rows).astype(np.float64) * vector).sum(axis=1).astype(np.float32)
+        rows = self._copies.likely(self._fused(words, cosines, self.woven.known), EXACT)
+        exact = self._exact(rows, vector)
         if mine is not None:
             exact[~mine[rows]] = 0
         use = np.zeros(len(rows), np.float32)
@@ -214,7 +223,15 @@ class WovenIndex:
         fused = self._fused(words[rows], exact, self.woven.known[rows]) + np.float32(self.weights.use) * use
         fused += np.float32(self.weights.codes) * self._topics(vector, rows)
         share = (fused / max(float(fused.max(initial=0.0)), 1e-9)).astype(np.float32)
-        return Seen(rows, words[rows], exact, use, share)
+        said = words[rows] >= max(SAID * float(words[rows].max(initial=0.0)), 1e-9)
+        worth = (share >= FLOOR) & (said | (exact >= MEANT))
+        ids = [self.ids[row] for row in rows.tolist()]
+        return Seen(rows=rows, ids=ids, words=words[rows], cosines=exact, use=use, fused=share, worth=worth)
+
+    def _exact(self, rows: Rows, vector: NDArray[np.float32]) -> Scores:
+        """(C,): cosines that are the same wherever a vector stands in memory."""
+        cosines: Scores = (self.woven.vectors(rows).astype(np.float64) * vector).sum(axis=1).astype(np.float32)
+        return cosines
 
     def _topics(self, vector: NDArray[np.float32], rows: Rows) -> Scores:
         """(C,) from -`UNLIKELY` to 0: log P of each tool's first digit, less that of the likeliest."""
@@ -228,28 +245,54 @@ class WovenIndex:
             out[firsts == END] = 0
         return out
 
-    def _whole(self, query: str, seen: Seen) -> Seen:
-        """Whole sets: the tools that the parts of a request ask for, and those used together with the best ones."""
-        if not self.weights.sets or len(seen.rows) < 2:
-            return seen
-        ids = [self.ids[row] for row in seen.rows.tolist()]
-        order = np.array(sorted(range(len(ids)), key=lambda at: (-seen.fused[at], ids[at]))[:SOUGHT], np.int64)
-        parts = sets.clauses(query) if sets.several(query) else []
-        vectors = self.engine.encode(parts)
-        place = {ids[at]: n for n, at in enumerate(order.tolist())}
+    def placed(
+        self,
+        query: str,
+        seen: Seen,
+        evidence: Evidence,
+        vector: NDArray[np.float32],
+        server: str | None = None,
+    ) -> Seen:
+        """What was seen, with the places that tools get beside one another."""
 
-        def partners(n: int) -> list[tuple[int, float]]:
-            found = self.use.cousage.partners(ids[order[n]])
-            return [(place[each.tool], each.weight) for each in found if each.tool in place]
+        def vectors(places: Rows) -> NDArray[np.float32]:
+            return self.woven.vectors(seen.rows[places])
 
-        servers = np.unique([ids[at].partition(".")[0] for at in order], return_inverse=True)[1]
-        pool = sets.Pool(seen.fused[order], self.woven.vectors(seen.rows[order]), servers)
-        if vectors is None or (not len(parts) and not self.use.cousage.near):
+        seen = placing.distinct(seen, query, self.records[seen.rows], vectors, floor=FLOOR)
+        if not self.weights.sets:
             return seen
-        again = sets.complete(pool, vectors, partners=partners)
-        fused = seen.fused.copy()
-        fused[order[again]] = seen.fused[order]  # the scores stay, and who has them changes
-        return seen._replace(fused=fused)
+        parts = self.engine.encode(sets.clauses(query) if sets.several(query) else [])
+        if parts is not None:
+            seen = placing.together(seen, parts, self.use.cousage, vectors)
+        return seen if producers.held(query) else self._produced(seen, evidence, vector, server)
+
+    def _produced(self, seen: Seen, evidence: Evidence, vector: NDArray[np.float32], server: str | None) -> Seen:
+        """With the tool that gives what the first one requires."""
+        named = [hit.tool for hit in evidence.named]
+        best = (seen.ids[at] for at in seen.order().tolist() if seen.worth[at])
+        first = next(iter(named), None) or next(best, None)
+        if first is None:
+            return seen
+        used = [self._rows[each.tool] for each in self.use.cousage.partners(first) if each.tool in self._rows]
+        rows = self._producers.of(self._rows[first], np.array(used, np.int64))
+        if server is not None:
+            rows = rows[[self.ids[row].startswith(f"{identifier(server)}.") for row in rows.tolist()]]
+        if not len(rows):
+            return seen
+        cosines = self._exact(rows, vector).tolist()
+        row = min(zip(rows.tolist(), cosines, strict=True), key=lambda each: (-each[1], self.ids[each[0]]))[0]
+        if self.ids[row] in named:
+            return seen
+        seen, at = self._beside(seen, row, evidence, vector)
+        return placing.last(seen, at, first, len(named))
+
+    def _beside(self, seen: Seen, row: int, evidence: Evidence, vector: NDArray[np.float32]) -> tuple[Seen, int]:
+        """With this tool among those that were seen; and where."""
+        if row not in (seen_rows := seen.rows.tolist()):
+            rows = np.array([row], np.int64)
+            words = evidence.scores[self._places[rows]]
+            return seen.beside(rows, [self.ids[row]], words, self._exact(rows, vector)), len(seen_rows)
+        return seen, seen_rows.index(row)
 
     def _fused(self, words: Scores, cosines: Scores, known: NDArray[np.bool_]) -> Scores:
         return fusion.fused(self.weights, words, cosines, known)
@@ -261,23 +304,9 @@ class WovenIndex:
         found = self.woven.drafts(vector, self.engine.heads.tables(vector), BUDGET)
         cosines = np.zeros(len(self.ids), np.float32)
         cosines[found.rows] = found.scores
-        drafts = _top(words, DRAFTS)
+        drafts = top(words, DRAFTS)
         cosines[drafts] = self.woven.vectors(drafts) @ vector
         return cosines
-
-    def _answer(self, seen: Seen, named: Sequence[Hit], limit: int) -> Matches | None:
-        """None when nothing matches."""
-        said = seen.words >= max(SAID * float(seen.words.max(initial=0.0)), 1e-9)
-        worth = (seen.fused >= FLOOR) & (said | (seen.cosines >= MEANT))
-        found = {self.ids[row]: at for at, row in enumerate(seen.rows.tolist()) if worth[at]}
-        if not found and not named:
-            return None
-        scale, taken = (0.8 if named else 1.0), {hit.tool for hit in named}
-        hits = [
-            Hit(tool, scale * float(seen.fused[at]), _why(seen, at)) for tool, at in found.items() if tool not in taken
-        ]
-        hits.sort(key=lambda hit: (-hit.score, hit.tool))
-        return Matches([*named, *hits][:limit], len(taken | found.keys()), [])
 
     @cached_property
     def _digests(self) -> dict[str, str]:
@@ -289,11 +318,34 @@ class WovenIndex:
         at = {tool: place for place, tool in enumerate(self.lexical.places)}
         return np.fromiter((at[tool] for tool in self.ids), np.int64, len(self.ids))
 
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {tool: row for row, tool in enumerate(self.ids)}
+
+    @cached_property
+    def _copies(self) -> Copies:
+        return Copies(self.records, self.ids)
+
+    @cached_property
+    def _producers(self) -> Producers:
+        return Producers(self.records)
+
     def _mask(self, server: str | None) -> NDArray[np.bool_] | None:
         if server is None:
             return None
         prefix = f"{identifier(server)}."
         return np.fromiter((tool.startswith(prefix) for tool in self.ids), np.bool_, len(self.ids))
+
+
+def _answer(seen: Seen, named: Sequence[Hit], limit: int) -> Matches | None:
+    """None when nothing matches."""
+    found = {tool: at for at, tool in enumerate(seen.ids) if seen.worth[at]}
+    if not found and not named:
+        return None
+    scale, taken = (0.8 if named else 1.0), {hit.tool for hit in named}
+    hits = [Hit(tool, scale * float(seen.fused[at]), _why(seen, at)) for tool, at in found.items() if tool not in taken]
+    hits.sort(key=lambda hit: (-hit.score, hit.tool))
+    return Matches([*named, *hits][:limit], len(taken | found.keys()), [])
 
 
 def _why(seen: Seen, at: int) -> tuple[Why, ...]:
@@ -304,6 +356,8 @@ def _why(seen: Seen, at: int) -> tuple[Why, ...]:
         said.append("dense")
     if seen.use[at] > 0:
         said.append("use")
+    if seen.ids[at] in seen.moved and seen.moved[seen.ids[at]].reason in ("part", "partner", "producer"):
+        said.append("sets")
     return tuple(said)
 
 
@@ -314,10 +368,3 @@ def _never_zero(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         vectors = vectors.copy()
         vectors[silent, 0] = -1.0
     return vectors
-
-
-def _top(scores: Scores, count: int) -> Rows:
-    """Rows of the best scores above 0, at most `count`."""
-    rows = np.argpartition(-scores, count)[:count] if count < len(scores) else np.arange(len(scores))
-    out: Rows = rows[scores[rows] > 0]
-    return out

@@ -2,9 +2,9 @@
 
 A request is cut into its parts (`clauses`), each encoded by itself. Behind the first few tools, which stay, places go
 to tools by what they add: their own score, what speaks for their server, the part of the request that they answer
-better than what is chosen, tools that were used together with the chosen ones, and the tool that gives an input which
-a chosen one requires and the request does not hold (`producers`). A request in one part keeps its order but for
-partners and producers. Everything here is a pure function of arrays and `Tool` records.
+better than what is chosen, and that it was used together with a chosen one. A request in one part keeps its order but
+for such partners. Who gives an input that the request does not hold: `producers`. Everything here is a pure function of
+texts and arrays.
 
 P tools in the pool, J parts of a request, d dimensions.
 """
@@ -12,14 +12,13 @@ P tools in the pool, J parts of a request, d dimensions.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolweft_catalog.tool import Schema, Tool
 from toolweft_server.index import text
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -112,7 +111,6 @@ class Weights:
     sharpness: float = 10.0
     """How fast a tool's credit for a part falls behind the part's best tool."""
     partner: float = 0.3
-    producer: float = 0.1
 
 
 class Pool(NamedTuple):
@@ -132,13 +130,11 @@ def complete(
     parts: Floats,
     *,
     partners: Partners | None = None,
-    producers: Mapping[int, Sequence[int]] | None = None,
     weights: Weights = Weights(),
 ) -> Order:
     """The places of the pool in a new order (P,). `parts` (J, d) are the vectors of `clauses`, in any order.
 
-    `producers` names for a place those that give its missing inputs (`producers`). Deterministic; equals keep the
-    order of the pool.
+    Deterministic; equals keep the order of the pool.
     """
     scores = np.asarray(pool.scores, np.float32)
     order = np.argsort(-scores, kind="stable")
@@ -153,31 +149,22 @@ def complete(
     chosen = order[: weights.head].tolist()
     gain = base
     for place in chosen:
-        _follow(gain, place, partners, producers, weights)
+        _follow(gain, place, partners, weights)
     left = np.ones(len(order), bool)
     left[chosen] = False
     while len(chosen) < min(weights.limit, len(order)):
         place = int(order[np.where(left[order], gain[order], -np.inf).argmax()])
         chosen.append(place)
         left[place] = False
-        _follow(gain, place, partners, producers, weights)
+        _follow(gain, place, partners, weights)
     return np.concatenate([np.array(chosen, np.int64), order[left[order]]])
 
 
-def _follow(
-    gain: Floats,
-    place: int,
-    partners: Partners | None,
-    producers: Mapping[int, Sequence[int]] | None,
-    weights: Weights,
-) -> None:
+def _follow(gain: Floats, place: int, partners: Partners | None, weights: Weights) -> None:
     """What a chosen tool makes likelier."""
     if partners is not None:
         for other, weight in partners(place):
             gain[other] += np.float32(weights.partner * weight)
-    if producers is not None:
-        for other in producers.get(place, ()):
-            gain[other] += np.float32(weights.producer)
 
 
 def _servers(scores: Floats, servers: NDArray[np.integer]) -> Floats:
@@ -198,84 +185,3 @@ def _credit(pool: Pool, parts: Floats, evidence: Floats, sharpness: float) -> Fl
     fit = parts @ pool.vectors.T + evidence + 0.5 * pool.scores  # (J, P)
     best: Floats = np.exp(sharpness * (fit - fit.max(1, keepdims=True))).max(0)
     return best
-
-
-def producers(tools: Sequence[Tool], request: str, places: Iterable[int]) -> dict[int, list[int]]:
-    """For each of these places of the pool `tools`: the places of tools that give an input which it requires.
-
-    An input is missing when it is an identifier by its name (`channel_id`, `userKey`) and the request holds nothing
-    that could be one. Its producer is a tool of the same server that lists, finds or reads what the identifier is of,
-    without requiring it itself, or whose declared output has a property of that name.
-    """
-    if _IDENTIFIER.search(request):
-        return {}
-    found: dict[int, list[int]] = {}
-    of_server: dict[str, list[int]] = {}
-    for place, tool in enumerate(tools):
-        of_server.setdefault(tool.server, []).append(place)
-    for place in places:
-        givers: dict[int, int] = {}
-        for name in _required(tools[place].parameters):
-            noun = _noun(name, tools[place].name)
-            for other in of_server[tools[place].server] if noun else ():
-                rank = _gives(tools[other], name, noun)
-                if other != place and rank is not None:
-                    givers[other] = min(rank, givers.get(other, rank))
-        if givers:
-            found[place] = sorted(givers, key=lambda other: (givers[other], other))[:_MOST_GIVERS]
-    return found
-
-
-_MOST_GIVERS = 2
-_IDENTIFIER = re.compile(r"\b(?=[\w-]*\d)[\w-]{3,}\b|https?://|[\w.-]+/[\w.-]+")
-"""What may be the value of an identifier: letters with digits, an address, a path."""
-
-
-def _parts(name: str) -> list[str]:
-    """The stems of a name's words, without the name as a whole: `getUser_id` -> get, user, id."""
-    return [term for word in text.words(name.replace("_", " ")) for term in (text.split(word)[1:] or text.split(word))]
-
-
-_KEYS = frozenset(_parts("id ids key uuid guid slug code handle hash sku gid identifier"))
-_FIRST_VERBS = frozenset(_parts("list search find lookup resolve query"))
-_VERBS = _FIRST_VERBS | frozenset(_parts("get fetch read browse show all retrieve discover"))
-
-
-def _required(schema: Schema) -> list[str]:
-    """The names of required parameters that are identifiers."""
-    required = schema.get("required")
-    names = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
-    return [name for name in names if _KEYS & set(_parts(name))]
-
-
-def _noun(parameter: str, tool: str) -> frozenset[str]:
-    """What an identifier is of: `channel_id` of a channel; a mere `id` of what its tool's name ends in."""
-    own = frozenset(_parts(parameter)) - _KEYS
-    return own or frozenset([each for each in _parts(tool) if each not in _VERBS | _KEYS][-1:])
-
-
-def _gives(tool: Tool, parameter: str, noun: frozenset[str]) -> int | None:
-    """How well a tool gives an identifier, 0 the best; None when it does not."""
-    wanted = frozenset(_parts(parameter))
-    if any(frozenset(_parts(name)) == wanted for name in _required(tool.parameters)):
-        return None
-    if len(wanted) > 1 and any(frozenset(_parts(name)) == wanted for name in _properties(tool.output, _DEEPEST)):
-        return 0
-    said = frozenset(_parts(tool.name))
-    if not noun <= said or not said & _VERBS:
-        return None
-    return 1 if said & _FIRST_VERBS else 2
-
-
-_DEEPEST = 3
-
-
-def _properties(schema: object, depth: int) -> Iterable[str]:
-    """The names of the properties of an output schema that nobody has checked."""
-    if not isinstance(schema, Mapping) or depth == 0:
-        return
-    properties = schema.get("properties")
-    for name, below in properties.items() if isinstance(properties, Mapping) else ():
-        yield str(name)
-        yield from _properties(below, depth - 1)
-    yield from _properties(schema.get("items"), depth - 1)

@@ -1,10 +1,9 @@
-"""Requests that need several tools: cut into parts, answered together, and what a tool requires is brought along."""
+"""Requests that need several tools: cut into parts, and answered together."""
 
 import numpy as np
 import pytest
 
-from toolweft_catalog.tool import Tool
-from toolweft_server.index.woven.sets import MOST_CLAUSES, Pool, Weights, clauses, complete, producers
+from toolweft_server.index.woven.sets import MOST_CLAUSES, Pool, Weights, clauses, complete
 
 
 @pytest.mark.parametrize(
@@ -98,56 +97,3 @@ def test_equal_tools_keep_the_order_of_the_pool_and_the_answer_is_the_same_again
 def test_tiny_pools(count):
     tools = Pool(SEVERAL.scores[:count], SEVERAL.vectors[:count], SEVERAL.servers[:count])
     assert complete(tools, BOTH).tolist() == list(range(count))
-
-
-def tool(name, server="slack", output=None, **parameters):
-    schema = {"type": "object", "properties": {each: {"type": "string"} for each in parameters}}
-    schema["required"] = [each for each, required in parameters.items() if required]
-    return Tool(id=f"{server}.{name}", name=name, server=server, parameters=schema, output=output)
-
-
-SLACK = [
-    tool("post_message", channel_id=True, text=True),
-    tool("list_channels", limit=False),
-    tool("get_channel", channel_id=True),
-    tool("listChannels", server="discord"),
-    tool("archive_channel", channel_id=True),
-]
-
-
-def test_what_gives_a_required_identifier_is_found_on_the_same_server():
-    assert producers(SLACK, "tell the ops channel that we are live", [0]) == {0: [1]}
-
-
-def test_an_identifier_that_the_request_holds_needs_no_producer():
-    assert producers(SLACK, "post 'live' to C024BE91L", [0]) == {}
-    assert producers(SLACK, "post to https://slack.example/archives/ops", [0]) == {}
-
-
-def test_a_mere_id_is_of_what_the_tools_name_speaks_of():
-    tools = [tool("deleteContact", id=True), tool("search_contacts", query=True), tool("search_deals", query=True)]
-    assert producers(tools, "delete Dana from my contacts", [0]) == {0: [1]}
-
-
-def test_a_declared_output_of_that_name_is_the_best_producer():
-    rows = {"type": "object", "properties": {"rows": {"type": "array", "items": {"properties": {"userKey": {}}}}}}
-    tools = [tool("assign", user_key=True), tool("list_users"), tool("directory", output=rows)]
-    assert producers(tools, "give it to Marta", [0]) == {0: [2, 1]}
-
-
-def test_optional_and_plain_inputs_have_no_producers():
-    tools = [tool("post", channel_id=False, text=True), tool("list_channels"), tool("list_texts")]
-    assert producers(tools, "say hello", [0]) == {}
-
-
-def test_a_producer_comes_behind_the_head_and_hurts_nobody_before():
-    tools = pool((0.9, ISSUES, 0), (0.8, ISSUES, 1), (0.70, ISSUES, 2), (0.65, CHAT, 0))
-    assert complete(tools, unit(ISSUES), producers={0: [3]}).tolist() == [0, 1, 3, 2]
-
-
-def test_schemas_of_strangers_do_no_harm():
-    odd = [
-        Tool(id="a.b", name="b", server="a", parameters={"required": "id", "properties": []}, output={"properties": 3}),
-        Tool(id="a.c", name="", server="a", parameters={"required": [3, None, "id"]}, output={"items": {"items": []}}),
-    ]
-    assert producers(odd, "anything", [0, 1]) == {}

@@ -1,0 +1,139 @@
+"""Copies step back: the same tool on many servers, or one server's many near copies of one, take a place and not all.
+
+A *copy* has the name, the description and the parameters of another tool. Of a tool and its copies the one whose
+server the request names comes first, else the best; the others come after everything else that matches. Beside the
+very best tool one copy stays, because nobody can say which of the two is meant, and no copy is to hide an original.
+*Near copies* are tools of one server whose vectors hardly differ; from the third on they let pass what other servers
+have that is nearly as good. Where one server has all that matches, nobody lets anybody pass.
+
+Everything here is a pure function of arrays. N tools in all; C of them may be meant by a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolweft_server.index.woven.fusion import Scores
+from toolweft_server.index.woven.seen import Moved
+from toolweft_server.index.woven.traits import Records
+
+ALIKE = 0.9
+"""Cosine from which two tools of one server are near copies. With it no answer to the `dev` requests of the public sets
+gets worse; from 0.85 on `bfcl` loses some."""
+FAMILY = 3
+"""Near copies, the first one included, that keep their places."""
+LEADERS = 16
+"""Tools of a server whose near copies are looked for."""
+CROWDED = 0.75
+"""Share of the tools looked at from which one server's make room for others."""
+
+Floats: TypeAlias = NDArray[np.float32]
+Rows: TypeAlias = NDArray[np.int64]
+
+
+class Copies:
+    """Which tools of a catalogue are copies of one another. Equal for equal tools, in whatever order they came."""
+
+    def __init__(self, records: Records, ids: Sequence[str]) -> None:
+        self._servers = records["server"]
+        marks, group, sizes = np.unique(records["copy"], return_inverse=True, return_counts=True)
+        rows = np.flatnonzero((sizes[group] > 1) & (marks[group] > 0)).tolist()
+        rows.sort(key=lambda row: (group[row], ids[row]))
+        self._rows: Rows = np.array(rows, np.int64)
+        begins = np.diff(group[self._rows], prepend=-1) > 0
+        self._starts, self._number = np.flatnonzero(begins), np.cumsum(begins) - 1
+
+    def likely(self, scores: Scores, count: int) -> Rows:
+        """The best `count` tools that are no copies of one another, and at most as many of their copies.
+
+        When one server has nearly all of them, a quarter as many of other servers are added.
+        """
+        if len(scores) <= count:
+            return top(scores, count)
+        chosen = self._chosen(scores)
+        later = np.delete(np.arange(len(self._rows)), chosen)
+        first = scores
+        if len(later):
+            first = scores.copy()
+            first[self._rows[later]] = 0
+        rows = top(first, count)
+        numbers, counts = np.unique(self._servers[rows], return_counts=True)
+        if len(rows) and counts.max() > CROWDED * len(rows):
+            others = np.where(self._servers == numbers[counts.argmax()], np.float32(0), first)
+            rows = np.union1d(rows, top(others, count // 4))
+        if len(later):
+            later = later[np.isin(self._rows[chosen], rows)[self._number[later]]]
+            copies = self._rows[later]
+            copies = copies[np.argsort(-scores[copies].round(3), kind="stable")][:count]
+            rows = np.concatenate([rows, copies[scores[copies] > 0]])
+        return rows
+
+    def _chosen(self, scores: Scores) -> Rows:
+        """Where among the copies the best of each group stands, by score and by id."""
+        if not len(self._rows):
+            return self._rows
+        mine = scores[self._rows]
+        # Where a vector stands in memory shows in the last bits of its score: what differs by so little is equal.
+        best = np.flatnonzero(mine >= np.maximum.reduceat(mine, self._starts)[self._number] - np.float32(1e-4))
+        return best[np.unique(self._number[best], return_index=True)[1]]
+
+
+def top(scores: Scores, count: int) -> Rows:
+    """Rows of the best scores above 0, at most `count`."""
+    rows = np.argpartition(-scores, count)[:count] if count < len(scores) else np.arange(len(scores))
+    out: Rows = rows[scores[rows] > 0]
+    return out
+
+
+def copies_back(
+    scores: Scores, records: Records, ids: Sequence[str], *, named: Callable[[str], bool], share: float
+) -> tuple[Scores, dict[str, Moved]]:
+    """(C,): the scores after copies have stepped back to `share` of theirs; and who moved.
+
+    `named` says whether the request names the server of a tool.
+    """
+    marks, group, sizes = np.unique(records["copy"], return_inverse=True, return_counts=True)
+    several = np.flatnonzero((sizes > 1) & (marks > 0)).tolist()
+    if not several:
+        return scores, {}
+    out, moved, best = scores.copy(), dict[str, Moved](), float(scores.max())
+    for each in several:
+        mine = np.flatnonzero(group == each).tolist()
+        mine.sort(key=lambda at: (not named(ids[at]), -scores[at], ids[at]))
+        first, had = mine[0], np.sort(scores[mine])[::-1]
+        if scores[first] < had[0]:
+            moved[ids[first]] = Moved("server")
+        out[mine] = had
+        kept = 2 if had[0] >= best else 1
+        out[mine[kept:]] *= np.float32(share)
+        moved |= {ids[at]: Moved("copy", ids[first]) for at in mine[kept:]}
+    return out, moved
+
+
+def near_copies_back(
+    scores: Scores, records: Records, ids: Sequence[str], vectors: Callable[[Rows], Floats], *, share: float
+) -> tuple[Scores, dict[str, Moved]]:
+    """(C,): the scores after near copies have stepped back to `share` of theirs; and who moved.
+
+    `vectors` gives those of some of the tools, by their places among the C.
+    """
+    good = scores >= share * scores.max(initial=0.0)
+    servers, sizes = np.unique(records["server"][good], return_counts=True)
+    out, moved = scores.copy(), dict[str, Moved]()
+    for server in servers[sizes > FAMILY].tolist() if len(servers) > 1 else ():
+        mine = sorted(np.flatnonzero(records["server"] == server).tolist(), key=lambda at: (-scores[at], ids[at]))
+        rows, left = vectors(np.array(mine, np.int64)), np.ones(len(mine), np.bool_)
+        for _ in range(LEADERS):
+            if not left.any():
+                break
+            leader = int(left.argmax())
+            family = np.flatnonzero(left & (rows @ rows[leader] >= ALIKE))
+            left[family] = left[leader] = False
+            later = [mine[each] for each in family[FAMILY:].tolist()]
+            out[later] *= np.float32(share)
+            moved |= {ids[at]: Moved("near copy", ids[mine[leader]]) for at in later}
+    return out, moved
