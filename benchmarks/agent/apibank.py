@@ -273,7 +273,9 @@ def _effect(name: str) -> Effect:
 def _typed(value: Any, kind: str) -> Any:
     if kind in ("list", "list(str)") and isinstance(value, str):
         return ast.literal_eval(value)
-    return {"int": int, "float": float, "bool": lambda v: v in (True, "True")}.get(kind, lambda v: v)(value)
+    if kind == "bool":
+        return value in (True, "True")
+    return int(value) if kind == "int" else float(value) if kind == "float" else value
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from benchmarks.agent.world import Operation, ToolFailure
 
 PAGE = 20
 
-_INT = {"type": "integer"}
-_TEXT = {"type": "string"}
-_MEDIA = {"type": "string", "enum": ["movie", "tv", "person"], "description": "What kind of thing."}
+_INT: Row = {"type": "integer"}
+_TEXT: Row = {"type": "string"}
+_MEDIA: Row = {"type": "string", "enum": ["movie", "tv", "person"], "description": "What kind of thing."}
 _OF = {
     "movie": {"movie_id": {**_INT, "description": "Id of the film."}},
     "tv": {"tv_id": {**_INT, "description": "Id of the series."}},
@@ -28,11 +28,11 @@ _OF = {
 }
 _SEASON = {**_OF["tv"], "season_number": {**_INT, "description": "Number of the season, from 1."}}
 _EPISODE = {**_SEASON, "episode_number": {**_INT, "description": "Number of the episode in its season, from 1."}}
-_QUERY = {"query": {**_TEXT, "description": "Words of the name."}}
-_PAGE = {"page": {**_INT, "description": "Page of the list, 20 entries each; 1 if left out."}}
-_SORT = {"type": "string", "enum": ["popularity.desc", "vote_average.desc", "release.desc", "release.asc"],
+_QUERY: Row = {"query": {**_TEXT, "description": "Words of the name."}}
+_PAGE: Row = {"page": {**_INT, "description": "Page of the list, 20 entries each; 1 if left out."}}
+_SORT: Row = {"type": "string", "enum": ["popularity.desc", "vote_average.desc", "release.desc", "release.asc"],
          "description": "Order of the list."}  # fmt: skip
-_FILTER = {
+_FILTER: Row = {
     "genre_id": {**_INT, "description": "Only of this genre."},
     "year": {**_INT, "description": "Only first shown in this year."},
     "person_id": {**_INT, "description": "Only with this person in cast or crew."},

@@ -105,7 +105,7 @@ def _add_movie(made: Library, rng: Random, number: int, title: str, n: int) -> N
 
 def _add_series(made: Library, rng: Random, number: int, name: str, n: int) -> None:
     first = rng.randint(1990, 2024)
-    seasons = [
+    seasons: list[Row] = [
         {"season_number": s, "name": f"Season {s}", "air_date": f"{first + s - 1}-03-{rng.randint(1, 28):02}",
          "episodes": [{"episode_number": e, "name": f"{rng.choice(_ADJECTIVES.split())} {e}.{s}",
                        "runtime": rng.randint(20, 70), "vote_average": _once(rng, 1, 9, s * 100 + e)}

@@ -55,7 +55,7 @@ def once(name: str, stage: Stage) -> Draw:
         before = {"exception": "missing_key", "crash_after_write": "exception"}.get(name)
         before = before or ("crash_after_write" if BY_NAME[name].writes_only else "exception")
         left["implement"] = BY_NAME[before]
-    return lambda asked: left.pop(asked, None)  # type: ignore[call-overload,no-any-return]
+    return lambda asked: left.pop(asked, None)  # type: ignore[call-overload]
 
 
 def at_rate(rate: float, names: Sequence[str], rng: Random) -> Draw:

@@ -71,10 +71,12 @@ _THINGS = [
 ]
 _GENRES = ("ambient", "folk", "jazz", "pop", "rock")
 
-_ID = {"type": "string", "description": "Id, as searches and lists give it."}
-_IDS = {"ids": {"type": "array", "items": {"type": "string"}, "description": "Ids, as searches and lists give them."}}
-_LIMIT = {"limit": {"type": "integer", "description": "How many at most; 20 if left out."}}
-_NAME = {"type": "string", "description": "What it is called."}
+_ID: Row = {"type": "string", "description": "Id, as searches and lists give it."}
+_IDS: Row = {
+    "ids": {"type": "array", "items": {"type": "string"}, "description": "Ids, as searches and lists give them."}
+}
+_LIMIT: Row = {"limit": {"type": "integer", "description": "How many at most; 20 if left out."}}
+_NAME: Row = {"type": "string", "description": "What it is called."}
 
 
 class Music:

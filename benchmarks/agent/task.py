@@ -32,10 +32,16 @@ class Benchmark(Protocol):
     name: str
     label: str
     """How results are to be called wherever they are shown."""
-    measures: Sequence[str]
-    """Keys of `score`; the first is what counts as success."""
-    excluded: Mapping[str, str]
-    """Ids of tasks that are left out, and why."""
+
+    @property
+    def measures(self) -> Sequence[str]:
+        """Keys of `score`; the first is what counts as success."""
+        ...
+
+    @property
+    def excluded(self) -> Mapping[str, str]:
+        """Ids of tasks that are left out, and why."""
+        ...
 
     def worlds(self) -> Sequence[World]: ...
 
