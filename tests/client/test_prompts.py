@@ -30,7 +30,9 @@ def example(name: str) -> str:
 
 
 def test_there_are_as_many_prompts_as_stages_that_ask():
-    assert NAMES == ["design", "design_example", "direct", "head", "implement", "implement_example", "reask", "repair"]
+    own = ["design", "design_example", "direct", "head", "implement", "implement_example", "reask", "repair"]
+    paper = [f"paper_{stage}" for stage in ("code", "plan", "reconstruct", "review", "scaffold", "select")]
+    assert sorted([*own, *paper, "codeact", "react"]) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -41,13 +41,20 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", help="another MCP server: a URL, or a command in quotes")
     parser.add_argument("--trace", type=Path, metavar="PATH", help="the trace's file (default: in the state folder)")
     parser.add_argument(
-        "--mode", choices=["program", "toolweaver"], default="program",
-        help="program: write one program and mend it; toolweaver: one tool after the other, by a model taught to",
+        "--mode", choices=["program", "paper", "codeact", "react", "toolweaver"], default="program",
+        help="program: write one program and mend it; paper, codeact, react: other methods, to compare it with; "
+        "toolweaver: one tool after the other, by a model taught to",
     )  # fmt: skip
     parser.add_argument(
-        "--model-calls", type=_positive, help="budget of model calls (default: 8, in mode toolweaver 60)"
+        "--model-calls", type=_positive,
+        help="budget of model calls (default: 8; paper 12, codeact 20, react 30, toolweaver 60)",
+    )  # fmt: skip
+    parser.add_argument("--repairs", type=_count, default=3, help="budget of repairs (default: 3)")
+    parser.add_argument("--replans", type=_count, default=2, help="budget of new designs (default: 2)")
+    parser.add_argument("--probes", type=_count, default=3, help="budget of runs of a reading part (default: 3)")
+    parser.add_argument(
+        "--writes", type=_positive, default=5, help="no program starts after so many calls that write (default: 5)"
     )
-    parser.add_argument("--repairs", type=int, default=3, help="budget of repairs (default: 3)")
     parser.add_argument(
         "--tool-calls", type=_positive, default=40, help="no program starts after so many (default: 40)"
     )
@@ -109,12 +116,12 @@ async def _interruptible(args: argparse.Namespace, path: list[Path]) -> Answer |
 
 async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
     """`path` receives the trace's path as soon as there is one, for a run that is interrupted."""
-    from toolweft_client.agent import Agent, solve
+    from toolweft_client.agent import Agent
     from toolweft_client.asking import Terminal
     from toolweft_client.budget import Budget
     from toolweft_client.errors import UsageError
     from toolweft_client.model.spec import open_model
-    from toolweft_client.modes import toolweaver
+    from toolweft_client.modes import mode
     from toolweft_client.progress import display
     from toolweft_client.session import Session, own_server
     from toolweft_client.trace import Trace, new_path
@@ -128,9 +135,11 @@ async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
         )
     if not args.model:
         raise UsageError("No model: give --model openai:NAME, anthropic:NAME or scripted:PATH, or set TOOLWEFT_MODEL.")
-    loop = toolweaver.solve if args.mode == "toolweaver" else solve
-    calls = args.model_calls or (toolweaver.MOST_CALLS if loop is toolweaver.solve else Budget().model_calls)
-    budget = Budget(model_calls=calls, repairs=max(0, args.repairs), tool_calls=args.tool_calls, seconds=args.seconds)
+    solve, calls = mode(args.mode)
+    budget = Budget(
+        model_calls=args.model_calls or calls, repairs=args.repairs, replans=args.replans, probes=args.probes,
+        tool_calls=args.tool_calls, writes=args.writes, seconds=args.seconds,
+    )  # fmt: skip
     person = Terminal.if_any()
     async with (
         open_model(args.model, base_url=args.base_url) as model,
@@ -139,7 +148,7 @@ async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
         with display(quiet=args.quiet, person=person) as watch:
             trace = Trace.to(args.trace or new_path(task), watchers=[watch])
             path += [trace.path] if trace.path else []
-            return await Agent(model, session, budget=budget, loop=loop).run(task, trace=trace)
+            return await Agent(model, session, budget=budget, loop=solve).run(task, trace=trace)
 
 
 def _target(server: str | None) -> str | list[str] | None:
@@ -159,7 +168,8 @@ def _show(answer: Answer, *, as_json: bool) -> None:
     if spent:
         lines.append(
             f"{answer.status}: {spent.model_calls} model calls, {spent.input_tokens} tokens in, "
-            f"{spent.output_tokens} out, {spent.repairs} repairs, {spent.tool_calls} tool calls, {spent.seconds:g} s"
+            f"{spent.output_tokens} out, {spent.repairs} repairs, {spent.replans} replans, {spent.probes} probes, "
+            f"{spent.tool_calls} tool calls, {spent.seconds:g} s"
         )
     lines += [f"trace: {answer.trace}"] if answer.trace else []
     print("\n".join(lines), file=sys.stderr)
@@ -169,4 +179,11 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than nothing")
     return number

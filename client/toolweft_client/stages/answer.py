@@ -8,8 +8,9 @@ from typing import Literal
 
 from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import CallRecord, Execution, SavedFunction
+from toolweft_client import prompt
 from toolweft_client.budget import Spent
-from toolweft_client.errors import Reason
+from toolweft_client.errors import Reason, StoppedError
 from toolweft_client.failure import unanswered
 from toolweft_client.work import Attempt, Work
 
@@ -60,6 +61,23 @@ def answer(work: Work, attempt: Attempt, saved: tuple[SavedFunction, ...]) -> An
     return Answer(
         work.task, "answered", text, value=ran.value, program=attempt.program, execution=ran.id,
         calls=tuple(ran.calls), saved=saved, notes=tuple(notes), spent=work.spent, trace=_path(work),
+    )  # fmt: skip
+
+
+def concluded(work: Work, text: str) -> Answer:
+    """What the model itself says at the end of turns, with all calls behind it.
+
+    Raises:
+        StoppedError: Nothing it could know that from has run well.
+
+    """
+    work.trace.enter("answer")
+    if not any(ran.status == "ok" for ran in work.executions):
+        raise StoppedError("reply", f"The model answered before any call had succeeded: {prompt.cut(text, 300)!r}")
+    return Answer(
+        work.task, "answered", text, value=text, program="".join(each.program for each in work.attempts),
+        execution=work.executions[-1].id, calls=tuple(work.calls), notes=tuple(work.notes), spent=work.spent,
+        trace=_path(work),
     )  # fmt: skip
 
 

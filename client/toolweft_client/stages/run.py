@@ -38,7 +38,7 @@ async def run(work: Work, program: str) -> Attempt:
         attempt = await _executed(work, checked.source)
         forget(work, checked.uses)
     work.attempts.append(attempt)
-    _stop_if_hopeless(work, attempt, len(before))
+    stop_if_hopeless(work, attempt, len(before))
     return attempt
 
 
@@ -78,7 +78,13 @@ def _confirmed(work: Work, program: str) -> Attempt | None:
     return replace(last, problems=())
 
 
-def _stop_if_hopeless(work: Work, attempt: Attempt, known: int) -> None:
+def stop_if_hopeless(work: Work, attempt: Attempt, known: int) -> None:
+    """`known` is the number of calls made before the attempt.
+
+    Raises:
+        StoppedError: The server, its policy or the sandbox said no.
+
+    """
     if attempt.ok:
         return
     failure = failure_of(attempt, work.calls[:known])

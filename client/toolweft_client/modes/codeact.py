@@ -1,0 +1,69 @@
+"""CodeAct: free turns of code, to compare the agent's own loop with (arXiv 2402.01030).
+
+    task -> code -> what it gave -> code -> … -> answer
+
+Variables stay from turn to turn. A reply with a code fence is run; one without is the answer, which counts only when a
+program has ended well before.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+from toolweft_catalog.wire import Execution
+from toolweft_client import prompt
+from toolweft_client.model.base import Message
+from toolweft_client.reply import DefectError, program_in
+from toolweft_client.stages.answer import Answer, concluded
+from toolweft_client.stages.discover import discover
+from toolweft_client.stages.run import stop_if_hopeless
+from toolweft_client.stubs import fetch, shown
+from toolweft_client.work import Attempt, Work
+
+MOST_CALLS = 20
+OBSERVATION = 4_000
+
+
+async def solve(work: Work) -> Answer:
+    """The loop."""
+    await discover(work)
+    tools = list(work.tools)
+    await fetch(work, tools)
+    turns = [
+        Message("system", prompt.render("codeact", tools=shown(work, tools))),
+        Message("user", work.task.strip()),
+    ]
+    session = f"codeact-{uuid.uuid4().hex[:12]}"
+    while True:
+        work.trace.enter("act")
+        reply = await work.complete("act", turns)
+        if "```" not in reply.text and reply.text.strip():
+            return concluded(work, reply.text.strip())
+        try:
+            observed = await _ran(work, program_in(reply), session)
+        except DefectError as defect:
+            observed = f"Nothing was run: {defect}."
+        turns += [Message("assistant", reply.text.strip() or "(empty reply)"), Message("user", observed)]
+
+
+async def _ran(work: Work, program: str, session: str) -> str:
+    work.trace.enter("run")
+    known = len(work.calls)
+    attempt = Attempt(program, execution=await work.execute(program, session=session, fresh=True))
+    work.attempts.append(attempt)
+    stop_if_hopeless(work, attempt, known)
+    assert attempt.execution is not None
+    return prompt.data("run", observation(attempt.execution), limit=OBSERVATION)
+
+
+def observation(ran: Execution) -> str:
+    """What a program printed, gave, or died of."""
+    parts = [ran.stdout.rstrip(), ran.stderr.rstrip()]
+    if ran.error:
+        parts += [f"{ran.error.type}: {ran.error.message}", *ran.error.frames[-8:]]
+    elif ran.status != "ok":
+        parts.append(f"{ran.status}: {', '.join(ran.limits)}")
+    elif ran.value is not None:
+        parts.append(ran.value if isinstance(ran.value, str) else json.dumps(ran.value, ensure_ascii=False))
+    return "\n".join(part for part in parts if part) or "(no output)"
