@@ -51,6 +51,12 @@ class Shop:
         """Real calls only: a replayed one is not here."""
         self.failures: dict[str, list[str]] = {}
         """By tool: texts with which its next calls fail."""
+        self.unanswered: dict[str, str] = {}
+        """By tool: the status of its calls, which get no answer."""
+        self.observed: dict[str, str] = {}
+        """By tool: its stub once it was called, or from the beginning."""
+        self.scores: list[float] = []
+        """Of what a search finds, best first; 1 when there are none left."""
         self.refused: set[str] = set()
         self.hidden: set[str] = set()
         """Tools that only a search by their own name finds."""
@@ -78,6 +84,8 @@ class Shop:
     def call(self, tool: str, arguments: dict[str, Any]) -> Any:
         if tool in self.refused:
             raise ToolError(f'{tool} is blocked by policy; add "{tool}": "allow" to the configuration')
+        if tool in self.unanswered:
+            raise ToolError(f"{tool} gave no answer")
         if self.failures.get(tool):
             raise ToolError(self.failures[tool].pop(0))
         self.done.append((tool, arguments))
@@ -109,7 +117,7 @@ class Shop:
                 try:
                     result = self.call(tool, arguments)
                 except ToolError:
-                    record["status"] = "refused" if tool in self.refused else "tool"
+                    record["status"] = "refused" if tool in self.refused else self.unanswered.get(tool, "tool")
                     raise
                 made.append((tool, key, result))
                 return result
@@ -160,8 +168,9 @@ def serve(shop: Shop) -> MCPServer:
         shop.queries.append(query)
         ids = shop.search(query, limit)
         tools = [{"id": id_, "call": TOOLS[id_][0], "summary": TOOLS[id_][1], "origin": TOOLS[id_][2],
-                  "score": 1.0, "why": ["lexical"]} for id_ in ids]  # fmt: skip
-        stubs = [f'def {TOOLS[id_][0]}:\n    """{TOOLS[id_][1]}"""' for id_ in ids]
+                  "score": dict(enumerate(shop.scores)).get(rank, 1.0), "why": ["lexical"]}
+                 for rank, id_ in enumerate(ids)]  # fmt: skip
+        stubs = [shop.observed.get(id_, f'def {TOOLS[id_][0]}:\n    """{TOOLS[id_][1]}"""') for id_ in ids]
         found = {"tools": tools, "total": len(ids), "catalogue": len(TOOLS), "index": "lexical", "note": None}
         text = f"{len(ids)} of {len(ids)} matches among {len(TOOLS)} tools:\n" + "\n".join(stubs)
         return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=found)

@@ -1,0 +1,275 @@
+"""What can go wrong and what the agent does about it, row by row; and what it does to let less go wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from toolweft_client.agent import Agent
+from toolweft_client.budget import Budget
+from toolweft_client.model.scripted import ScriptedModel
+from toolweft_client.session import Session
+from toolweft_client.stages.answer import Answer
+from toolweft_client.trace import Trace
+
+TASK = "Which orders of Ada were placed before 2026-03-01?"
+READ = "shop.list_orders(customer='Ada')"
+SEND = "mail.send(to='Ada', text='x')"
+
+
+def fenced(code: str) -> str:
+    return f"```python\n{code}\n```"
+
+
+DESIGN = fenced(f"orders = {READ}")
+GOOD = fenced(f"{READ}[0]['id']")
+
+
+async def solve(server, *replies, task=TASK, trace=None, **budget) -> tuple[Answer, ScriptedModel]:
+    model = ScriptedModel(replies)
+    async with Session.connect(server) as session:
+        answer = await Agent(model, session, budget=Budget(**{"pause": 0, **budget})).run(task, trace=trace)
+    return answer, model
+
+
+def asked(model: ScriptedModel, number: int = -1) -> str:
+    return model.prompts[number][-1].text
+
+
+async def test_slip_with_one_mending_costs_no_model_call(server, shop):
+    answer, _ = await solve(server, DESIGN, fenced("shop.listOrders(Customer='Ada')[0]['id']"))
+    assert (answer.text, answer.spent.model_calls, answer.spent.repairs) == ("7", 2, 0)
+    assert shop.programs[0]["code"].strip() == f"{READ}[0]['id']"
+    assert "list_orders" in answer.program
+
+
+async def test_literal_of_a_wrong_type_is_repaired_without_running(server, shop):
+    answer, model = await solve(server, DESIGN, fenced("shop.cancel_order(order_id='the first')"), GOOD)
+    assert "takes int as order_id, not 'the first'" in asked(model)
+    assert (answer.text, len(shop.programs)) == ("7", 1)
+
+
+async def test_read_that_fails_for_the_moment_is_tried_again_without_the_model(server, shop):
+    shop.failures["shop.list_orders"] = ["503 service unavailable", "backend busy, try again"]
+    answer, _ = await solve(server, DESIGN, fenced(f"{SEND}\n{READ}[0]['id']"))
+    assert (answer.text, answer.spent.model_calls, answer.spent.retries) == ("7", 2, 2)
+    assert [tool for tool, _ in shop.done] == ["mail.send", "shop.list_orders"]
+
+
+async def test_read_that_goes_on_failing_for_the_moment_is_repaired_around(server, shop):
+    shop.failures["shop.list_orders"] = ["rate limit"] * 9
+    answer, model = await solve(server, DESIGN, GOOD, fenced("'could not read'"))
+    assert (answer.text, answer.spent.retries, answer.spent.repairs) == ("could not read", 2, 1)
+    assert "not available several times" in asked(model)
+
+
+async def test_write_that_fails_is_never_tried_again_unasked(server, shop):
+    shop.failures["mail.send"] = ["busy, try again"]
+    answer, model = await solve(server, DESIGN, fenced(SEND), fenced("'not sent'"))
+    assert (answer.text, answer.spent.retries, len(shop.programs)) == ("not sent", 0, 2)
+    assert "The tool refused these arguments" in asked(model)
+
+
+async def test_write_without_an_answer_is_found_out_by_reading_and_told(server, shop):
+    shop.unanswered["mail.send"] = "timeout"
+    wrong = fenced(SEND)
+    answer, model = await solve(server, DESIGN, wrong, wrong)
+    assert "Nobody knows whether the call that may write took effect. Do not call it again" in asked(model)
+    assert "Nobody knows whether these took effect:\n- mail.send write timeout" in asked(model)
+    assert (answer.status, answer.reason) == ("failed", "stuck")
+    assert "Nobody knows whether these took effect: mail.send" in answer.text
+    assert shop.done == []
+
+
+SHAPE = fenced(f"def first(rows):\n    return rows[0]['when']\n\n\nfirst({READ})")
+
+
+async def test_wrong_shape_is_repaired_by_the_function_alone_with_the_shape_observed(server, shop):
+    shop.observed["shop.list_orders"] = "def list_orders(customer: str) -> list[{'id': int, 'date': str}]:\n    ..."
+    answer, model = await solve(server, DESIGN, SHAPE, fenced("def first(rows):\n    return rows[0]['date']"))
+    assert answer.text == "2026-02-11"
+    assert "list[{'id': int, 'date': str}]" in asked(model)
+    assert "Compare the failing line with what the tool returned" in asked(model)
+    assert shop.programs[-1]["code"].strip().endswith(f"first({READ})")
+
+
+GUARDED = f"rows = {READ}\nassert len(rows) == 1, rows\nrows[0]['id']"
+
+
+async def test_assert_is_never_weakened(server, shop):
+    weak = fenced(GUARDED.replace("== 1", ">= 1"))
+    better = fenced(GUARDED.replace(READ, f"[r for r in {READ} if r['id'] == 7]"))
+    answer, model = await solve(server, DESIGN, fenced(GUARDED), weak, better)
+    assert "What is computed is wrong, not the assert" in asked(model, 2)
+    assert "drops or changes `assert len(rows) == 1`" in asked(model, 3)
+    assert (answer.text, answer.spent.repairs, len(shop.programs)) == ("7", 1, 2)
+
+
+async def test_assert_weakened_twice_ends_the_run(server, shop):
+    weak = fenced(GUARDED.replace("== 1", ">= 1"))
+    answer, _ = await solve(server, DESIGN, fenced(GUARDED), weak, weak)
+    assert (answer.status, answer.reason, len(shop.programs)) == ("failed", "reply", 1)
+
+
+LOST = "shop.list_orders(customer='Bob')"
+
+
+async def test_empty_result_is_looked_at_once_more_and_another_query_counts(server):
+    answer, model = await solve(server, DESIGN, fenced(LOST), GOOD)
+    assert "its result is []" in asked(model)
+    assert "do not make anything up" in asked(model)
+    assert answer.text == "7"
+
+
+async def test_empty_result_that_the_model_stands_by_is_the_answer(server, shop):
+    answer, _ = await solve(server, DESIGN, fenced(LOST), fenced(LOST))
+    assert (answer.status, answer.value, len(shop.programs)) == ("answered", [], 1)
+    assert "nothing was found" in answer.notes
+
+
+async def test_empty_result_is_the_answer_when_no_repair_is_left(server):
+    answer, _ = await solve(server, DESIGN, fenced(LOST), repairs=0)
+    assert (answer.status, answer.value) == ("answered", [])
+
+
+async def test_write_that_returns_nothing_is_done(server):
+    answer, _ = await solve(server, DESIGN, fenced(f"done = {SEND}"))
+    assert (answer.status, answer.spent.model_calls) == ("answered", 2)
+
+
+def failing(number: int) -> str:
+    return fenced(f"number = {number}\n{READ}[0]['when']")
+
+
+async def test_same_error_after_another_edit_draws_a_new_design_that_knows_of_it(server):
+    trace = Trace()
+    answer, model = await solve(server, DESIGN, failing(1), failing(2), DESIGN, GOOD, trace=trace)
+    assert model.stages == ["design", "implement", "repair", "design", "implement"]
+    assert "failed twice in the same way" in asked(model, 3)
+    assert "KeyError: 'when'" in asked(model, 3)
+    assert "1. shop.list_orders read ok" in asked(model, 3)
+    assert (answer.text, answer.spent.replans) == ("7", 1)
+    assert [each.event for each in trace.steps if each.event in ("repair", "replan")] == ["repair", "replan"]
+
+
+async def test_same_error_a_third_time_ends_the_run(server):
+    answer, _ = await solve(server, DESIGN, failing(1), failing(2), DESIGN, failing(3))
+    assert (answer.status, answer.reason, answer.spent.replans) == ("failed", "stuck", 1)
+
+
+async def test_same_error_without_a_design_left_ends_the_run(server):
+    answer, _ = await solve(server, DESIGN, failing(1), failing(2), replans=0)
+    assert (answer.status, answer.reason) == ("failed", "stuck")
+
+
+@pytest.mark.parametrize("status", ["timeout", "limit", "crashed"])
+async def test_limit_and_crash_are_repaired_with_smaller_portions(server, shop, status):
+    shop.status = status
+
+    def mend(_messages) -> str:
+        shop.status = None
+        return GOOD
+
+    answer, model = await solve(server, DESIGN, fenced("list(range(3))"), mend)
+    assert answer.text == "7"
+    assert "smaller portions" in asked(model)
+
+
+async def test_part_that_no_tool_can_do_is_said_in_the_answer(server):
+    plan = fenced(f"orders = {READ}\n# missing: launch a rocket")
+    answer, _ = await solve(server, plan, plan, GOOD)
+    assert answer.text == "7\n\nNot done, because no tool was found for it: launch a rocket."
+    assert answer.value == 7
+
+
+STEPS = fenced('''def early(customer: str) -> list:
+    """Early orders.
+
+    Success: all are early.
+    """
+    # 1. read: all orders
+    orders = shop.list_orders(customer=customer)
+    # 2. write: a letter
+    mail.send(to=customer, text=...)
+    return ...
+
+
+early("Ada")''')
+
+
+async def test_reading_beginning_of_a_design_is_run_first_where_shapes_are_unknown(server, shop):
+    answer, model = await solve(server, STEPS, fenced(f"{READ}[0]['id']"))
+    probe, program = shop.programs
+    assert "mail" not in probe["code"]
+    assert program["retry_of"] == "ex_1"
+    assert '{"orders": [{"id": 7, "customer": "Ada", "date": "2026-02-11"' in asked(model)
+    assert [tool for tool, _ in shop.done] == ["shop.list_orders"]
+    assert (answer.text, answer.spent.probes, answer.spent.model_calls) == ("7", 1, 2)
+
+
+async def test_nothing_is_run_first_where_the_shape_is_known_or_no_probe_is_left(server, shop):
+    answer, _ = await solve(server, STEPS, GOOD, probes=0)
+    assert (answer.spent.probes, len(shop.programs)) == (0, 1)
+    shop.observed["shop.list_orders"] = "def list_orders(customer: str) -> list[{'id': int}]:\n    ..."
+    answer, _ = await solve(server, STEPS, GOOD)
+    assert (answer.spent.probes, len(shop.programs)) == (0, 2)
+
+
+async def test_model_may_ask_to_see_a_result_first(server, shop):
+    answer, model = await solve(server, DESIGN, fenced(f"# probe\n{READ}"), GOOD)
+    assert model.stages == ["design", "implement", "implement"]
+    assert '"date": "2026-02-11"' in asked(model)
+    assert (answer.text, answer.spent.probes) == ("7", 1)
+
+
+async def test_reading_part_is_no_answer_when_no_probe_is_left(server, shop):
+    answer, model = await solve(server, DESIGN, fenced(f"# probe\n{READ}"), GOOD, probes=0)
+    assert "write the whole program" in asked(model)
+    assert (answer.text, len(shop.programs)) == ("7", 1)
+
+
+async def test_reading_part_that_would_write_is_not_run(server, shop):
+    plan = fenced(f"# 1. write: a letter\n{SEND}")
+    answer, _ = await solve(server, plan, fenced(f"# probe\n{SEND}"), GOOD)
+    assert (answer.text, [tool for tool, _ in shop.done]) == ("7", ["shop.list_orders"])
+
+
+ONE = "list every one of the orders of Ada"
+
+
+async def test_obvious_tool_needs_one_model_call(server, shop):
+    shop.scores = [1.0, 0.2]
+    answer, model = await solve(server, GOOD, task=ONE)
+    assert (model.stages, answer.text) == (["direct"], "7")
+    assert "def shop.list_orders" in asked(model)
+
+
+async def test_model_may_say_that_the_obvious_tool_is_not_enough(server, shop):
+    shop.scores = [1.0, 0.2]
+    answer, model = await solve(server, fenced("# more: a letter"), DESIGN, GOOD, task=ONE)
+    assert (model.stages, answer.text) == (["direct", "design", "implement"], "7")
+    assert "What else is needed: a letter" in asked(model, 1)
+
+
+async def test_task_of_several_clauses_is_designed(server, shop):
+    shop.scores = [1.0, 0.2]
+    task = "List all orders of Ada, then send a letter to Ada"
+    _, model = await solve(server, DESIGN, GOOD, task=task)
+    assert model.stages == ["design", "implement"]
+
+
+@pytest.mark.parametrize("stage", ["design", "implement", "repair"])
+async def test_no_prompt_is_longer_than_its_budget(server, shop, stage):
+    shop.observed["shop.list_orders"] = (
+        'def list_orders(customer: str) -> list[dict]:\n    """' + "word " * 3_000 + '"""'
+    )
+    replies = [DESIGN, fenced("[][1]"), GOOD]
+    _, model = await solve(server, *replies, **{f"{stage}_tokens": 1_500})
+    prompt = model.prompts[model.stages.index(stage)]
+    assert sum(len(each.text) for each in prompt) // 4 <= 1_500
+    assert TASK in prompt[-1].text
+
+
+async def test_task_that_fits_no_prompt_ends_the_run_before_the_model_is_asked(server):
+    answer, model = await solve(server, task="Order " + "very " * 9_000 + "much.")
+    assert (answer.status, answer.reason, model.prompts) == ("failed", "budget", [])
+    assert "the budget is 6000" in answer.text
