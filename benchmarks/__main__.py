@@ -18,13 +18,15 @@ ENCODING: Mapping[str, Sequence[str]] = {
     "written": (),
 }
 """Those that encode whole catalogues, and with which arguments; they run when they are named."""
-NAMES = (*QUICK, *ENCODING)
+OTHERS: Mapping[str, Sequence[str]] = {"agent": ("restbench",)}
+"""Those that take minutes for another reason, and with which arguments; they run when they are named."""
+NAMES = (*QUICK, *ENCODING, *OTHERS)
 
 
 def command(name: str) -> list[str]:
     called = [sys.executable, "-m", f"benchmarks.{name}"]
     if name not in ENCODING:
-        return called
+        return [*called, *OTHERS.get(name, ())]
     encoder = resources.files("toolweft_server") / "weights" / "encoder"
     return [*called, *ENCODING[name], "--encoder", str(encoder)]
 

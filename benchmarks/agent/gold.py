@@ -94,7 +94,7 @@ class GoldCoder:
     made: list[str] = field(default_factory=list)
     """The faults that it made, `fault@stage`, in order."""
     seen: set[str] = field(default_factory=set)
-    """Ids of the gold tools that its first design prompt showed."""
+    """Ids of the gold tools in the first prompt that showed any, but for one about a single obvious tool."""
     _sent: list[str] = field(default_factory=list)
     """The programs so far: the same one again would be taken for being stuck."""
     _mistake: Mistake | None = None
@@ -113,6 +113,9 @@ class GoldCoder:
         self._calls += 1
         prompt = messages[-1].text
         again = len(messages) > 1 and messages[-2].role == "assistant"
+        if not self.seen and stage != "direct":
+            whole = "\n".join(each.text for each in messages)
+            self.seen = set(self._tools()) - set(self._unshown(whole, "{}("))
         if stage == "act":
             text = self._act(prompt, len(messages) == 2)
         else:
@@ -185,8 +188,6 @@ class GoldCoder:
             return self._varied(self._mistake.source)
         unseen, first = self._unshown(prompt, "{}("), not self._designed
         self._designed = True
-        if first:
-            self.seen = set(self._tools()) - set(unseen)
         if not self.strict or not unseen or not first:
             return self.source
         lines = [f"# missing: {self.operations[tool].description}" for tool in unseen]
