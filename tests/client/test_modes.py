@@ -200,3 +200,30 @@ def test_every_mode_has_a_loop_and_a_budget():
     assert all(mode(name).model_calls >= 8 for name in MODES)
     with pytest.raises(ValueError, match="There is no mode 'magic'; there are program, paper"):
         mode("magic")
+
+
+DESIGN = fenced('''def send_heaviest(owner: str) -> str:
+    """Sends the heaviest sack.
+
+    Success: it is the owner's.
+    """
+    # 1. read: the sacks
+    sacks = mill.list_sacks(owner=owner)
+    # 2. write: send the heaviest
+    mill.send_sack(sack=...)
+    return ...
+
+
+send_heaviest("Ada")''')
+
+
+async def test_own_loop_looks_first_then_replays_what_it_saw_and_sends_once(mill):
+    answer, model = await solve(mill, "program", DESIGN, SEND)
+    assert (answer.status, answer.text, sent(mill)) == ("answered", "sent 7", "7 ")
+    assert model.stages == ["design", "implement"]
+    assert '"kilos": 40' in model.prompts[1][-1].text
+    assert [(call.tool, call.replayed) for call in answer.calls] == [
+        ("mill.list_sacks", True),
+        ("mill.send_sack", False),
+    ]
+    assert (answer.spent.probes, answer.spent.tool_calls, answer.spent.writes) == (1, 2, 1)
