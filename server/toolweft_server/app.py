@@ -34,12 +34,14 @@ from toolweft_server.errors import SandboxError, StoreError, ToolweftError
 from toolweft_server.executions import Executions, Request
 from toolweft_server.finder import Finder
 from toolweft_server.inputs import gathered
+from toolweft_server.keeping import Keeping
 from toolweft_server.learning import Learning
 from toolweft_server.ledger import Ledger, Recorder
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.live import LiveCatalog
 from toolweft_server.parts import index_of, sandbox_limits, sandbox_of, upstreams_of
 from toolweft_server.passing import passed_on
+from toolweft_server.proving import Proving
 from toolweft_server.questions import Answers, Person, Questions
 from toolweft_server.remembered import Remembered
 from toolweft_server.resources import Content
@@ -81,7 +83,10 @@ class App:
         )
         self._scrubber = store.scrub
         self.using = Using(live, store, config.index, tasks, SystemRandom())
-        self.learning = Learning(live, store, self.library, self.using)
+        self.proving = Proving(live, store, self.ledger, self.sandbox, limits, work=self, policy=config.policy)
+        self.keeping = Keeping(live, self.library, self.proving)
+        consent = config.policy.preset != "trust"
+        self.learning = Learning(live, store, self.library, self.using, self.proving, self.keeping, consent=consent)
         self._loaded: dict[tuple[str, str], Tool] = {}
         self._tasks = tasks
 
@@ -152,11 +157,14 @@ class App:
             names = [each.partition(".")[2] for part in delta for each in part if each.startswith("functions.")]
             if names:
                 self._tasks.start_soon(_tell, changed, names)
+            if self.keeping.concerns(delta):
+                self._tasks.start_soon(self.keeping.check)
 
         self.live.on_change.append(heard)
         if self.config.sandbox.eager:
             self._tasks.start_soon(self._prepare)
         self._tasks.start_soon(self._purge)
+        self._tasks.start_soon(self.keeping.check)
         self._tasks.start_soon(Tender(self.live).run)
         self._tasks.start_soon(Weaver(self.live).run)
         self._tasks.start_soon(self.using.run)
@@ -247,9 +255,9 @@ class App:
         return self._scrubber.json(value)
 
     def servers(self) -> Sequence[str]:
-        return [*(name for name in self.live.catalog.servers if name != "functions"), *self._absent()]
+        return [*(name for name in self.live.catalog.servers if name != "functions"), *self.absent()]
 
-    def _absent(self) -> Mapping[str, str]:
+    def absent(self) -> Mapping[str, str]:
         """Servers that are configured and cannot be used now: a program that names one is told so."""
         reading = dict.fromkeys(self.live.reading, "is still being read; try again soon")
         unread = dict.fromkeys(self.live.unread, "could not be read; `toolweft doctor` says why")
@@ -284,18 +292,18 @@ class App:
 
         bridge = Bridge(
             catalog=lambda: self.live.catalog,
-            load=self._tool,
+            load=self.tool,
             caller=caller,
             functions=self,
             execution=execution,
             owner=request.owner,
             progress=progress,
             observe=observe,
-            absent=self._absent,
+            absent=self.absent,
         )
         return bridge, recorder
 
-    async def _tool(self, tool_id: str) -> Tool:
+    async def tool(self, tool_id: str) -> Tool:
         """A tool whole. The last used are kept: a program calls the same few again and again."""
         card = self.live.catalog.get(tool_id)
         key = (tool_id, card.digest if card else "")
@@ -316,12 +324,7 @@ class App:
         return outcome, state
 
     async def source(self, name: str, version: int | None) -> SavedSource | str:
-        """A saved function on its way into a program."""
-        function = await self.live.look(self.library.get, name, version)
-        if function is None:
-            near = await self.function_names()
-            return f"there is no saved function {name!r}; there are: {', '.join(near[:10]) or 'none yet'}"
-        return SavedSource(function.name, function.version, function.source, function.functions)
+        return await self.keeping.source(name, version)
 
     async def ended(self, execution: Execution, whole: Mapping[str, str], files: Mapping[str, FileOut]) -> None:
         beginning = self.ledger.ended(execution.id, alone=not (execution.files or execution.truncated))
@@ -353,14 +356,14 @@ class App:
     async def learn(
         self, execution: str, request: Request, bridge: Bridge, calls: Sequence[CallRecord]
     ) -> tuple[list[SavedFunction], list[str]]:
-        return await self.learning.functions(execution, request, bridge, calls, self.servers())
+        files = await self.files_in(request) if request.files else ()
+        return await self.learning.functions(execution, request, bridge, calls, self.servers(), files)
 
-    async def used(self, functions: Iterable[tuple[str, int]], outcome: Outcome) -> None:
-        await self.learning.used(functions, outcome)
+    async def used(self, which: Iterable[tuple[str, int]], outcome: Outcome, calls: Sequence[CallRecord]) -> None:
+        await self.learning.used(which, outcome, calls)
 
     async def functions(self) -> Sequence[FunctionCard]:
-        offered = await self.live.look(self.library.cards)
-        return [card for card in offered if card.state in ("active", "verified")]
+        return [card for card in await self.live.look(self.library.cards) if card.state == "active"]
 
     async def function_names(self) -> Sequence[str]:
         return [card.name for card in await self.functions()]

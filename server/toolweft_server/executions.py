@@ -88,7 +88,7 @@ class Work(Protocol):
         self, execution: str, request: Request, bridge: Bridge, calls: Sequence[CallRecord]
     ) -> tuple[list[SavedFunction], list[str]]: ...
 
-    async def used(self, functions: Iterable[tuple[str, int]], outcome: Outcome) -> None: ...
+    async def used(self, which: Iterable[tuple[str, int]], outcome: Outcome, calls: Sequence[CallRecord]) -> None: ...
 
     async def ended(self, execution: Execution, whole: Mapping[str, str], files: Mapping[str, FileOut]) -> None: ...
 
@@ -248,10 +248,10 @@ class Executions:
         saved: list[SavedFunction] = []
         notes: list[str] = []
         try:
-            await self._work.used(bridge.used, outcome)
+            await self._work.used(bridge.used, outcome, running.recorder.records)
             if outcome.status == "ok":
                 saved, notes = await self._work.learn(execution, request, bridge, running.recorder.records)
-        except ToolweftError as error:
+        except (ToolweftError, InputError) as error:
             notes = [f"nothing was saved: {error}"]
         return await self._compose(execution, outcome, session, running.recorder.records, saved, notes)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -18,17 +18,26 @@ from toolweft_catalog import shape
 from toolweft_catalog.call import Result
 from toolweft_catalog.tool import Json, Tool
 from toolweft_catalog.wire import CallRecord, SavedFunction
-from toolweft_server.bridge import Bridge
-from toolweft_server.errors import ToolweftError
+from toolweft_server.bridge import Bridge, Functions
+from toolweft_server.errors import LibraryError, ToolweftError
 from toolweft_server.executions import Request
-from toolweft_server.library.extract import Rejected, extract
+from toolweft_server.library.extract import Extracted, Rejected, extract
+from toolweft_server.library.function import Function
+from toolweft_server.library.lift import Lifted, lift
+from toolweft_server.library.proof import Proof
+from toolweft_server.library.replay import swallows
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.live import LiveCatalog
-from toolweft_server.sandbox.base import Outcome
+from toolweft_server.proving import Cell, Drafted, Proving
+from toolweft_server.sandbox.base import FileIn, Outcome
 from toolweft_server.store.store import Store
 from toolweft_server.using import Called, Using
 
 logger = logging.getLogger(__name__)
+
+OUTSIDE = frozenset({"unavailable", "timeout", "refused", "cancelled"})
+"""Failures of calls that lie outside of the program."""
+_FRAME = re.compile(r"line \d+ of function (\w+)@(\d+)\b")
 
 CELLS, SESSIONS = 20, 64
 """Programs of a session that a saved function may draw from, and sessions for which they are kept."""
@@ -43,9 +52,14 @@ class _Seen:
 
 
 class Learning:
-    def __init__(self, live: LiveCatalog, store: Store, library: FunctionStore, using: Using) -> None:
+    def __init__(
+        self, live: LiveCatalog, store: Store, library: FunctionStore, using: Using, proving: Proving, known: Functions,
+        *, consent: bool,
+    ) -> None:  # fmt: skip
+        """`known` are the saved functions that a replay may call. `consent`: a person sees programs before they run."""
         self._live, self._store, self._library, self._using = live, store, library, using
-        self._cells: dict[tuple[str, str], list[str]] = {}
+        self._proving, self._known, self._consent = proving, known, consent
+        self._cells: dict[tuple[str, str], list[Cell]] = {}
         """Clean programs of each named session: a function may need what an earlier one defined."""
         self._seen: dict[tuple[str, str, str], _Seen] = {}
         """By owner, connection and code: programs that run side by side do not use their tools together."""
@@ -74,44 +88,89 @@ class Learning:
         self._using.called(request.owner, request.connection, request.code, seen.calls)
 
     async def functions(
-        self, execution: str, request: Request, bridge: Bridge, calls: Sequence[CallRecord], servers: Sequence[str]
-    ) -> tuple[list[SavedFunction], list[str]]:
+        self, execution: str, request: Request, bridge: Bridge, calls: Sequence[CallRecord], servers: Sequence[str],
+        files: Sequence[FileIn] = (),
+    ) -> tuple[list[SavedFunction], list[str]]:  # fmt: skip
         """Offers a clean run's functions to the library: what was saved, and a sentence on each that was not."""
         earlier = self._cells_of(request)
-        before = list(earlier)
+        cells = [*earlier, Cell(execution, request.code)]
         if request.session:
-            earlier.append(request.code)
+            earlier.append(cells[-1])
             del earlier[:-CELLS]
         made = {call.tool for call in calls if call.status == "ok"}
         fetched = {name for name, _ in bridge.used}
         if not (made or fetched or bridge.wanted):
             return [], []
+        before = [cell.code for cell in cells[:-1]]
         extraction = extract(request.code, servers=servers, earlier=before, save=bridge.wanted)
         worked = [
             each
             for each in extraction.functions
             if each.name in bridge.wanted or made.intersection(each.tools) or fetched.intersection(each.functions)
-        ]
+            or not (each.tools or each.functions)
+        ]  # fmt: skip
         if not worked:
             return [], [_why(each) for each in extraction.rejected]
-        tools = await self._live.tools(sorted({tool for each in worked for tool in each.tools}))
+        ids = sorted({tool for each in worked for tool in each.tools})
+        tools = {tool.id: tool for tool in await self._live.tools(ids)}
+        kept, rejected = _fit(worked, request.task, tools)
+        found = [each.found for each in kept.values()]
+        drafts = await self._live.look(partial(self._library.drafts, found, tools=tools))
+        proofs = await self._proofs(cells, kept, drafts, calls, request, files)
         provenance: dict[str, Json] = {
             "execution": execution, "owner": request.owner, "host": request.connection.partition(":")[2],
             "date": datetime.now(UTC).date().isoformat(), "task": request.task,
         }  # fmt: skip
-        admission = await self._live.thread(
-            partial(self._library.admit, worked, tools={tool.id: tool for tool in tools}, provenance=provenance)
-        )
+        admission = await self._live.thread(partial(
+            self._library.admit, found, tools=tools, provenance=provenance, proofs=proofs, on_purpose=bridge.wanted
+        ))  # fmt: skip
         if admission.saved:
+            await self._live.thread(self._shown, admission.saved)
             await self._live.reload()
-        return list(admission.saved), [_why(each) for each in (*extraction.rejected, *admission.rejected)]
+        refused = (*extraction.rejected, *rejected, *admission.rejected)
+        waiting = [
+            f"{each.name} is saved as {each.state} and cannot be called by name yet: {why}"
+            for each in admission.saved
+            if each.state in ("candidate", "verified") and (why := proofs[each.name].why if each.name in proofs else "")
+        ]
+        return list(admission.saved), [*(_why(each) for each in refused), *waiting]
+
+    async def _proofs(
+        self, cells: Sequence[Cell], kept: Mapping[str, Lifted], drafts: Mapping[str, Function],
+        calls: Sequence[CallRecord], request: Request, files: Sequence[FileIn],
+    ) -> dict[str, Proof]:  # fmt: skip
+        """What speaks for each function; those that are active already need no proof again."""
+        failed = {call.tool for call in calls if call.status != "ok"}
+        proofs: dict[str, Proof] = {}
+        fresh: list[Drafted] = []
+        for name, draft in drafts.items():
+            same = await self._live.look(self._library.same, draft.source, name)
+            if hidden := failed.intersection(draft.tools):
+                proofs[name] = Proof("candidate", f"a call of {min(hidden)} failed, and its program went on")
+            elif same is not None and same.state == "active" and same.tools == draft.tools:
+                proofs[name] = Proof("active", "")
+            else:
+                fresh.append(Drafted(name, draft, kept[name].given))
+        if fresh:
+            proofs |= await self._proving.prove(
+                cells, fresh, self._known, owner=request.owner, consent=self._consent, files=files
+            )
+        return proofs
+
+    def _shown(self, saved: Sequence[SavedFunction]) -> None:
+        """What a function without a declared result was seen to answer is shown as that of any other tool."""
+        for each in saved:
+            function = self._library.get(each.name, each.version)
+            if function is not None and function.output is None and "result" in function.shapes:
+                seen = json.dumps(function.shapes["result"])
+                self._store.shapes.merge(function.as_tool().digest, seen, _merge)
 
     def forget(self, request: Request) -> None:
         """The request's session was reset: what its programs defined is gone."""
         if request.session:
             self._cells.pop((request.owner, request.session), None)
 
-    def _cells_of(self, request: Request) -> list[str]:
+    def _cells_of(self, request: Request) -> list[Cell]:
         """The clean programs of the request's session so far; the oldest sessions are forgotten."""
         if request.session is None:
             return []
@@ -121,12 +180,53 @@ class Learning:
             del self._cells[next(iter(self._cells))]
         return cells
 
-    async def used(self, functions: Iterable[tuple[str, int]], outcome: Outcome) -> None:
-        """Counts uses. A failure counts against a function only when it was running as the program failed."""
-        frames = outcome.error.frames if outcome.error else []
+    async def used(self, functions: Iterable[tuple[str, int]], outcome: Outcome, calls: Sequence[CallRecord]) -> None:
+        """Counts uses. A failure counts against those saved functions in which the program failed.
+
+        When a tool could not be reached or was refused, that says nothing about the functions that called it.
+        """
+        frames = [each for each in outcome.error.frames if each.startswith("line ")] if outcome.error else []
+        stack = [_FRAME.match(each) for each in frames]
+        guilty = {(each[1], int(each[2])) for each in stack if each} if stack and stack[-1] else set()
+        failed = [call.status for call in calls if call.status != "ok"]
+        outside = bool(failed) and failed[-1] in OUTSIDE and outcome.error is not None
+        changed = False
         for name, version in functions:
-            running = any(re.match(rf".*\bin {re.escape(name)}\b", frame.partition(":")[0]) for frame in frames)
-            await self._live.thread(self._library.used, name, version, not running)
+            if (name, version) in guilty and outside and outcome.error and outcome.error.type == "ToolError":
+                continue
+            state = await self._live.thread(self._library.used, name, version, (name, version) not in guilty)
+            changed |= state not in ("active", None)
+        if changed:
+            await self._live.reload()
+
+
+def _fit(
+    found: Iterable[Extracted], task: str | None, tools: Mapping[str, Tool]
+) -> tuple[dict[str, Lifted], list[Rejected]]:
+    """Functions without the values of their task, by name, and why others cannot be kept."""
+    listed = {value for tool in tools.values() for value in _enumerated(tool.parameters)}
+    kept: dict[str, Lifted] = {}
+    rejected: list[Rejected] = []
+    for each in found:
+        try:
+            if line := swallows(each.source):
+                raise LibraryError(f"line {line} of it lets every error pass; catch what you expect, such as ToolError")
+            kept[each.name] = lift(each, task, known=listed)
+        except LibraryError as error:
+            rejected.append(Rejected(each.name, str(error)))
+    return kept, rejected
+
+
+def _enumerated(schema: Json | Mapping[str, Json]) -> Iterable[str]:
+    """The texts that a schema lists as the only ones."""
+    if isinstance(schema, Mapping):
+        listed = schema.get("enum")
+        yield from (each for each in listed if isinstance(each, str)) if isinstance(listed, list) else ()
+        for each in schema.values():
+            yield from _enumerated(each)
+    elif isinstance(schema, list):
+        for each in schema:
+            yield from _enumerated(each)
 
 
 def _program(request: Request) -> tuple[str, str, str]:

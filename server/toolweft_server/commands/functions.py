@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolweft_server.commands.opened import add_common, show
+from toolweft_server.library.drift import Judge, against, problems
 
 if TYPE_CHECKING:
     from toolweft_server.library.function import Function
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 EPILOG = """examples:
   toolweft functions list
   toolweft functions show weekly_report
+  toolweft functions diff weekly_report 1 2
+  toolweft functions rollback weekly_report 1
   toolweft functions export weekly_report --to ./skills
   toolweft functions import ./skills/weekly-report --trust"""
 
@@ -29,7 +32,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "list": "all saved functions",
         "show": "source, signature and tools of one",
         "history": "what happened to one",
-        "health": "functions whose tools changed or disappeared",
+        "diff": "what changed between two versions of one",
+        "health": "functions whose tools changed or disappeared, and those out of use with the reason",
+        "rollback": "offer an earlier version of one again; later ones retire",
         "export": "write some as Agent-Skills folders",
         "import": "read exported folders",
         "remove": "delete some with all their versions",
@@ -37,6 +42,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     made = {name: actions.add_parser(name, help=text, description=text) for name, text in texts.items()}
     for name in ("show", "history"):
         made[name].add_argument("name", help="a saved function" + ("; NAME@2 for one version" * (name == "show")))
+    made["diff"].add_argument("name", help="a saved function")
+    made["diff"].add_argument("old", type=int, nargs="?", help="a version (default: the one before the newest)")
+    made["diff"].add_argument("new", type=int, nargs="?", help="a version (default: the newest)")
+    made["rollback"].add_argument("name", help="a saved function")
+    made["rollback"].add_argument("version", type=int, help="the version to offer")
     made["export"].add_argument("names", nargs="*", metavar="NAME", help="functions (default: all)")
     made["export"].add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="default: the current one")
     made["import"].add_argument("path", type=Path, help="an exported folder, or one that holds several")
@@ -108,12 +118,45 @@ def _history(args: argparse.Namespace, library: FunctionStore, _store: Store) ->
     return 0
 
 
+def _diff(args: argparse.Namespace, library: FunctionStore, _store: Store) -> int:
+    import difflib
+
+    held = {each.version: each for each in library.versions(args.name)}
+    if not held:
+        return _missing(args.name, library)
+    new = max(held) if args.new is None else args.new
+    old = max((n for n in held if n < new), default=new) if args.old is None else args.old
+    if absent := [each for each in (old, new) if each not in held]:
+        there = ", ".join(map(str, held))
+        print(f"toolweft: there is no version {absent[0]} of {args.name!r}; there are: {there}", file=sys.stderr)
+        return 1
+    texts = [held[each].source.splitlines() for each in (old, new)]
+    names = [f"{args.name}@{each} ({held[each].state})" for each in (old, new)]
+    lines = list(difflib.unified_diff(*texts, *names, lineterm=""))
+    if args.json:
+        show({"old": old, "new": new, "diff": lines})
+    elif lines:
+        print("\n".join(lines))
+    else:
+        print(f"{names[0]} and {names[1]} have the same source")
+    return 0
+
+
+def _rollback(args: argparse.Namespace, library: FunctionStore, _store: Store) -> int:
+    retired = library.rollback(args.name, args.version)
+    if args.json:
+        show({"name": args.name, "version": args.version, "retired": list(retired)})
+    else:
+        later = f"; retired: {', '.join(map(str, retired))}" if retired else ""
+        print(f"{args.name}@{args.version} is offered{later}")
+    return 0
+
+
 def _health(args: argparse.Namespace, library: FunctionStore, store: Store) -> int:
-    """Exit code 1 when something is wrong, for scripts."""
-    catalog = store.manifests.catalog()
-    digests = {card.id: card.digest for card in catalog}
+    """Exit code 1 when something is wrong, for scripts. One that retired is no trouble."""
+    judge = against({card.id: card.digest for card in store.manifests.catalog()})
     names = {each.name for each in library.offered()}
-    found = {each.name: problems(each, digests, names) for each in library.list()}
+    found = {each.name: _trouble(each, judge, names) for each in library.list() if each.state != "retired"}
     if args.json:
         show(found)
     for name, lines in () if args.json else found.items():
@@ -121,12 +164,13 @@ def _health(args: argparse.Namespace, library: FunctionStore, store: Store) -> i
     return 1 if any(found.values()) else 0
 
 
-def problems(function: Function, digests: Mapping[str, str], functions: set[str]) -> list[str]:
-    """What a function stands on and is no more, or is not as it was."""
-    gone = [f"{each} disappeared" for each in function.tools if each not in digests]
-    changed = [f"{each} changed" for each, held in function.tools.items() if digests.get(each, held) != held]
-    lost = [f"functions.{each} cannot be called" for each in function.functions if each not in functions]
-    return [*gone, *changed, *lost]
+def _trouble(function: Function, judge: Judge, offered: Collection[str]) -> list[str]:
+    lost = [f"functions.{each} cannot be called" for each in function.functions if each not in offered]
+    found = [*problems(function, judge), *lost]
+    if function.state == "active":
+        return found
+    # What made it stale is there still, or was mended meanwhile; either way it waits to be asked for.
+    return [f"{function.state}{f' ({function.why})' if function.why else ''}", *found]
 
 
 def _export(args: argparse.Namespace, library: FunctionStore, _store: Store) -> int:
@@ -187,6 +231,6 @@ def _summary(function: Function) -> dict[str, Any]:
 
 
 _ACTIONS: Mapping[str, Callable[[argparse.Namespace, FunctionStore, Store], int]] = {
-    "list": _list, "show": _show, "history": _history, "health": _health, "export": _export, "import": _import,
-    "remove": _remove,
+    "list": _list, "show": _show, "history": _history, "diff": _diff, "health": _health, "rollback": _rollback,
+    "export": _export, "import": _import, "remove": _remove,
 }  # fmt: skip

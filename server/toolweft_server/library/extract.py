@@ -1,8 +1,9 @@
 """A program's text -> the functions in it that are worth keeping, each self-contained. Reads syntax, runs nothing.
 
-A function is worth keeping when it uses a tool, itself or through a helper. It takes along what it needs from its
-program: imports, helpers, constants. What cannot be taken along (a variable with a computed value) is a reason to
-leave it; the reason is for the model that wrote the program. Whether a function is admitted is `admit`'s business.
+A function is worth keeping when it uses a tool, itself or through a helper, or has some length. It takes along what
+it needs from its program: imports, helpers, constants. What cannot be taken along (a variable with a computed value)
+is a reason to leave it; the reason is for the model that wrote the program. Whether a function is admitted is
+`admit`'s business.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from toolweft_server.library.syntax import FunctionDef, bound, constant, free_na
 GIVEN = frozenset({"tools", "functions", "parallel", "ToolError", "Blob"})
 """Names that every program has, besides the builtins and the bare names of servers."""
 
+STATEMENTS = 5
+"""From this many on, a function is worth keeping though it calls no tool."""
 SOURCE = 100_000
 """Characters of a self-contained function: more is a program, not a function."""
 
@@ -108,7 +111,7 @@ def _one(module: _Module, name: str, *, wanted: bool) -> Extracted | None:
         if wanted or needs.tools or needs.functions:
             raise
         return None
-    if not (wanted or needs.tools or needs.functions):
+    if not (wanted or needs.tools or needs.functions or _statements(node) >= STATEMENTS):
         return None
     if reason := bad_name(name):
         if wanted:
@@ -118,6 +121,15 @@ def _one(module: _Module, name: str, *, wanted: bool) -> Extracted | None:
     if len(source) > SOURCE:
         raise _CannotTakeError(f"it takes {len(source)} characters with all it needs; {SOURCE} is the most")
     return Extracted(name, source, tuple(sorted(needs.tools)), tuple(sorted(needs.functions)))
+
+
+def _statements(node: ast.AST) -> int:
+    """How much there is in a function, docstrings aside."""
+    return sum(
+        isinstance(each, ast.stmt) and not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))
+        for each in ast.walk(node)
+        if each is not node
+    )
 
 
 class _Module:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple, TypeVar
@@ -93,6 +94,17 @@ class FunctionStore:
             return admitting.admit(db, new, proof, alone=each.name in on_purpose)
 
         return self._admit_all({each.name: partial(admitted, each=each) for each in found})
+
+    def drafts(self, found: Iterable[Extracted], *, tools: Mapping[str, Tool]) -> dict[str, Function]:
+        """The functions as `admit` would save them, without saving; those that it would refuse are left out."""
+        known = {each: Used(tool.digest, tool.annotations.effect) for each, tool in tools.items()}
+        drafted: dict[str, Function] = {}
+        with self._database.read() as db:
+            for each in found:
+                with suppress(LibraryError):
+                    pins = rows.pins(db, each.functions)
+                    drafted[each.name] = draft(each, tools=known, functions=pins, scrub=self._scrub)
+        return drafted
 
     def import_(self, shared: Iterable[Shared], *, trust: bool = False) -> Admission:
         """Takes over functions that `share.read` has checked: active if a person trusts them, else candidates.
@@ -253,6 +265,12 @@ class FunctionStore:
     def offered(self) -> Sequence[Function]:
         """The functions that programs may call, by name."""
         return [each for each in self.list() if each.state in rows.OFFERED]
+
+    def active(self) -> Sequence[Function]:
+        """Every version that is active, also those that a newer one stands before."""
+        with self._database.read() as db:
+            held = rows.functions(db, rows.lives(db))
+        return [each for versions in held.values() for each in versions if each.state == "active"]
 
     def as_tools(self) -> Sequence[Tool]:
         """The offered functions as tools."""

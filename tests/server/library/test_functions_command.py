@@ -51,7 +51,15 @@ def test_showing_one_prints_its_facts_and_its_source(call):
 
 
 @pytest.mark.parametrize(
-    "words", [("show", "nope"), ("show", "titles@9"), ("show", "titles@x"), ("history", "nope"), ("export", "nope")]
+    "words",
+    [
+        ("show", "nope"),
+        ("show", "titles@9"),
+        ("show", "titles@x"),
+        ("history", "nope"),
+        ("export", "nope"),
+        ("diff", "nope"),
+    ],
 )
 def test_a_function_that_is_not_there_is_named_with_those_that_are(call, words):
     code, out, err = call(*words)
@@ -66,10 +74,28 @@ def test_health_names_changed_and_lost_tools(call, tmp_path):
     assert call("health")[:2] == (1, "report: well\ntitles: git.log changed\n")
     with Store.open(tmp_path / "t.db") as store:
         store.manifests.remove("git")
-        FunctionStore(store).mark("titles", 1, "stale")
+        FunctionStore(store).mark("titles", 1, "stale", "git.log changed")
     assert json.loads(call("health", "--json")[1]) == {
-        "report": ["functions.titles cannot be called"], "titles": ["git.log disappeared"],
+        "report": ["functions.titles cannot be called"], "titles": ["stale (git.log changed)", "git.log disappeared"],
     }  # fmt: skip
+
+
+def test_versions_are_compared_and_an_earlier_one_is_offered_again(call, tmp_path):
+    assert call("diff", "titles")[:2] == (0, "titles@1 (active) and titles@1 (active) have the same source\n")
+    with Store.open(tmp_path / "t.db") as store:
+        found = extract('def titles(n: int = 3):\n    """Titles."""\n    return git.log(n)[:n]\n', servers=["git"])
+        FunctionStore(store).admit(found.functions, tools={"git.log": LOG})
+    code, out, _ = call("diff", "titles")
+    assert (code, out.splitlines()[:2]) == (0, ["--- titles@1 (active)", "+++ titles@2 (active)"])
+    assert out.splitlines()[-2:] == ["-    return git.log(n)", "+    return git.log(n)[:n]"]
+    assert json.loads(call("diff", "titles", "2", "1", "--json")[1])["diff"][-1] == "+    return git.log(n)"
+    assert "there is no version 3 of 'titles'; there are: 1, 2" in call("diff", "titles", "1", "3")[2]
+    assert call("rollback", "titles", "1")[:2] == (0, "titles@1 is offered; retired: 2\n")
+    assert call("show", "titles")[1].endswith("return git.log(n)\n")
+    assert "version 2  state  state=retired why=rolled back to version 1" in call("history", "titles")[1]
+    code, out, err = call("rollback", "titles", "9")
+    assert (code, out) == (1, "")
+    assert "there is no version 9 of 'titles'; there are: 1, 2" in err
 
 
 def test_export_remove_and_import_lead_back_to_where_it_began(call, tmp_path):

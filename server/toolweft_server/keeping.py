@@ -1,0 +1,144 @@
+"""`Keeping`: saved functions stay true to their tools. It joins the live catalogue, the library and `Proving`.
+
+A function whose tool changed or disappeared is stale at once: when the catalogue changes, and again at the moment of
+a call, so that none runs against a tool it was not verified with. It is verified anew when somebody next asks for it.
+A tool that this server is not configured for, or cannot read just now, says nothing: others share the library.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from toolweft_catalog.catalog import Delta
+from toolweft_catalog.names import identifier
+from toolweft_server.errors import ToolweftError
+from toolweft_server.library.drift import drifted, problems
+from toolweft_server.library.function import SERVER, Function
+from toolweft_server.library.store import FunctionStore
+from toolweft_server.live import LiveCatalog
+from toolweft_server.proving import Proving
+from toolweft_server.sandbox.base import SavedSource
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 60.0
+"""Seconds before a function that could not be verified anew is tried again while its tools stay as they are."""
+READING = 120.0
+"""Seconds to wait for servers whose tools are being read."""
+DEEP = 5
+"""Stale functions that use stale functions, verified anew on one demand."""
+
+
+class _Failed(NamedTuple):
+    """A function that could not be verified anew, and its tools then."""
+
+    digests: Mapping[str, str | None]
+    why: str
+    at: float
+
+
+class Keeping:
+    def __init__(self, live: LiveCatalog, library: FunctionStore, proving: Proving, owner: str = "local") -> None:
+        self._live, self._library, self._proving, self._owner = live, library, proving, owner
+        self._failed: dict[tuple[str, int], _Failed] = {}
+        self._depth = 0
+
+    def concerns(self, delta: Delta) -> bool:
+        """Whether a change of the catalogue may make functions stale."""
+        # Tools of a server that was read anew count as added: what was known of it before was not trusted.
+        return any(not each.startswith(f"{SERVER}.") for part in delta for each in part)
+
+    async def check(self) -> None:
+        """Marks stale what is; everybody who listens hears of it. Once more when servers that are being read were."""
+        await self._check()
+        if await self._live.settled(0):
+            await self._live.settled(READING)
+            await self._check()
+
+    async def _check(self) -> None:
+        try:
+            found = drifted(await self._live.look(self._library.active), self._judge)
+            for name, version, why in found:
+                await self._live.thread(self._stale, name, version, why)
+            if found:
+                await self._live.reload()
+        except ToolweftError as error:
+            # Whatever was not marked now is seen at the moment of its call.
+            logger.warning("stale functions were not marked: %s", error)
+
+    async def source(self, name: str, version: int | None) -> SavedSource | str:
+        """A saved function on its way into a program, or why it cannot be had."""
+        function, why = await self._live.look(self._library.get, name, version), ""
+        if function is not None:
+            why = "; ".join(problems(function, self._judge))
+            if not why:
+                return _source(function)
+            await self._live.thread(self._stale, function.name, function.version, why)
+        stale = await self._live.look(self._library.stale, name, version)
+        if stale is None:
+            return f"version {version} of {name!r} retired, and {why}" if why else await self._unknown(name)
+        if why_not := await self._again(stale):
+            return f"the saved function {name!r} is stale ({stale.why}) and could not be verified anew: {why_not}"
+        return _source(stale)
+
+    async def _again(self, function: Function) -> str | None:
+        """Verifies a stale function against its tools as they are now: why not, or `None`: it is active."""
+        key, now = (function.name, function.version), {each: self._digest(each) for each in function.tools}
+        before = self._failed.get(key)
+        if before is not None and before.digests == now and time.monotonic() - before.at < PAUSE:
+            return before.why
+        missing = [each for each, digest in now.items() if digest is None]
+        why: str | None = f"there is no tool {missing[0]}" if missing else None
+        if why is None and self._depth >= DEEP:
+            why = "too many functions that it uses are stale"
+        if why is None:
+            self._depth += 1
+            try:
+                why = await self._proving.again(function, self, self._owner)
+            finally:
+                self._depth -= 1
+        if why is not None:
+            self._failed[key] = _Failed(now, why, time.monotonic())
+            return why
+        digests = {each: digest for each, digest in now.items() if digest is not None}
+        await self._live.thread(self._revive, function, digests)
+        await self._live.reload()
+        return None
+
+    def _revive(self, function: Function, digests: dict[str, str]) -> None:
+        why = "verified anew, against its tools as they are now"
+        self._library.mark(function.name, function.version, "active", why, expect="stale", tools=digests)
+
+    def _stale(self, name: str, version: int, why: str) -> None:
+        self._library.mark(name, version, "stale", why, expect="active")
+
+    def _judge(self, tool: str, held: str) -> str | None:
+        card = self._live.catalog.get(tool)
+        if card is not None:
+            return "changed" if card.digest != held and card.server not in self._live.contested else None
+        return "disappeared" if tool.partition(".")[0] in self._read() else None
+
+    def _read(self) -> set[str]:
+        """Prefixes of our own servers whose list of tools is known for certain."""
+        unsure = self._live.reading | self._live.unread.keys() | self._live.contested
+        return {identifier(name) for name in self._live.entries if name not in unsure}
+
+    def _digest(self, tool: str) -> str | None:
+        card = self._live.catalog.get(tool)
+        return card.digest if card else None
+
+    async def _unknown(self, name: str) -> str:
+        versions = await self._live.look(self._library.versions, name)
+        if versions:
+            last = versions[-1]
+            because = f" ({last.why})" if last.why else ""
+            return f"the saved function {name!r} is {last.state}{because}; it cannot be called"
+        near = [each.name for each in await self._live.look(self._library.offered)]
+        return f"there is no saved function {name!r}; there are: {', '.join(near[:10]) or 'none yet'}"
+
+
+def _source(function: Function) -> SavedSource:
+    return SavedSource(function.name, function.version, function.source, function.functions)

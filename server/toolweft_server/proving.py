@@ -1,0 +1,335 @@
+"""`Proving`: functions are run again before anybody is offered them. It joins sandbox, ledger and library.
+
+A program that worked is replayed in a fresh sandbox with every tool answered from its record, to see what its
+functions were given and what they answered. Then each function, as it would be saved, must answer the same in another
+fresh sandbox. One that only reads is also run once for real, on arguments that it was not proven with where such can be
+made. Nothing here calls a tool that may write. Covered: code that does not stand alone, that changed in extraction, or
+that fits one case only. Not covered: an answer that was wrong in the first place and stays wrong.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import anyio
+
+from toolweft_catalog import shape
+from toolweft_catalog.call import Call, Caller, Result, failed
+from toolweft_catalog.tool import Json, Tool, digest
+from toolweft_server.bridge import Bridge, Functions
+from toolweft_server.errors import SandboxError
+from toolweft_server.ledger import Ledger
+from toolweft_server.library.function import Function
+from toolweft_server.library.proof import EXAMPLES, Observed, Proof, like
+from toolweft_server.library.replay import NOTED, PRELUDE, call, callable_by_text, noting, observed, unused, variation
+from toolweft_server.live import LiveCatalog
+from toolweft_server.policy import Policy
+from toolweft_server.sandbox.base import FileIn, Outcome, Program, Sandbox, SavedSource, Session
+from toolweft_server.sandbox.limits import Limits
+from toolweft_server.store.calls import Key, Past
+from toolweft_server.store.store import Store
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 30.0
+"""Seconds for all that one program left to prove; then its functions wait for the next time they are saved."""
+LIVE_CALLS = 20
+"""Calls of tools in one live run."""
+
+
+class Cell(NamedTuple):
+    """A program of a session, with the execution whose record answers its calls."""
+
+    execution: str
+    code: str
+
+
+class Drafted(NamedTuple):
+    """A function to prove: as it is in its program, and as it would be saved."""
+
+    name: str
+    """As its program calls it."""
+    function: Function
+    given: Mapping[str, Json]
+    """Arguments that saving made of literals."""
+
+
+class Work(Protocol):
+    """What a replay needs of the rest of the server; `app` provides it."""
+
+    def servers(self) -> Sequence[str]: ...
+
+    def absent(self) -> Mapping[str, str]: ...
+
+    async def tool(self, tool_id: str) -> Tool: ...
+
+
+class Proving:
+    def __init__(
+        self, live: LiveCatalog, store: Store, ledger: Ledger, sandbox: Sandbox, limits: Limits, *, work: Work,
+        policy: Policy,
+    ) -> None:  # fmt: skip
+        self._live, self._store, self._ledger, self._sandbox, self._limits = live, store, ledger, sandbox, limits
+        self._work, self._permit = work, policy.gate()
+        self._turn = anyio.Semaphore(2)
+        """Replays side by side: they are nobody's answer yet and must not crowd out programs that are."""
+
+    async def prove(
+        self, cells: Sequence[Cell], drafts: Sequence[Drafted], functions: Functions, *, owner: str, consent: bool,
+        files: Sequence[FileIn] = (),
+    ) -> dict[str, Proof]:  # fmt: skip
+        """What a replay shows of the functions of the last of `cells`, by their names.
+
+        `consent`: a person saw the program or its calls before it ran. A function that writes is then offered after
+        its replay, else after a second clean run.
+        """
+        why = "the replay took too long"
+        async with self._turn:
+            with anyio.move_on_after(PATIENCE):
+                # A sandbox that dies says nothing about the function: once more.
+                for _ in range(2):
+                    try:
+                        return await self._prove(cells, drafts, functions, owner=owner, consent=consent, files=files)
+                    except SandboxError as error:
+                        why = f"the replay could not run: {error}"
+        return {each.name: Proof("candidate", why) for each in drafts}
+
+    async def _prove(
+        self, cells: Sequence[Cell], drafts: Sequence[Drafted], functions: Functions, *, owner: str, consent: bool,
+        files: Sequence[FileIn],
+    ) -> dict[str, Proof]:  # fmt: skip
+        pasts = [await self._past(cell.execution, owner) for cell in cells]
+        names = {each.name for each in drafts}
+        async with self._fresh() as session:
+            for number, (cell, past) in enumerate(zip(cells, pasts, strict=True)):
+                tape = _Tape(past, self)
+                given = files if number == len(cells) - 1 else ()
+                ran = await self._run(session, noting(cell.code, names), self._bridge(tape, functions, owner), given)
+                if ran.status != "ok" or tape.missed:
+                    why = f"replayed against its recorded calls, the program {_ended(ran, tape)}"
+                    return {name: Proof("candidate", why) for name in names}
+            calls = observed((await self._run(session, NOTED, self._bridge(_nobody, functions, owner))).value)
+        proofs: dict[str, Proof] = {}
+        for each in drafts:
+            own = [one for one in calls if one.name == each.name]
+            proofs[each.name] = await self._one(each, own, pasts[-1], functions, owner=owner, consent=consent)
+        return proofs
+
+    async def _one(
+        self,
+        drafted: Drafted,
+        calls: Sequence[Observed],
+        past: Past,
+        functions: Functions,
+        *,
+        owner: str,
+        consent: bool,
+    ) -> Proof:
+        function = drafted.function
+        calls = [Observed(c.name, {**c.arguments, **drafted.given}, c.result) for c in calls]
+        calls = [each for each in calls if callable_by_text(each.arguments)]
+        if not calls:
+            return Proof("candidate", "its program did not call it with arguments that can be written down")
+        if ignored := unused(function):
+            return Proof("candidate", f"it never looks at its parameter {ignored[0]!r}", calls)
+        own = _Own(functions, function)
+        async with self._fresh() as session:
+            for each in calls[:EXAMPLES]:
+                if why := await self._differs(session, own, each, past, owner):
+                    return Proof("candidate", why, calls)
+            count = len(calls[:EXAMPLES])
+            replayed = f"it answered {count} recorded call{'s' * (count > 1)} alike"
+            if function.effect != "read" and (function.tools or function.functions):
+                if consent:
+                    return Proof("active", f"{replayed}; it may write, so none was made for real", calls)
+                why = f"{replayed}; it may write and nobody was asked, so it waits for a second clean run"
+                return Proof("verified", why, calls)
+            varied = variation(function.parameters, calls)
+            ran = await self._call(session, own, varied, _Live(self._read), owner)
+        if why := _fails(ran, calls[0].result):
+            return Proof("candidate", f"{replayed}, but run for real {why}", calls)
+        return Proof("active", f"{replayed}, and once for real", calls)
+
+    async def _differs(self, session: Session, own: _Own, each: Observed, past: Past, owner: str) -> str | None:
+        """How a replayed call differs from the recorded one.
+
+        The same call of a tool may be on record with several answers: the first is tried, then the last.
+        """
+        why = None
+        for latest in (False, True):
+            tape = _Tape(past, self, latest=latest)
+            ran = await self._call(session, own, each.arguments, tape, owner)
+            if ran.status == "ok" and not tape.missed:
+                if digest(ran.value) == digest(each.result):
+                    return None
+                why = "taken out of its program, it answers otherwise"
+            else:
+                why = f"taken out of its program, it {_ended(ran, tape)}"
+        return why
+
+    async def again(self, function: Function, functions: Functions, owner: str) -> str | None:
+        """Proves a function anew, against its tools as they are now: why it fails, or `None`.
+
+        One that only reads is run for real on its recorded arguments; any other is replayed while the calls that it
+        was made of are on record, their arguments checked against the new schemas.
+        """
+        if not function.examples:
+            return "no call of it is on record to try again"
+        try:
+            with anyio.fail_after(PATIENCE):
+                return await self._again(function, functions, owner)
+        except TimeoutError:
+            return "trying it again took too long"
+        except SandboxError as error:
+            return f"it could not be tried again: {error}"
+
+    async def _again(self, function: Function, functions: Functions, owner: str) -> str | None:
+        own, reads = _Own(functions, function), function.effect == "read"
+        made = function.provenance
+        # Whose calls they were: what they answered is compared here and shown to nobody.
+        past = Past() if reads else await self._past(str(made.get("execution", "")), str(made.get("owner", owner)))
+        if not reads and not past.succeeded:
+            return "it may write, and the calls it could be replayed with are no longer on record; run its code again"
+        async with self._fresh() as session:
+            for example in function.examples:
+                arguments: Any = example["arguments"]
+                tape = _Tape(past, self)
+                ran = await self._call(session, own, arguments, _Live(self._read) if reads else tape, owner)
+                if ran.status != "ok" or tape.missed:
+                    return f"tried again, it {_ended(ran, tape)}"
+                if reads and not like(example["shape"], ran.value):
+                    return "tried again, its answer has another shape"
+                if not reads and digest(ran.value) != example["digest"]:
+                    return "tried again, it answers otherwise"
+        return None
+
+    @asynccontextmanager
+    async def _fresh(self) -> AsyncIterator[Session]:
+        """A sandbox of its own, in which a replay can be prepared and run."""
+        session = await self._sandbox.open(self._limits)
+        try:
+            ran = await self._run(session, PRELUDE, self._bridge(_nobody, _None(), ""))
+            if ran.status != "ok":
+                why = ran.error.message if ran.error else ran.status
+                raise SandboxError(f"this sandbox cannot replay programs: {why}")
+            yield session
+        finally:
+            with anyio.CancelScope(shield=True):
+                await session.aclose()
+
+    async def _call(
+        self, session: Session, own: _Own, arguments: Mapping[str, Any], caller: Caller, owner: str
+    ) -> Outcome:  # fmt: skip
+        text = call(own.function.name, arguments, is_async=own.function.is_async)
+        return await self._run(session, text, self._bridge(caller, own, owner))
+
+    async def _run(self, session: Session, code: str, bridge: Bridge, files: Sequence[FileIn] = ()) -> Outcome:
+        ran = await session.run(Program("replay", code, tuple(self._work.servers()), PATIENCE, files), bridge)
+        if ran.status in ("crashed", "cancelled"):
+            raise SandboxError(ran.error.message if ran.error else ran.status)
+        return ran
+
+    async def _past(self, execution: str, owner: str) -> Past:
+        await self._ledger.settled()
+
+        def read() -> Past:
+            return self._store.calls.past(execution, owner=owner)
+
+        return await self._live.look(read)
+
+    def _bridge(self, caller: Caller, functions: Functions, owner: str) -> Bridge:
+        return Bridge(
+            catalog=lambda: self._live.catalog, load=self._work.tool, caller=caller, functions=functions,
+            execution="replay", owner=owner, absent=self._work.absent,
+        )  # fmt: skip
+
+    async def _read(self, call: Call) -> Result:
+        """Calls a tool for real: what would need a person's answer is not called."""
+        refusal = await self._permit(call)
+        return await self._live.gateway(call) if refusal is None else Result(failure=refusal)
+
+    async def recorded(self, execution: str, seq: int) -> Result:
+        return await self._live.look(self._store.calls.result, execution, seq)
+
+
+@dataclass
+class _Tape:
+    """A `Caller` that answers from the record, and nothing else."""
+
+    past: Past
+    proving: Proving
+    latest: bool = False
+    missed: list[str] = field(default_factory=list)
+    """Tools of calls that are not on record."""
+    seen: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    async def __call__(self, call: Call) -> Result:
+        arguments = digest(call.arguments)
+        ordinal = self.seen[call.tool.id, arguments]
+        self.seen[call.tool.id, arguments] += 1
+        if self.latest:
+            same = [key.ordinal for key in self.past.succeeded if key[:2] == (call.tool.id, arguments)]
+            ordinal = max(same, default=0)
+        found = self.past.succeeded.get(Key(call.tool.id, arguments, ordinal))
+        if found is None or found[2] == "absent":
+            self.missed.append(call.tool.id)
+            return failed("unavailable", f"this call of {call.tool.id} is not on record", sent=False)
+        return await self.proving.recorded(found[0], found[1])
+
+
+@dataclass
+class _Live:
+    """A `Caller` that reads for real, a bounded number of times, and never writes."""
+
+    read: Caller
+    calls: int = 0
+
+    async def __call__(self, call: Call) -> Result:
+        self.calls += 1
+        if call.tool.annotations.effect != "read" or self.calls > LIVE_CALLS:
+            return failed("refused", f"{call.tool.id} is not called to verify a function", sent=False)
+        return await self.read(call)
+
+
+@dataclass(frozen=True)
+class _Own:
+    """The library as a function sees it that is being proven: with itself in it."""
+
+    functions: Functions
+    function: Function
+
+    async def source(self, name: str, version: int | None) -> SavedSource | str:
+        own = self.function
+        if name == own.name and version in (None, own.version):
+            return SavedSource(own.name, own.version, own.source, own.functions)
+        return await self.functions.source(name, version)
+
+
+class _None:
+    async def source(self, name: str, version: int | None) -> SavedSource | str:  # noqa: ARG002
+        return "there are no saved functions here"
+
+
+async def _nobody(call: Call) -> Result:
+    return failed("refused", f"{call.tool.id} is not called here", sent=False)
+
+
+def _ended(ran: Outcome, tape: _Tape) -> str:
+    if tape.missed:
+        return f"calls {tape.missed[0]} otherwise than recorded"
+    return f"ends with {ran.error.type}: {ran.error.message[:200]}" if ran.error else f"ends with {ran.status}"
+
+
+def _fails(ran: Outcome, result: Any) -> str | None:
+    """What a live run says against the function. A tool's refusal, or an assertion, speaks of the arguments."""
+    if ran.status == "ok":
+        alike = like(shape.to_json(shape.observe(result)), ran.value)
+        return None if alike else "its answer has another shape"
+    if ran.error is not None and ran.error.type in ("ToolError", "AssertionError"):
+        return None
+    return f"it ends with {ran.error.type}: {ran.error.message[:200]}" if ran.error else f"it ends with {ran.status}"

@@ -1,0 +1,370 @@
+"""The life of a saved function, as a host sees it: proven before it is offered, stale when its tools drift."""
+
+import json
+import sys
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from mcp import Client
+
+from toolweft_server import config as configuration
+from toolweft_server import serving
+from toolweft_server.library.store import FunctionStore
+from toolweft_server.runtime import Lazy
+from toolweft_server.store.store import Store
+
+ROOT = "toolweft://reusable_functions"
+SHOP = '''
+"""A shop, for tests."""
+
+from pathlib import Path
+
+from toolweft_catalog.ingest.python import tool
+
+HERE = Path(__file__).parent
+ORDERS = [{"id": n, "customer": "Ada" if n % 2 else "Bob", "total": n * 10} for n in range(1, 7)]
+
+
+@tool(read_only=True)
+def list_orders(customer: str, limit: int = 10) -> list[dict]:
+    """List the orders of a customer."""
+    if not customer:
+        raise ValueError("whose orders?")
+    with (HERE / "reads.txt").open("a", encoding="utf-8") as file:
+        file.write("x")
+    return [each for each in ORDERS if each["customer"] == customer][:limit]
+
+
+@tool(read_only=False, destructive=False)
+def place_order(customer: str, total: int) -> int:
+    """Place an order; its number."""
+    with (HERE / "placed.txt").open("a", encoding="utf-8") as file:
+        file.write(f"{customer}:{total} ")
+    return 100 + total
+'''
+SPENT = '''
+def spent(customer: str, limit=10):
+    """What a customer spent."""
+    return {"sum": sum(each["total"] for each in shop.list_orders(customer=customer, limit=limit))}
+
+spent("Ada")
+'''
+TWICE = """
+def twice_spent(customer: str) -> int:
+    return 2 * functions.spent(customer)["sum"]
+
+twice_spent("Ada")
+"""
+ORDER = '''
+def order_again(customer: str) -> int:
+    """Place the customer's first order again."""
+    first = shop.list_orders(customer=customer)[0]
+    return shop.place_order(customer=customer, total=first["total"])
+
+order_again("Ada")
+'''
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "shop", raising=False)
+    (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
+    return tmp_path
+
+
+@asynccontextmanager
+async def toolweft(folder, **more):
+    """A host in this process; `execute`, `find` and `read` as its model uses them."""
+    path = folder / "toolweft.json"
+    document = {"python": {"shop": {"module": "shop.py"}}, "store": str(folder / "t.db"), **more}
+    path.write_text(json.dumps({"index": {"kind": "lexical"}, **document}), encoding="utf-8")
+    loaded = configuration.load(path)
+    async with Client(serving.build(Lazy(loaded), servers=list(loaded.servers))) as client:
+        yield Host(client)
+
+
+class Host:
+    def __init__(self, client):
+        self.client = client
+
+    async def execute(self, code, *, task=None, **arguments):
+        meta = {"dev.toolweft/task": task} if task else None
+        result = await self.client.call_tool("execute_code", {"code": code, **arguments}, meta=meta)
+        return result.structured_content
+
+    async def saved(self, code, **more):
+        ran = await self.execute(code, **more)
+        assert ran["status"] == "ok", ran
+        return [(each["name"], each["state"]) for each in ran["saved"]], " ".join(ran["limits"])
+
+    async def found(self, query):
+        result = await self.client.call_tool("find_tools", {"query": query})
+        return {each["id"]: each["call"] for each in result.structured_content["tools"]}
+
+    async def offered(self):
+        (content,) = (await self.client.read_resource(ROOT)).contents
+        return [each["name"] for each in json.loads(content.text)["functions"]]
+
+    async def card(self, name):
+        (content,) = (await self.client.read_resource(f"{ROOT}/{name}")).contents
+        return json.loads(content.text)
+
+
+def states(card):
+    return [each["state"] for each in card["history"] if "state" in each]
+
+
+def placed(folder):
+    path = folder / "placed.txt"
+    return path.read_text(encoding="utf-8").split() if path.exists() else []
+
+
+async def test_a_reading_function_is_replayed_and_run_once_for_real_before_it_is_offered(folder):
+    async with toolweft(folder) as host:
+        assert await host.saved(SPENT) == ([("spent", "active")], "")
+        card = await host.card("spent")
+        assert states(card) == ["candidate", "verified", "active"]
+        assert card["history"][-1]["why"] == "it answered 1 recorded call alike, and once for real"
+        assert len((folder / "reads.txt").read_text(encoding="utf-8")) == 2
+        # What the signature leaves open is filled in with what was seen.
+        found = await host.found("what a customer spent")
+        assert found["functions.spent"] == 'functions.spent(customer: str, limit: int = 10) -> {"sum": int}'
+        assert (await host.execute("functions.spent('Bob')"))["value"] == {"sum": 120}
+
+
+async def test_a_writing_function_is_replayed_and_writes_nothing_by_that(folder):
+    async with toolweft(folder) as host:
+        assert (await host.saved(ORDER))[0] == [("order_again", "active")]
+        assert placed(folder) == ["Ada:10"]
+        assert "it may write, so none was made for real" in (await host.card("order_again"))["history"][-1]["why"]
+        assert (await host.execute("functions.order_again('Bob')"))["value"] == 120
+
+
+async def test_where_nobody_is_asked_a_writing_function_waits_for_its_second_clean_run(folder):
+    async with toolweft(folder, policy={"default": "trust"}) as host:
+        saved, told = await host.saved(ORDER)
+        assert saved == [("order_again", "verified")]
+        assert "order_again is saved as verified and cannot be called by name yet" in told
+        assert await host.offered() == []
+        assert "is verified" in (await host.execute("functions.order_again('Bob')"))["error"]["message"]
+        assert (await host.saved(ORDER))[0] == [("order_again", "active")]
+        assert (await host.card("order_again"))["history"][-1]["why"] == "it ran clean twice"
+        assert await host.offered() == ["order_again"]
+
+
+WRONG = {
+    "one_case": (
+        """
+def one_case(customer: str, n: int) -> int:
+    rows = shop.list_orders(customer=customer)
+    return {3: rows[0]["total"]}[n]
+one_case("Ada", 3)""",
+        "run for real it ends with KeyError",
+    ),
+    "ignorant": (
+        """
+def ignorant(customer: str) -> int:
+    return len(shop.list_orders(customer="Ada"))
+ignorant("Bob")""",
+        "it never looks at its parameter 'customer'",
+    ),
+    "fickle": (
+        """
+import time
+def fickle(customer: str):
+    return len(shop.list_orders(customer=customer)) + time.time()
+fickle("Ada")""",
+        "it answers otherwise",
+    ),
+    "chance": (
+        """
+import random
+def chance(customer: str):
+    return shop.list_orders(customer=customer + str(random.random()))
+chance("Ada")""",
+        "calls shop.list_orders otherwise than recorded",
+    ),
+    "uncalled": (
+        """
+def uncalled(customer: str):
+    return shop.list_orders(customer=customer)
+shop.list_orders(customer="Ada")""",
+        "its program did not call it",
+    ),
+    "hiding": (
+        """
+def hiding(customer: str):
+    try:
+        shop.list_orders(customer="")
+    except ToolError:
+        return shop.list_orders(customer=customer)
+hiding("Ada")""",
+        "a call of shop.list_orders failed, and its program went on",
+    ),
+}
+
+
+async def test_a_wrong_function_is_never_offered_and_says_why(folder):
+    async with toolweft(folder) as host:
+        for name, (program, why) in WRONG.items():
+            saved, told = await host.saved(program)
+            assert saved == [(name, "candidate")]
+            assert why in told
+            assert "is candidate" in (await host.execute(f"functions.{name}('Ada')"))["error"]["message"]
+        assert await host.offered() == []
+
+
+async def test_a_function_that_swallows_every_error_is_not_saved(folder):
+    program = (
+        "def f(customer: str):\n    try:\n        return shop.list_orders(customer=customer)\n"
+        '    except Exception:\n        return []\nf("Ada")'
+    )
+    async with toolweft(folder) as host:
+        saved, told = await host.saved(program)
+        assert saved == []
+        assert "f was not saved: line 4 of it lets every error pass" in told
+
+
+async def test_literals_of_the_task_become_parameters_and_one_that_remains_is_refused(folder):
+    program = (
+        'def total_of():\n    """Total of Ada\'s orders."""\n'
+        '    return sum(each["total"] for each in shop.list_orders(customer="Ada"))\n\ntotal_of()'
+    )
+    async with toolweft(folder) as host:
+        assert (await host.saved(program, task="How much did Ada order in total?"))[0] == [("total_of", "active")]
+        card = await host.card("total_of")
+        assert card["signature"] == "(*, customer: str)"
+        assert "Ada" not in card["source"]
+        assert (await host.execute("functions.total_of(customer='Bob')"))["value"] == 120
+        hidden = program.replace('"Ada"', 'f"Ada-7{str()}"').replace("total_of", "other")
+        saved, told = await host.saved(hidden, task="How much did Ada-7 order in total?")
+        assert (saved, "'Ada-7', a value of the task" in told) == ([], True)
+
+
+async def test_a_program_of_a_session_is_replayed_with_those_before_it(folder):
+    async with toolweft(folder) as host:
+        await host.execute("who = 'Ada'\ndef total(rows):\n    return sum(r['total'] for r in rows)", session="s")
+        saved, _ = await host.saved(
+            "def f(c: str):\n    return total(shop.list_orders(customer=c))\nf(who)", session="s"
+        )
+        assert saved == [("f", "active")]
+
+
+async def test_functions_call_functions_in_the_versions_they_were_saved_with(folder):
+    async with toolweft(folder) as host:
+        await host.saved(SPENT)
+        assert (await host.saved(TWICE))[0] == [("twice_spent", "active")]
+        assert (await host.card("twice_spent"))["functions"] == {"spent": 1}
+        assert (await host.saved(SPENT.replace('"sum": sum', '"sum": 1 + sum')))[0] == [("spent", "active")]
+        code = "[functions.spent('Bob'), functions.version('spent', 1)('Bob'), functions.twice_spent('Bob')]"
+        assert (await host.execute(code))["value"] == [{"sum": 121}, {"sum": 120}, 240]
+
+
+async def test_a_failure_counts_against_the_function_it_happened_in(folder):
+    program = (
+        "def pick(customer: str, fn=None):\n    rows = shop.list_orders(customer=customer)\n"
+        '    return fn(rows) if fn else rows[0]["id"]\npick("Ada")'
+    )
+    async with toolweft(folder) as host:
+        assert (await host.saved(program))[0] == [("pick", "active")]
+        await host.execute("functions.pick('Ada', lambda rows: 1 / 0)")
+        innocent = await host.card("pick")
+        assert (innocent["uses"], innocent["failures"]) == (1, 0)
+        for _ in range(3):
+            await host.execute("functions.pick('nobody')")
+        guilty = await host.card("pick")
+        assert (guilty["uses"], guilty["failures"], guilty["state"]) == (4, 3, "quarantined")
+        assert await host.offered() == []
+        assert "it failed 3 times in a row" in (await host.execute("functions.pick('Ada')"))["error"]["message"]
+
+
+# ---- drift ------------------------------------------------------------------------------------------------------
+
+
+def rewrite(folder, old, new):
+    path = folder / "shop.py"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    sys.modules.pop("shop", None)
+
+
+async def settled(host, name, state):
+    with anyio.fail_after(30):
+        while (card := await host.card(name))["state"] != state:
+            await anyio.sleep(0.02)
+    return card
+
+
+async def test_a_changed_tool_makes_its_functions_stale_and_they_are_verified_anew_when_asked_for(folder):
+    async with toolweft(folder) as host:
+        await host.saved(SPENT)
+        await host.saved(TWICE)
+    rewrite(folder, '"""List the orders of a customer."""', '"""List what a customer ordered."""')
+    async with toolweft(folder) as host:
+        await host.found("orders")
+        card = await settled(host, "twice_spent", "stale")
+        assert card["history"][-1]["why"] == (
+            "functions.spent@1, which it uses, is stale: shop.list_orders changed"
+        )  # fmt: skip
+        assert await host.offered() == []
+        assert (await host.execute("functions.spent('Bob')"))["value"] == {"sum": 120}
+        card = await host.card("spent")
+        assert states(card) == ["candidate", "verified", "active", "stale", "active"]
+        assert card["history"][-1]["why"] == "verified anew, against its tools as they are now"
+        assert "spent" in await host.offered()
+
+
+async def test_no_function_runs_against_a_tool_that_it_was_not_verified_with(folder):
+    async with toolweft(folder) as host:
+        await host.saved(ORDER)
+    rewrite(folder, "def place_order(customer: str, total: int)", "def place_order(client: str, total: int)")
+    rewrite(folder, "{customer}:{total} ", "{client}:{total} ")
+    async with toolweft(folder) as host:
+        await host.found("orders")
+        before = placed(folder)
+        ran = await host.execute("functions.order_again('Bob')")
+        assert ran["status"] == "error"
+        assert "is stale (shop.place_order changed) and could not be verified anew" in ran["error"]["message"]
+        assert placed(folder) == before
+        assert (await host.card("order_again"))["state"] == "stale"
+
+
+async def test_a_tool_that_disappears_is_named_as_the_reason_and_its_return_heals(folder):
+    async with toolweft(folder) as host:
+        await host.saved(SPENT)
+    rewrite(folder, "def list_orders", "def list_all")
+    async with toolweft(folder) as host:
+        await host.found("orders")
+        card = await settled(host, "spent", "stale")
+        assert card["history"][-1]["why"] == "shop.list_orders disappeared"
+        assert "there is no tool shop.list_orders" in (await host.execute("functions.spent('Ada')"))["error"]["message"]
+    rewrite(folder, "def list_all", "def list_orders")
+    async with toolweft(folder) as host:
+        await host.found("orders")
+        assert (await host.execute("functions.spent('Ada')"))["value"] == {"sum": 90}
+
+
+async def test_a_server_that_this_host_does_not_have_makes_nothing_stale(folder):
+    async with toolweft(folder) as host:
+        await host.saved(SPENT)
+    async with toolweft(folder, python={"other": {"module": "string"}}) as host:
+        await host.found("orders")
+        assert (await host.card("spent"))["state"] == "active"
+
+
+async def test_two_hosts_that_save_at_once_lose_nothing(folder):
+    async with toolweft(folder) as one, toolweft(folder) as two:
+
+        async def save(host, number):
+            code = f"def f(c: str):\n    return [{number}, *shop.list_orders(customer=c)]\nf('Ada')"
+            assert (await host.saved(code))[0] == [("f", "active")]
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(6):
+                tasks.start_soon(save, (one, two)[number % 2], number)
+    with Store.open(folder / "t.db") as store:
+        versions = FunctionStore(store).versions("f")
+        assert [each.version for each in versions] == list(range(1, 7))
+        assert {each.source.split("[")[1].split(",")[0] for each in versions} == set("012345")
