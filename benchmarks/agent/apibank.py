@@ -172,7 +172,10 @@ class ApiBank:
         return self._tasks
 
     def score(self, task: Task, answer: Any, calls: Sequence[Logged], *, answered: bool) -> Mapping[str, bool]:  # noqa: ARG002
-        """Each gold call in order by one that is accepted; in protocol A it must be the only one that took effect."""
+        """Each gold call in order by one that is accepted; in protocol A it must be the only one made.
+
+        A repair may make it again, which is harm, and is counted as such, if it was a write.
+        """
         made = [each for each in calls if not each.failure]
         rest = iter(made)
         manager = self._bank.upstream.manager()
@@ -184,7 +187,7 @@ class ApiBank:
                 if each.tool == f"bank.{gold.tool}"
             )
 
-        alone = self._whole or len(made) == 1
+        alone = self._whole or len({each.key for each in made}) == 1
         return {"accepted": alone and all(matched(gold) for gold in self._gold[task.id])}
 
     def _add(self, task: str, rows: Sequence[Mapping[str, Any]]) -> None:
