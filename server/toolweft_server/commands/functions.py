@@ -130,9 +130,9 @@ def _diff(args: argparse.Namespace, library: FunctionStore, _store: Store) -> in
         there = ", ".join(map(str, held))
         print(f"toolweft: there is no version {absent[0]} of {args.name!r}; there are: {there}", file=sys.stderr)
         return 1
-    texts = [held[each].source.splitlines() for each in (old, new)]
+    before, after = (held[each].source.splitlines() for each in (old, new))
     names = [f"{args.name}@{each} ({held[each].state})" for each in (old, new)]
-    lines = list(difflib.unified_diff(*texts, *names, lineterm=""))
+    lines = list(difflib.unified_diff(before, after, names[0], names[1], lineterm=""))
     if args.json:
         show({"old": old, "new": new, "diff": lines})
     elif lines:
