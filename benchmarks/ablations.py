@@ -11,7 +11,8 @@ requests (in `use` over people). After ± stands the standard deviation over see
   of a vector; `alone` is the share of tools that have a code of their own. Fitted on the whole catalogue.
 - `later`: the same, codebook and codes made without the servers that `dev` asks for; their tools come afterwards.
 - `generate`: heads name the tools. `judge`: they order the first hundred of words and vectors. One request in three.
-- `ranking`: the index as it is served without one of its parts; nothing is drawn, so there are no seeds.
+- `ranking`: the index as it is served without one of its parts, or with every tool as a match; nothing is drawn, so
+  there are no seeds.
 - `use`: people of `benchmarks.usage`, regime `own`: the log has the bias of places and one wrong call in ten.
 
 Sized down so that the table takes about half an hour of one core: see `VAE`, `HEADS` and `PEOPLE`.
@@ -38,6 +39,7 @@ from torch import Tensor, nn
 from toolweft_server.evaluation import report, statistics
 from toolweft_server.evaluation.systems import best, from_index
 from toolweft_server.evaluation.woven import DRAFTS, built
+from toolweft_server.index.woven import index as served
 from toolweft_server.index.woven import residual
 from toolweft_server.index.woven.codes import Woven
 from toolweft_server.index.woven.encoder import Encoder
@@ -268,6 +270,13 @@ def ranking(bench: Bench) -> Iterator[Variant]:
     yield row("without whole sets", sets=0.0)
     for weight in (0.01, 0.03):
         yield row(f"with codes, weight {weight}", codes=weight)
+
+    def unlimited(_: int) -> Scores:
+        bench.index.weights = WEIGHTS
+        with mock.patch.multiple(served, FLOOR=0.0, MEANT=-1.0):
+            return report.measure(bench.dev.data, from_index(bench.index)).scores
+
+    yield Variant("every tool matches", unlimited, seeded=False)
 
 
 class Life(NamedTuple):
