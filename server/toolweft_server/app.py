@@ -50,7 +50,7 @@ from toolweft_server.sandbox.pool import Sessions
 from toolweft_server.scrub import Scrubber
 from toolweft_server.serving import Asker, Reply
 from toolweft_server.store.calls import Rows
-from toolweft_server.store.store import Store
+from toolweft_server.store.store import Changes, Store
 from toolweft_server.tending import Tender
 from toolweft_server.tools import execute_code, find_tools
 from toolweft_server.upstream.asking import Question
@@ -69,7 +69,9 @@ POLL = 0.5
 class App:
     """Everything that runs while somebody is connected. Made by `App.open`, closed with its context."""
 
-    def __init__(self, config: Config, store: Store, live: LiveCatalog, tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(
+        self, config: Config, store: Store, live: LiveCatalog, tasks: anyio.abc.TaskGroup, seen: Changes
+    ) -> None:
         self.config, self.store, self.live = config, store, live
         self.limits = {**SERVER_LIMITS, **config.limits}
         self.text_limit = int(self.limits["text"])
@@ -89,6 +91,7 @@ class App:
         self.learning = Learning(live, store, self.library, self.using, self.proving, self.keeping, consent=consent)
         self._loaded: dict[tuple[str, str], Tool] = {}
         self._tasks = tasks
+        self._seen = seen
 
     @classmethod
     @asynccontextmanager
@@ -109,12 +112,14 @@ class App:
             store, gateway, index_of(config, store.path), library=FunctionStore(store).as_tools, entries=entries
         )
         try:
+            # Asked before the store is read: what another process writes meanwhile is due, or taken over by `follow`.
+            seen, due = await live.look(store.changes), await live.look(live.due)
             await live.open()
             async with anyio.create_task_group() as tasks:
-                app = cls(config, store, live, tasks)
+                app = cls(config, store, live, tasks, seen)
                 for name, upstream in upstreams.items():
                     upstream.on_change = partial(app._changed, name)
-                if due := await live.thread(live.due):
+                if due:
                     live.begin(due)
                     tasks.start_soon(app._read, due)
                 try:
@@ -168,19 +173,18 @@ class App:
         self._tasks.start_soon(Tender(self.live).run)
         self._tasks.start_soon(Weaver(self.live).run)
         self._tasks.start_soon(self.using.run)
-        seen = await self.live.look(self.store.changes)
         while True:
-            await anyio.sleep(POLL)
             try:
                 now = await self.live.look(self.store.changes)
-                if now != seen:
-                    seen = now
+                if now != self._seen:
+                    self._seen = now
                     await self.live.reload()
             except ToolweftError as error:
                 if self.store.lost:
                     return self.store.lost
                 # A locked store is told to whoever asks next; watching goes on.
                 logger.warning("cannot look for changes: %s", error)
+            await anyio.sleep(POLL)
 
     async def _prepare(self) -> None:
         """Starts a child ahead of the first program. Where none can be had, that program will hear the reason."""

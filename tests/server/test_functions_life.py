@@ -95,7 +95,7 @@ class Host:
 
     async def saved(self, code, **more):
         ran = await self.execute(code, **more)
-        assert ran["status"] == "ok", ran
+        assert ran["status"] == "ok", json.dumps(ran)
         return [(each["name"], each["state"]) for each in ran["saved"]], " ".join(ran["limits"])
 
     async def found(self, query):
