@@ -273,7 +273,7 @@ def ranking(bench: Bench) -> Iterator[Variant]:
 
     def unlimited(_: int) -> Scores:
         bench.index.weights = WEIGHTS
-        with mock.patch.multiple(served, FLOOR=0.0, MEANT=-1.0):
+        with mock.patch.multiple(served, FLOOR=0.0, MEANT=-1.0, NEAR=-1.0):
             return report.measure(bench.dev.data, from_index(bench.index)).scores
 
     yield Variant("every tool matches", unlimited, seeded=False)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolweft_server.errors import ToolweftError
+from toolweft_server.errors import HeadsError, ToolweftError
 from toolweft_server.index.woven import document
 from toolweft_server.index.woven.encoder import Encoder
 from toolweft_server.index.woven.heads import Heads
@@ -30,7 +30,14 @@ class Engine:
     """Threads may share it."""
 
     def __init__(self, encoder: Encoder, heads: Heads, folder: Path | None = None) -> None:
-        """`folder` is where vectors are kept; None keeps them in memory."""
+        """`folder` is where vectors are kept; None keeps them in memory.
+
+        Raises:
+            HeadsError: The heads take vectors of another size than the encoder makes.
+
+        """
+        if heads.size != encoder.size:
+            raise HeadsError(f"the heads take vectors of {heads.size} numbers, and the encoder makes {encoder.size}")
         self.encoder, self.heads, self.folder = encoder, heads, folder
         self.cache = VectorCache(folder, f"{encoder.digest}-{document.VERSION}", encoder.size)
         self.failure: str | None = None

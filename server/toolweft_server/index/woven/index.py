@@ -51,6 +51,8 @@ SAID = 0.3
 """Share of the best BM25F from which words count as a match."""
 MEANT = 0.3
 """Cosine from which a tool is an answer although it shares no word with the request."""
+NEAR = 0.2
+"""The same where something else answers: of alike tools the right one may be the second that comes to mind."""
 
 
 class Waiting(NamedTuple):
@@ -224,7 +226,8 @@ class WovenIndex:
         fused += np.float32(self.weights.codes) * self._topics(vector, rows)
         share = (fused / max(float(fused.max(initial=0.0)), 1e-9)).astype(np.float32)
         said = words[rows] >= max(SAID * float(words[rows].max(initial=0.0)), 1e-9)
-        worth = (share >= FLOOR) & (said | (exact >= MEANT))
+        meant = exact >= (NEAR if bool((said & (share >= FLOOR) | (exact >= MEANT)).any()) else MEANT)
+        worth = (share >= FLOOR) & (said | meant)
         ids = [self.ids[row] for row in rows.tolist()]
         return Seen(rows=rows, ids=ids, words=words[rows], cosines=exact, use=use, fused=share, worth=worth)
 

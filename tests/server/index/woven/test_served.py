@@ -155,6 +155,12 @@ BROKEN = {
     "something else for a graph": (replaced(encoder.GRAPH, b"a photograph"), "InvalidProtobuf"),
     "something else for a tokenizer": (replaced(encoder.TOKENIZER, b"{}"), "the encoder in "),
     "NaN in the graph": (nan_in_the_graph, "NaN or infinity for the text"),
+    "heads of another size": (
+        lambda folder: write_heads(
+            folder / "heads", *heads_for(tiny_onnx.SIZE + 2, encoder.Encoder.load(folder / "encoder").digest)
+        ),
+        f"the heads take vectors of {tiny_onnx.SIZE + 2} numbers, and the encoder makes {tiny_onnx.SIZE}",
+    ),
     "NaN in the heads": (nan_in_the_heads, "'level.1' holds NaN"),
 }  # fmt: skip
 
