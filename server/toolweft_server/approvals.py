@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from toolweft_catalog.call import Call
 from toolweft_catalog.tool import Json, Tool
 from toolweft_server.errors import ToolweftError
-from toolweft_server.policy import fits, nobody, to_allow
+from toolweft_server.policy import fits, nobody, remedy
 from toolweft_server.questions import ROUNDS, Questions, Reply, Unanswered, printable
 
 logger = logging.getLogger(__name__)
@@ -23,11 +23,14 @@ ONCE, RUN, ALWAYS, REFUSE = "allow once", "allow for this run", "always allow th
 SHOWN_ARGUMENTS, SHOWN_CHARACTERS = 20, 300
 """Arguments shown in a question, and characters of each. Each is cut by itself: a long one must not hide the others."""
 
-FORM: Mapping[str, Json] = {
-    "type": "object",
-    "properties": {"decision": {"type": "string", "title": "Decision", "enum": [ONCE, RUN, ALWAYS, REFUSE]}},
-    "required": ["decision"],
-}
+
+def form(*decisions: str) -> dict[str, Json]:
+    decision: Json = {"type": "string", "title": "Decision", "enum": list(decisions)}
+    return {"type": "object", "properties": {"decision": decision}, "required": ["decision"]}
+
+
+FORM = form(ONCE, RUN, ALWAYS, REFUSE)
+DOUBT = form(ONCE, REFUSE)
 
 
 class Memory(Protocol):
@@ -54,15 +57,25 @@ class Approvals:
         self._run: set[str] = set()
         """The tools that are allowed for this run, each as it is now."""
 
-    async def __call__(self, call: Call, reason: str) -> str | None:
-        """Why the call may not be made, as a sentence; `None` if it may."""
+    async def __call__(self, call: Call, reason: str, /, *, doubt: bool = False) -> str | None:
+        """Why the call may not be made, as a sentence; `None` if it may.
+
+        A `doubt` is about this very call: what was allowed for the tool does not settle it.
+        """
         tool = call.tool
+        params: dict[str, Json] = {"mode": "form", "message": question(call, reason, self._scrub)}
+        if doubt:
+            answer = await self._questions.ask({**params, "requestedSchema": DOUBT})
+            return (
+                await self._understood(tool, answer)
+                if isinstance(answer, Reply)
+                else _unanswered(call, reason, answer, doubt)
+            )
         if _key(tool) in self._run or any(fits(tool.id, pattern) for pattern in self._given):
             return None
         if await self._remembered(tool):
             return None
-        params: dict[str, Json] = {"mode": "form", "message": question(call, reason, self._scrub)}
-        answer = await self._questions.ask({**params, "requestedSchema": dict(FORM)}, topic=_key(tool))
+        answer = await self._questions.ask({**params, "requestedSchema": FORM}, topic=_key(tool))
         if not isinstance(answer, Reply):
             return _unanswered(call, reason, answer)
         return await self._understood(tool, answer)
@@ -109,12 +122,13 @@ def question(call: Call, reason: str, scrub: Callable[[Json], Json] = lambda val
     return "\n".join(lines) if call.arguments else f"{lines[0]} Without arguments."
 
 
-def _unanswered(call: Call, reason: str, why: Unanswered) -> str:
+def _unanswered(call: Call, reason: str, why: Unanswered, doubt: bool = False) -> str:
     if why == "nobody":
-        return nobody(call, reason)
+        return nobody(call, reason, doubt=doubt)
+    to_go_on = remedy(call, doubt)
     if why == "late":
-        return f"nobody answered in time whether {call.tool.id} may be called; it was not called. {to_allow(call)}"
+        return f"nobody answered in time whether {call.tool.id} may be called ({reason}); it was not called. {to_go_on}"
     return (
         f"{call.tool.id} needs a person's approval ({reason}), and this program has asked in {ROUNDS} rounds already. "
-        f"Ask for more at once with parallel(). {to_allow(call)}"
+        f"Ask for more at once with parallel(). {to_go_on}"
     )

@@ -2,7 +2,10 @@
 
 It is one of the nested `Caller`s. It decides nothing about rights (`policy`) and knows no upstream. Rows are only
 ever added. What it promises: the start of a call that may write is in the file before the call leaves; on a retry, an
-identical call that succeeded is answered from the record, and a write whose outcome nobody knows is not made again.
+identical call that succeeded is answered from the record, a write whose outcome nobody knows is not made again, and a
+write that may be an earlier one in other words (other arguments while an earlier write of the tool was not repeated, or
+once more than before) is made only if a person says so. A tool that takes an idempotency key gets one that is the same
+in every attempt.
 Nobody waits for the other rows, which are written soon after, and by `settled` at the latest: without the end of a
 write its outcome is unknown, and without a read it is read again, both of which are safe.
 """
@@ -10,12 +13,14 @@ write its outcome is unknown, and without a read it is read again, both of which
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import time
+import uuid
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -23,6 +28,7 @@ import anyio
 import anyio.to_thread
 
 from toolweft_catalog.call import Blob, Call, Caller, Failure, Result, Value, failed
+from toolweft_catalog.parameter import idempotency_key
 from toolweft_catalog.tool import digest
 from toolweft_catalog.wire import CallRecord
 from toolweft_server.errors import StoreError
@@ -136,8 +142,10 @@ class _Recorder:
             if not reads:
                 return _unnoted(error)
             noted = False
-        if answered is None and (refusal := await permit(call)) is not None:
-            answered = Result(failure=refusal)
+        if answered is None:
+            doubt = "" if reads or not self._past else self._doubt(self._past, call, key)
+            if (refusal := await permit(call, doubt=doubt)) is not None:
+                answered = Result(failure=refusal)
         began = time.perf_counter()
         beginning = self._beginning.write() if self._beginning is not None else None
         try:
@@ -152,7 +160,7 @@ class _Recorder:
         if not noted:
             return answered or await next_(call)
         if answered is None:
-            answered = await self._forward(next_, call, seq, began)
+            answered = await self._forward(next_, self._keyed(call, key), seq, began)
         self._end(call, seq, arguments, answered, began)
         return answered
 
@@ -162,6 +170,15 @@ class _Recorder:
         ordinal = self._seen[tool, arguments]
         self._seen[tool, arguments] += 1
         return seq, Key(tool, arguments, ordinal)
+
+    def _keyed(self, call: Call, key: Key) -> Call:
+        """With a key for the call, where the tool takes one and the program gave none: the same in every attempt."""
+        name = None if call.tool.annotations.effect == "read" else idempotency_key(call.tool)
+        if name is None or call.arguments.get(name) is not None:
+            return call
+        root = (self._past.root if self._past else "") or self._execution
+        made = uuid.UUID(bytes=hashlib.sha256("\0".join((root, *map(str, key))).encode()).digest()[:16], version=4)
+        return replace(call, arguments={**call.arguments, name: str(made)})
 
     async def _forward(self, next_: Caller, call: Call, seq: int, began: float) -> Result:
         try:
@@ -202,6 +219,17 @@ class _Recorder:
             return _refused(call, "began, and nobody knows whether it took effect")
         return None
 
+    def _doubt(self, past: Past, call: Call, key: Key) -> str:
+        """Why a write may be one that an earlier attempt made; empty if nothing says so."""
+        again = past.writes.get((key.tool, key.arguments))
+        if again is not None and call.tool.annotations.idempotent is not True:
+            return f"an earlier attempt made this very call already, {_times(again.times)}"
+        for (tool, arguments), made in past.writes.items():
+            if tool == key.tool and arguments != key.arguments and self._seen[tool, arguments] < made.times:
+                shown = made.arguments if len(made.arguments) <= SAMPLE else made.arguments[: SAMPLE - 1] + "…"
+                return f"an earlier attempt called it with other arguments, {shown}, and this one did not repeat that"
+        return ""
+
     def _start_row(self, call: Call, seq: int, key: Key) -> Callable[[], Rows]:
         at = time.time()
 
@@ -235,7 +263,7 @@ class _Recorder:
         return [(call_blob, row) for row in rows] + [(call_end, end)]
 
 
-async def _anything(_call: Call) -> Failure | None:
+async def _anything(_call: Call, /, *, doubt: str = "") -> Failure | None:  # noqa: ARG001 - the interface
     return None
 
 
@@ -343,6 +371,10 @@ class _Writer:
 
 def _unnoted(error: StoreError) -> Result:
     return failed("unavailable", f"{error} Nothing was sent: a call that cannot be noted is not made.", sent=False)
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _refused(call: Call, what: str) -> Result:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from toolweft_catalog.call import Call, Failure
 from toolweft_catalog.tool import Tool
@@ -19,12 +19,24 @@ from toolweft_server.errors import ConfigError
 Decision = Literal["allow", "ask", "block"]
 Preset = Literal["host", "careful", "trust"]
 
-Approve = Callable[[Call, str], Awaitable[str | None]]
-"""Asks whether a call may be made, for a reason: why not, as a sentence, or `None`."""
-Permit = Callable[[Call], Awaitable[Failure | None]]
-"""The refusal of a call; `None` lets it pass."""
 
 _PATTERN = re.compile(r"[A-Za-z0-9_.*?\-]+")
+
+
+class Approve(Protocol):
+    """Asks a person whether a call may be made."""
+
+    def __call__(self, call: Call, reason: str, /, *, doubt: bool = False) -> Awaitable[str | None]:
+        """Why not, as a sentence, or `None`. With `doubt`, what was allowed before does not count."""
+        ...
+
+
+class Permit(Protocol):
+    """Decides whether a call may be made."""
+
+    def __call__(self, call: Call, /, *, doubt: str = "") -> Awaitable[Failure | None]:
+        """The refusal; `None` lets it pass. `doubt` says why a person must decide, whatever the policy allows."""
+        ...
 
 
 class Verdict(NamedTuple):
@@ -78,24 +90,29 @@ class Policy:
     def gate(self, approve: Approve | None = None) -> Permit:
         """Decides about each call. `approve` is who asks a person; without it, what must ask is refused."""
 
-        async def permit(call: Call) -> Failure | None:
+        async def permit(call: Call, /, *, doubt: str = "") -> Failure | None:
             decision, reason = self.judge(call.tool)
-            if decision == "allow":
-                return None
             if decision == "block":
                 return Failure("refused", f"{call.tool.id} is blocked: {reason}.", sent=False)
-            refusal = nobody(call, reason) if approve is None else await approve(call, reason)
+            if decision == "allow" and not doubt:
+                return None
+            if approve is None:
+                refusal: str | None = nobody(call, doubt or reason, doubt=bool(doubt))
+            else:
+                refusal = await approve(call, doubt or reason, doubt=bool(doubt))
             return None if refusal is None else Failure("refused", refusal, sent=False)
 
         return permit
 
 
-def nobody(call: Call, reason: str) -> str:
+def nobody(call: Call, reason: str, *, doubt: bool = False) -> str:
     """The refusal where no person can be asked."""
-    return f"{call.tool.id} needs a person's approval ({reason}) and nobody can be asked here. {to_allow(call)}"
+    return f"{call.tool.id} needs a person's approval ({reason}) and nobody can be asked here. {remedy(call, doubt)}"
 
 
-def to_allow(call: Call) -> str:
+def remedy(call: Call, doubt: bool) -> str:
+    if doubt:
+        return "Go on from what the earlier attempt did, or undo that first; do not write the same thing twice."
     line = f'"policy": {{"{call.tool.id}": "allow"}}'
     return f"To allow it, the person adds {line} to the toolweft configuration."
 

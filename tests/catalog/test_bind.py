@@ -128,3 +128,16 @@ def test_the_names_map_back_whichever_is_used(originals, by_original):
     made = signature.parameters(schema)
     kwargs = {each.original if by_original else each.name: n for n, each in enumerate(made)}
     assert signature.bind(tool(schema), [], kwargs) == {each.original: n for n, each in enumerate(made)}
+
+
+def test_a_key_that_a_tool_requires_is_left_out_of_what_a_program_must_give() -> None:
+    schema: dict[str, Json] = {
+        "type": "object",
+        "properties": {"to": {"type": "string"}, "Idempotency-Key": {"type": "string"}},
+        "required": ["to", "Idempotency-Key"],
+    }
+    paying = Tool("bank.pay", "pay", "bank", parameters=schema)
+    assert signature.bind(paying, [], {"to": "ada"}) == {"to": "ada"}
+    assert signature.bind(paying, [], {"to": "ada", "Idempotency_Key": "k"}) == {"to": "ada", "Idempotency-Key": "k"}
+    assert "made for you" in signature.stub(paying, detail="full")
+    assert "needs 'to'" in words(signature.bind(paying, [], {}))

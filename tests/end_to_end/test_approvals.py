@@ -146,6 +146,24 @@ async def test_always_is_kept_for_the_tool_as_it_was_and_never_beats_a_block(wri
 
 
 @BOTH
+async def test_a_changed_write_in_a_retry_is_made_only_if_a_person_says_so(write_config, in_process, desk, mode):
+    person = Person(REFUSE, ONCE)
+    config = write_config(policy={"default": "trust"})
+    async with in_process(config, mode=mode, elicitation_callback=person) as host:
+        first = await host.execute('desk.write_note("two"); 1 / 0')
+        refused = await host.execute('desk.write_note("2")', retry_of=first["id"])
+        assert "a person refused the call of desk.write_note" in refused["error"]["message"]
+        assert notes(desk) == ["two"]
+        allowed = await host.execute('desk.write_note("2")', retry_of=first["id"])
+        assert (allowed["status"], notes(desk)) == ("ok", ["two", "2"])
+    assert 'an earlier attempt called it with other arguments, {"text":"two"}' in person.asked[0]
+    async with in_process(config, mode=mode) as host:
+        alone = await host.execute('desk.write_note("two"); desk.write_note("two")', retry_of=first["id"])
+    assert "an earlier attempt made this very call already, once) and nobody can be asked" in alone["error"]["message"]
+    assert notes(desk) == ["two", "2"]
+
+
+@BOTH
 async def test_a_call_on_record_is_not_asked_about_again(write_config, in_process, desk, mode):
     person = Person(ONCE)
     async with in_process(write_config(**ASKS), mode=mode, elicitation_callback=person) as host:

@@ -9,7 +9,7 @@ from toolweft_catalog import cli
 from toolweft_catalog.call import Call
 from toolweft_catalog.tool import Tool
 from toolweft_server import questions as questions_module
-from toolweft_server.approvals import ALWAYS, FORM, ONCE, RUN, Approvals, question
+from toolweft_server.approvals import ALWAYS, FORM, ONCE, REFUSE, RUN, Approvals, question
 from toolweft_server.errors import AnswerError, StoreError
 from toolweft_server.questions import ROUNDS, Answers, Person, Questions, Reply
 from toolweft_server.seal import Seal, Ticket
@@ -100,6 +100,30 @@ async def asking(decision, calls, memory=None, given=()):
 @pytest.mark.parametrize(("decision", "times"), [(ONCE, 3), (RUN, 2), (ALWAYS, 2)])
 async def test_a_decision_for_a_run_is_for_one_tool(decision, times):
     assert await asking(decision, [TOOL, TOOL, OTHER]) == ([None] * 3, times)
+
+
+async def test_no_earlier_decision_settles_a_doubt_and_the_form_offers_none_for_later():
+    memory = Memory()
+    memory.kept.append(TOOL.digest)
+    questions = attended()
+    approvals = Approvals(questions, memory, given=["git.*"])
+    shown = []
+
+    async def answer(each):
+        shown.append(each.params["requestedSchema"]["properties"]["decision"]["enum"])
+        return accept(REFUSE if len(shown) == 2 else ONCE)
+
+    async def person():
+        while (round_ := await questions.next()) is not None:
+            await questions.put(round_, answer)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(person)
+        said = [await approvals(Call(TOOL), "made before", doubt=True) for _ in range(3)]
+        questions.end()
+    assert (said[0], said[2]) == (None, None)
+    assert "a person refused the call of git.push" in said[1]
+    assert shown == [[ONCE, REFUSE]] * 3
 
 
 async def test_what_is_kept_for_good_is_not_asked_about():

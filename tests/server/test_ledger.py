@@ -281,3 +281,81 @@ async def test_a_row_that_cannot_be_written_costs_no_other_one(store, caplog):
     await ledger.settled()
     assert [row["status"] for row in store.calls.of("ex_1")] == ["ok", None, "ok"]
     assert "cannot be put on record" in caplog.text
+
+
+async def doubts(store, first, second, *, tool=WRITE):
+    """What a person must be asked about in a retry: for each call, why; "" if nothing."""
+    ledger, asked = Ledger(store), []
+
+    async def permit(call, /, *, doubt=""):
+        asked.append(doubt)
+        return
+
+    call = ledger.recorder("ex_1")(Upstream())
+    for arguments in first:
+        await call(Call(tool, arguments))
+    call = ledger.recorder("ex_2", "ex_1")(Upstream(), permit=permit)
+    for arguments in second:
+        await call(Call(tool, arguments))
+    return asked
+
+
+A, B, C = {"to": "a"}, {"to": "b"}, {"to": "c"}
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ([B], ['an earlier attempt called it with other arguments, {"to":"a"}, and this one did not repeat that']),
+        ([A, A], ["an earlier attempt made this very call already, once"]),
+        ([B, A], ['an earlier attempt called it with other arguments, {"to":"a"}, and this one did not repeat that']),
+        ([A, B, C], ["", ""]),
+    ],
+    ids=["changed", "once more", "changed, then repeated", "all repeated, then others"],
+)
+async def test_a_write_that_may_be_an_earlier_one_in_other_words_is_for_a_person_to_decide(store, second, words):
+    assert await doubts(store, [A], second) == words
+
+
+async def test_writing_the_same_again_is_no_doubt_where_the_tool_says_that_it_is_idempotent(store):
+    tool = Tool("git.tag", "tag", "git", annotations=Annotations(read_only=False, idempotent=True))
+    assert await doubts(store, [A], [A, A], tool=tool) == [""]
+
+
+async def test_what_only_reads_is_never_in_doubt(store):
+    assert await doubts(store, [A], [B, A, A], tool=READ) == ["", ""]
+
+
+async def test_a_write_of_unknown_outcome_puts_a_changed_one_in_doubt(store):
+    ledger, asked = Ledger(store), []
+
+    async def permit(call, /, *, doubt=""):
+        asked.append(doubt)
+        return failed("refused", "no", sent=False).failure
+
+    await ledger.recorder("ex_1")(Upstream(failed("timeout", "slow")))(Call(WRITE, A))
+    upstream = Upstream()
+    result = await ledger.recorder("ex_2", "ex_1")(upstream, permit=permit)(Call(WRITE, B))
+    assert (result.failure.kind, upstream.made) == ("refused", [])
+    assert "did not repeat that" in asked[0]
+
+
+@pytest.mark.parametrize("name", ["idempotency_key", "Idempotency-Key", "idempotencyKey"])
+async def test_a_tool_that_takes_an_idempotency_key_gets_the_same_one_in_every_attempt(store, name):
+    schema = {"type": "object", "properties": {"to": {"type": "string"}, name: {"type": "string"}}}
+    tool = Tool("bank.pay", "pay", "bank", parameters=schema)
+    ledger, first, second = Ledger(store), Upstream(failed("tool", "not now")), Upstream()
+    call = ledger.recorder("ex_1")(first)
+    await call(Call(tool, A))
+    await call(Call(tool, A))
+    call = ledger.recorder("ex_2", "ex_1")(second)
+    for arguments in (A, A, B, {**A, name: "mine"}):
+        await call(Call(tool, arguments))
+    (_, one), (_, two) = first.made
+    keys = [arguments[name] for _, arguments in second.made]
+    assert one[name] != two[name]
+    assert keys[0] == one[name]
+    assert keys[-1] == "mine"
+    assert len({*keys, two[name]}) == 4
+    await ledger.recorder("ex_9")(third := Upstream())(Call(tool, A))
+    assert third.made[0][1][name] not in {*keys, one[name], two[name]}

@@ -67,7 +67,7 @@ async def test_a_refusal_says_why_and_what_to_write(policy, words):
 async def test_only_what_must_ask_is_asked_about():
     asked = []
 
-    async def approve(call, reason):
+    async def approve(call, reason, /, *, doubt=False):
         asked.append((call.tool.id, reason))
 
     policy = Policy.parse({"github.delete_*": "ask", "github.drop": "block"})
@@ -75,3 +75,17 @@ async def test_only_what_must_ask_is_asked_about():
     assert [await permit(Call(tool(f"github.{name}"))) for name in ("list", "delete_repo")] == [None, None]
     assert "is blocked" in (await permit(Call(tool("github.drop")))).message
     assert asked == [("github.delete_repo", "the policy says 'github.delete_*': 'ask'")]
+
+
+async def test_a_doubt_is_put_to_a_person_whatever_the_policy_allows_and_refused_where_nobody_is():
+    asked = []
+
+    async def approve(call, reason, /, *, doubt=False):
+        asked.append((call.tool.id, reason, doubt))
+
+    policy = Policy.parse({"default": "trust", "github.drop": "block"})
+    assert await policy.gate(approve)(Call(tool("github.list")), doubt="it was made already") is None
+    assert asked == [("github.list", "it was made already", True)]
+    refused = await policy.gate()(Call(tool("github.list")), doubt="it was made already")
+    assert "needs a person's approval (it was made already) and nobody can be asked here. Go on from" in refused.message
+    assert "is blocked" in (await policy.gate(approve)(Call(tool("github.drop")), doubt="x")).message

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from toolweft_catalog.call import Failure
 from toolweft_catalog.check import Problem, problem, validator
-from toolweft_catalog.parameter import Parameter, Signature, signature
+from toolweft_catalog.parameter import Parameter, Signature, idempotency_key, signature
 from toolweft_catalog.quoting import literal, one_line
 from toolweft_catalog.stub import call_line
-from toolweft_catalog.tool import Json, Tool
+from toolweft_catalog.tool import Json, Schema, Tool
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -83,7 +83,15 @@ def _plan(tool: Tool) -> _Plan:
 def _planned(tool: Tool) -> _Plan:
     made = signature(tool)
     by_name = {each.original: each for each in made.parameters} | {each.name: each for each in made.parameters}
-    return _Plan(made, by_name, validator(tool.parameters))
+    return _Plan(made, by_name, validator(_without_key(tool)))
+
+
+def _without_key(tool: Tool) -> Schema:
+    """What the arguments must hold: a key that the tool requires is made later, by whoever sends the call."""
+    key, needed = idempotency_key(tool), tool.parameters.get("required")
+    if key is None or not isinstance(needed, list):
+        return tool.parameters
+    return {**tool.parameters, "required": [each for each in needed if each != key]}
 
 
 def _named(plan: _Plan, args: Sequence[Json], kwargs: Mapping[str, Json]) -> dict[str, Json]:

@@ -20,6 +20,8 @@ from toolweft_catalog.tool import Json, Schema, Tool
 from toolweft_catalog.typetext import note
 
 MAX_NAME = 80
+KEYS = frozenset({"idempotencykey", "xidempotencykey", "idempotencytoken"})
+"""Names, without case and separators, of the argument by which a tool knows a call again."""
 VAGUE = frozenset({"Any", "dict[str, Any]", "list[Any]"})
 """Return types that say less than what was observed."""
 
@@ -65,6 +67,20 @@ def parameters(tool_or_schema: Tool | Schema | bool) -> tuple[Parameter, ...]:
     return _read(Types(schema), schema)[0]
 
 
+def idempotency_key(tool: Tool) -> str | None:
+    """The argument, as it is named on the wire, that holds a key for the call; it is made for the program."""
+    properties = tool.parameters.get("properties")
+    given = properties.items() if isinstance(properties, Mapping) else ()
+    return next((name for name, schema in given if isinstance(name, str) and _is_key(name, schema)), None)
+
+
+def _is_key(name: str, schema: object) -> bool:
+    if "".join(filter(str.isalnum, name[:MAX_NAME])).lower() not in KEYS:
+        return False
+    stated = schema.get("type", "string") if isinstance(schema, Mapping) else "string"
+    return stated == "string" or (isinstance(stated, list) and "string" in stated)
+
+
 def signature(tool: Tool, *, shape: Shape | None = None) -> Signature:
     """The signature of `tool`. Where its output schema is vague, `shape`, how results looked, says what it returns."""
     types = Types(tool.parameters)
@@ -93,7 +109,9 @@ def _read(types: Types, schema: object) -> tuple[tuple[Parameter, ...], str | No
 def _parameter(types: Types, original: str, name: str, schema: object, required: bool) -> Parameter:
     default = schema.get("default", ...) if isinstance(schema, Mapping) else ...
     annotation = types.annotation(schema, original)
-    return Parameter(name, original, annotation, required, default, note(schema), schema)
+    key = _is_key(original, schema)
+    described = "made for you" if key else note(schema)
+    return Parameter(name, original, annotation, required and not key, default, described, schema)
 
 
 def _root(types: Types, schema: object) -> Mapping[str, object]:

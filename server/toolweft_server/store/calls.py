@@ -41,6 +41,14 @@ class Key(NamedTuple):
     ordinal: int
 
 
+class Written(NamedTuple):
+    """What earlier attempts wrote by one tool with the same arguments."""
+
+    times: int
+    arguments: str
+    """As JSON, without secrets."""
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """What earlier attempts did."""
@@ -49,6 +57,10 @@ class Past:
     """Execution, number and fidelity of the record of each call that succeeded."""
     unknown: frozenset[tuple[str, str]] = frozenset()
     """(tool, arguments) of calls that began and whose outcome is not known."""
+    root: str = ""
+    """The first attempt."""
+    writes: Mapping[tuple[str, str], Written] = field(default_factory=dict)
+    """By tool and arguments, the calls that took effect, or may have."""
 
 
 Rows = list[tuple[Table, dict[str, Any]]]
@@ -86,14 +98,22 @@ class Calls:
         """
         succeeded: dict[Key, tuple[str, int, Kept]] = {}
         unknown: set[tuple[str, str]] = set()
-        for attempt in self._chain(retry_of, owner, not_after):
+        writes: dict[tuple[str, str], Written] = {}
+        chain = self._chain(retry_of, owner, not_after)
+        for attempt in chain:
             for row in self.of(attempt):
                 if row["status"] == DONE and not row["replayed"]:
                     key = Key(row["tool"], row["args_digest"], row["ordinal"])
                     succeeded.setdefault(key, (attempt, row["seq"], row["kept"]))
                 elif row["status"] is None or (row["status"] in UNKNOWN and row["sent"]):
                     unknown.add((row["tool"], row["args_digest"]))
-        return Past(succeeded, frozenset(unknown))
+                else:
+                    continue
+                if row["effect"] != "read":
+                    same = row["tool"], row["args_digest"]
+                    times = writes[same].times if same in writes else 0
+                    writes[same] = Written(max(times, row["ordinal"] + 1), row["arguments"])
+        return Past(succeeded, frozenset(unknown), chain[-1] if chain else "", writes)
 
     def result(self, execution_id: str, seq: int) -> Result:
         """The recorded value of a call that succeeded, marked as replayed."""
