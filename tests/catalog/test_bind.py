@@ -140,4 +140,4 @@ def test_a_key_that_a_tool_requires_is_left_out_of_what_a_program_must_give() ->
     assert signature.bind(paying, [], {"to": "ada"}) == {"to": "ada"}
     assert signature.bind(paying, [], {"to": "ada", "Idempotency_Key": "k"}) == {"to": "ada", "Idempotency-Key": "k"}
     assert "made for you" in signature.stub(paying, detail="full")
-    assert "needs 'to'" in words(signature.bind(paying, [], {}))
+    assert 'needs "to"' in words(signature.bind(paying, [], {}))
