@@ -69,9 +69,7 @@ POLL = 0.5
 class App:
     """Everything that runs while somebody is connected. Made by `App.open`, closed with its context."""
 
-    def __init__(
-        self, config: Config, store: Store, live: LiveCatalog, tasks: anyio.abc.TaskGroup, seen: Changes
-    ) -> None:
+    def __init__(self, config: Config, store: Store, live: LiveCatalog, tasks: anyio.abc.TaskGroup) -> None:
         self.config, self.store, self.live = config, store, live
         self.limits = {**SERVER_LIMITS, **config.limits}
         self.text_limit = int(self.limits["text"])
@@ -91,7 +89,7 @@ class App:
         self.learning = Learning(live, store, self.library, self.using, self.proving, self.keeping, consent=consent)
         self._loaded: dict[tuple[str, str], Tool] = {}
         self._tasks = tasks
-        self._seen = seen
+        self._seen = Changes()
 
     @classmethod
     @asynccontextmanager
@@ -112,11 +110,10 @@ class App:
             store, gateway, index_of(config, store.path), library=FunctionStore(store).as_tools, entries=entries
         )
         try:
-            # Asked before the store is read: what another process writes meanwhile is due, or taken over by `follow`.
-            seen, due = await live.look(store.changes), await live.look(live.due)
+            due = await live.look(live.due)  # before what is known is read: else what others write meanwhile is missed
             await live.open()
             async with anyio.create_task_group() as tasks:
-                app = cls(config, store, live, tasks, seen)
+                app = cls(config, store, live, tasks)
                 for name, upstream in upstreams.items():
                     upstream.on_change = partial(app._changed, name)
                 if due:

@@ -2,9 +2,9 @@
 
 It is one of the nested `Caller`s. It decides nothing about rights (`policy`) and knows no upstream. Rows are only
 ever added. What it promises: the start of a call that may write is in the file before the call leaves; on a retry, an
-identical call that succeeded is answered from the record, a write whose outcome nobody knows is not made again, and a
-write that may be an earlier one in other words (other arguments while an earlier write of the tool was not repeated, or
-once more than before) is made only if a person says so. A tool that takes an idempotency key gets one that is the same
+identical call that succeeded is answered from the record, and a write that may have been made before is made only if a
+person says so: one whose outcome nobody knows, one with other arguments while an earlier write of the tool was not
+repeated, one more of the same. A tool that takes an idempotency key gets one that is the same
 in every attempt.
 Nobody waits for the other rows, which are written soon after, and by `settled` at the latest: without the end of a
 write its outcome is unknown, and without a read it is read again, both of which are safe.
@@ -12,15 +12,14 @@ write its outcome is unknown, and without a read it is read again, both of which
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import logging
 import time
 import uuid
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -32,7 +31,8 @@ from toolweft_catalog.parameter import idempotency_key
 from toolweft_catalog.tool import digest
 from toolweft_catalog.wire import CallRecord
 from toolweft_server.errors import StoreError
-from toolweft_server.policy import Permit
+from toolweft_server.journal import Beginning, Writer
+from toolweft_server.policy import Permit, nobody
 from toolweft_server.scrub import Scrubber
 from toolweft_server.store.calls import DONE, Key, Past, Rows
 from toolweft_server.store.schema import call_blob, call_end, call_start
@@ -40,13 +40,6 @@ from toolweft_server.store.store import Store
 
 logger = logging.getLogger(__name__)
 
-MOMENT = 0.05
-"""Seconds after which a program that still runs is on record as running."""
-BATCH = 100
-"""Rows in one transaction."""
-LINGER = 0.02
-"""Seconds that rows wait which nobody waits for: a thread that writes takes the interpreter from the answer that is
-just being sent, and may keep it for five milliseconds."""
 SAMPLE = 200
 """Characters of a result shown beside a call."""
 
@@ -71,8 +64,8 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._writer = _Writer(store)
-        self._beginnings: dict[str, _Beginning] = {}
+        self._writer = Writer(store)
+        self._beginnings: dict[str, Beginning] = {}
 
     def recorder(self, execution_id: str, retry_of: str | None = None, *, owner: str | None = None) -> Recorder:
         """The recorder of one execution. `retry_of` names the attempt before; it counts if it is `owner`'s."""
@@ -83,7 +76,7 @@ class Ledger:
         """An execution begins, and `recorder` is called next. Its row is in the file before any call of it that may
         write leaves, should it be refused no such call does; and soon, if the program is not over soon.
         """
-        self._beginnings[execution_id] = _Beginning(self._writer, rows)
+        self._beginnings[execution_id] = Beginning(self._writer, rows)
 
     def ended(self, execution_id: str, *, alone: bool) -> Callable[[], Rows] | None:
         """The row of its beginning, if it is not written yet and is `alone`: whoever writes the end writes both."""
@@ -107,11 +100,11 @@ class _Recorder:
     def __init__(
         self,
         store: Store,
-        writer: _Writer,
+        writer: Writer,
         execution_id: str,
         retry_of: str | None,
         owner: str | None,
-        beginning: _Beginning | None,
+        beginning: Beginning | None,
     ) -> None:
         self._store, self._writer, self._beginning = store, writer, beginning
         self._execution, self._retry_of, self._owner = execution_id, retry_of, owner
@@ -127,7 +120,7 @@ class _Recorder:
         return [self._records[seq] for seq in sorted(self._records)]
 
     def __call__(self, next_: Caller, /, *, permit: Permit | None = None) -> Caller:
-        return partial(self._call, next_, permit or _anything)
+        return partial(self._call, next_, permit or _unattended)
 
     async def _call(self, next_: Caller, permit: Permit, call: Call) -> Result:
         try:
@@ -172,11 +165,17 @@ class _Recorder:
         return seq, Key(tool, arguments, ordinal)
 
     def _keyed(self, call: Call, key: Key) -> Call:
-        """With a key for the call, where the tool takes one and the program gave none: the same in every attempt."""
+        """With a key for the call, where the tool takes one and the program gave none: the same in every attempt.
+
+        One more of a call that is known to have succeeded, which a person has allowed, is another call.
+        """
         name = None if call.tool.annotations.effect == "read" else idempotency_key(call.tool)
         if name is None or call.arguments.get(name) is not None:
             return call
-        root = (self._past.root if self._past else "") or self._execution
+        past = self._past or Past()
+        made_before = past.writes.get((key.tool, key.arguments))
+        another = made_before is not None and not made_before.unknown
+        root = self._execution if another or not past.root else past.root
         made = uuid.UUID(bytes=hashlib.sha256("\0".join((root, *map(str, key))).encode()).digest()[:16], version=4)
         return replace(call, arguments={**call.arguments, name: str(made)})
 
@@ -214,14 +213,14 @@ class _Recorder:
             of, seq, kept = found
             if kept == "exact" or (kept == "scrubbed" and not reads):
                 return await anyio.to_thread.run_sync(self._store.calls.result, of, seq)
-            return None if reads else _refused(call, "succeeded, but its result was too large to keep")
-        if not reads and (key.tool, key.arguments) in past.unknown:
-            return _refused(call, "began, and nobody knows whether it took effect")
+            return None if reads else _refused(call)
         return None
 
     def _doubt(self, past: Past, call: Call, key: Key) -> str:
         """Why a write may be one that an earlier attempt made; empty if nothing says so."""
         again = past.writes.get((key.tool, key.arguments))
+        if again is not None and again.unknown:
+            return "an earlier attempt began this very call, and nobody knows whether it took effect"
         if again is not None and call.tool.annotations.idempotent is not True:
             return f"an earlier attempt made this very call already, {_times(again.times)}"
         for (tool, arguments), made in past.writes.items():
@@ -263,110 +262,8 @@ class _Recorder:
         return [(call_blob, row) for row in rows] + [(call_end, end)]
 
 
-async def _anything(_call: Call, /, *, doubt: str = "") -> Failure | None:  # noqa: ARG001 - the interface
-    return None
-
-
-@dataclass(slots=True)
-class _Noted:
-    """What one call of `later` gave to write, and what became of it."""
-
-    rows: Callable[[], Rows]
-    written: anyio.Event
-    """Set when it was tried; everything in one transaction shares it."""
-    error: StoreError | None = None
-
-
-class _Beginning:
-    """An execution's first row, which waits a moment: a program that is over by then costs one transaction, not two."""
-
-    def __init__(self, writer: _Writer, rows: Callable[[], Rows]) -> None:
-        self._writer = writer
-        self._rows: Callable[[], Rows] | None = rows
-        self._noted: _Noted | None = None
-        self._timer = asyncio.get_running_loop().call_later(MOMENT, self.write)
-
-    def write(self) -> _Noted | None:
-        """It will be in the file soon."""
-        if self._rows is not None:
-            self._noted = self._writer.later(self._rows)
-            self.taken()
-        return self._noted
-
-    def taken(self) -> Callable[[], Rows] | None:
-        self._timer.cancel()
-        rows, self._rows = self._rows, None
-        return rows
-
-
-class _Writer:
-    """Writes rows in a worker thread, in the order in which they come, those that wait together in one transaction."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._waiting: deque[list[_Noted]] = deque()
-        self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    async def add(self, rows: Callable[[], Rows]) -> None:
-        """Returns when the rows are in the file. `rows` is called in the thread.
-
-        Raises:
-            StoreError: They could not be written.
-
-        """
-        noted = self.later(rows)
-        self._start()
-        with anyio.CancelScope(shield=True):
-            await noted.written.wait()
-        if noted.error is not None:
-            raise noted.error
-
-    def later(self, rows: Callable[[], Rows]) -> _Noted:
-        """The rows will be in the file soon. One that cannot be written leaves an outcome unknown on record."""
-        if not self._waiting or len(self._waiting[-1]) >= BATCH:
-            self._waiting.append([])
-        batch = self._waiting[-1]
-        batch.append(_Noted(rows, batch[0].written if batch else anyio.Event()))
-        if self._task is None and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(LINGER, self._start)
-        return batch[-1]
-
-    def _start(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._task is None and self._waiting:
-            self._task = asyncio.get_running_loop().create_task(self._write())
-
-    async def settled(self) -> None:
-        self._start()
-        if self._task is not None:
-            with anyio.CancelScope(shield=True):
-                await asyncio.shield(self._task)
-
-    async def _write(self) -> None:
-        """Until nothing waits any more."""
-        while self._waiting:
-            batch = self._waiting.popleft()
-            await anyio.to_thread.run_sync(self._put, batch)
-            batch[0].written.set()
-        self._task = None
-
-    def _put(self, batch: list[_Noted]) -> None:
-        """One transaction; where something in it cannot be written at all, each by itself."""
-        try:
-            self._store.calls.write(noted.rows for noted in batch)
-        except StoreError as error:
-            for noted in batch:
-                noted.error = error
-        except Exception as error:
-            if len(batch) == 1:
-                logger.exception("a call cannot be put on record")
-                batch[0].error = StoreError(f"the record of calls cannot be written: {error!r}")
-                return
-            for noted in batch:
-                self._put([noted])
+async def _unattended(call: Call, /, *, doubt: str = "") -> Failure | None:
+    return Failure("refused", nobody(call, doubt, doubt=True), sent=False) if doubt else None
 
 
 def _unnoted(error: StoreError) -> Result:
@@ -377,12 +274,12 @@ def _times(number: int) -> str:
     return "once" if number == 1 else f"{number} times"
 
 
-def _refused(call: Call, what: str) -> Result:
+def _refused(call: Call) -> Result:
     return Result(
         failure=Failure(
             "refused",
-            f"an earlier attempt already called {call.tool.id} with the same arguments; that call {what}. It was not "
-            "made again. Check by reading what it changed; if nothing did, run the program without retry_of.",
+            f"an earlier attempt already called {call.tool.id} with the same arguments; that call succeeded, but "
+            "its result was too large to keep. It was not made again. Check by reading what it changed.",
             sent=False,
         )
     )

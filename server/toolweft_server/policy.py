@@ -112,7 +112,7 @@ def nobody(call: Call, reason: str, *, doubt: bool = False) -> str:
 
 def remedy(call: Call, doubt: bool) -> str:
     if doubt:
-        return "Go on from what the earlier attempt did, or undo that first; do not write the same thing twice."
+        return "Find out by reading what is there and go on from that; do not write the same thing twice."
     line = f'"policy": {{"{call.tool.id}": "allow"}}'
     return f"To allow it, the person adds {line} to the toolweft configuration."
 

@@ -87,5 +87,5 @@ async def test_a_doubt_is_put_to_a_person_whatever_the_policy_allows_and_refused
     assert await policy.gate(approve)(Call(tool("github.list")), doubt="it was made already") is None
     assert asked == [("github.list", "it was made already", True)]
     refused = await policy.gate()(Call(tool("github.list")), doubt="it was made already")
-    assert "needs a person's approval (it was made already) and nobody can be asked here. Go on from" in refused.message
+    assert "needs a person's approval (it was made already) and nobody can be asked here. Find out" in refused.message
     assert "is blocked" in (await policy.gate(approve)(Call(tool("github.drop")), doubt="x")).message

@@ -7,6 +7,7 @@ call whose outcome nobody knows.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -47,6 +48,8 @@ class Written(NamedTuple):
     times: int
     arguments: str
     """As JSON, without secrets."""
+    unknown: bool
+    """One of them began, and its outcome is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,8 @@ class Past:
     """What earlier attempts did."""
 
     succeeded: Mapping[Key, tuple[str, int, Kept]] = field(default_factory=dict)
-    """Execution, number and fidelity of the record of each call that succeeded."""
-    unknown: frozenset[tuple[str, str]] = frozenset()
-    """(tool, arguments) of calls that began and whose outcome is not known."""
+    """Execution, number and fidelity of the record of each call that succeeded. The ordinals leave out those that
+    failed: what succeeded at the second try is the answer to the first one of the next attempt."""
     root: str = ""
     """The first attempt."""
     writes: Mapping[tuple[str, str], Written] = field(default_factory=dict)
@@ -97,23 +99,22 @@ class Calls:
         `not_after` ends a chain that bites its own tail.
         """
         succeeded: dict[Key, tuple[str, int, Kept]] = {}
-        unknown: set[tuple[str, str]] = set()
+        done: Counter[tuple[str, str]] = Counter()
         writes: dict[tuple[str, str], Written] = {}
         chain = self._chain(retry_of, owner, not_after)
-        for attempt in chain:
+        for attempt in reversed(chain):
             for row in self.of(attempt):
+                same = row["tool"], row["args_digest"]
+                unknown = row["status"] is None or (row["status"] in UNKNOWN and row["sent"])
                 if row["status"] == DONE and not row["replayed"]:
-                    key = Key(row["tool"], row["args_digest"], row["ordinal"])
-                    succeeded.setdefault(key, (attempt, row["seq"], row["kept"]))
-                elif row["status"] is None or (row["status"] in UNKNOWN and row["sent"]):
-                    unknown.add((row["tool"], row["args_digest"]))
-                else:
+                    succeeded[Key(*same, done[same])] = attempt, row["seq"], row["kept"]
+                    done[same] += 1
+                elif not unknown:
                     continue
-                if row["effect"] != "read":
-                    same = row["tool"], row["args_digest"]
-                    times = writes[same].times if same in writes else 0
-                    writes[same] = Written(max(times, row["ordinal"] + 1), row["arguments"])
-        return Past(succeeded, frozenset(unknown), chain[-1] if chain else "", writes)
+                if row["effect"] != "read" and not row["replayed"]:
+                    before = writes.get(same, Written(0, row["arguments"], False))
+                    writes[same] = before._replace(times=before.times + 1, unknown=before.unknown or unknown)
+        return Past(succeeded, chain[-1] if chain else "", writes)
 
     def result(self, execution_id: str, seq: int) -> Result:
         """The recorded value of a call that succeeded, marked as replayed."""
