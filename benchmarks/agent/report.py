@@ -79,6 +79,8 @@ def expected(fault: str) -> str:
 
 def text(title: str, records: Sequence[Record]) -> str:
     found = summary(records)
+    if not records:
+        return f"== {title}: no runs; nothing there can have this fault"
     lines = [f"== {title}: {found['runs']} runs"]
     lines += [f"{name:<18} {Rate(each['hits'], each['of'])}" for name, each in found["measures"].items()]
     for name in ("model_calls", "input_tokens", "output_tokens", "tool_calls", "seconds"):

@@ -1,4 +1,6 @@
-"""`merged` puts functions that a model changed into their program; `weakened` says which asserts got lost."""
+"""`merged` puts functions that a model changed into their program; `weakened` says which asserts got lost, `doubled`
+which calls are there once more.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,8 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 from typing import TypeAlias
+
+from toolweft_client.calls import Use, uses
 
 _Named: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -55,6 +59,24 @@ def weakened(program: str, changed: str, *, broken: int | None = None) -> list[s
         elif not (broken and node.lineno <= broken <= (node.end_lineno or node.lineno)):
             lost.append(ast.unparse(node))
     return lost
+
+
+def doubled(program: str, changed: str) -> list[Use]:
+    """Calls of tools that the changed program makes once more than the program did, word for word."""
+    try:
+        before = Counter(ast.dump(use.call) for use in uses(ast.parse(program)) if use.call is not None)
+        again = [use for use in uses(ast.parse(changed)) if use.call is not None]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    count: Counter[str] = Counter()
+    found: list[Use] = []
+    for use in again:
+        assert use.call is not None
+        shape = ast.dump(use.call)
+        count[shape] += 1
+        if count[shape] > max(1, before[shape]):
+            found.append(use)
+    return found
 
 
 def size(program: str, changed: str) -> int:

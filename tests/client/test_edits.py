@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolweft_client.edits import merged, weakened
+from toolweft_client.edits import doubled, merged, weakened
 
 PROGRAM = """import json
 
@@ -95,3 +95,21 @@ def test_assert_that_is_dropped_or_weakened_is_named(program):
 def test_assert_that_cannot_be_computed_may_change():
     assert weakened(OLD, LOST["always true"], broken=2) == []
     assert weakened(OLD, LOST["always true"], broken=3) == ["rows"]
+
+
+ONCE = "a = mail.send(to='Ada')\nmail.send(to='Bob')\n"
+
+
+@pytest.mark.parametrize(
+    ("changed", "lines"),
+    [
+        (ONCE, []),
+        (ONCE.replace("Bob", "Eve"), []),
+        (ONCE + "mail.send(to='Ada')", [3]),
+        (ONCE + "for each in range(2):\n    mail.send(to='Bob')", [4]),
+        ("mail.send(", []),
+    ],
+    ids=["as it was", "another one", "once more", "once more in a loop", "no program"],
+)
+def test_a_call_that_is_there_once_more_is_named(changed, lines):
+    assert [use.line for use in doubled(ONCE, changed)] == lines

@@ -69,6 +69,13 @@ async def test_write_that_fails_is_never_tried_again_unasked(server, shop):
     assert "The tool refused these arguments" in asked(model)
 
 
+async def test_a_repair_that_writes_once_more_is_not_run(server, shop):
+    wrong, twice = fenced(f"{SEND}\n{READ}[0]['nothing']"), fenced(f"{SEND}\n{SEND}\n{READ}[0]['id']")
+    answer, model = await solve(server, DESIGN, wrong, twice, fenced(f"{SEND}\n{READ}[0]['id']"))
+    assert "calls mail.send once more than before" in asked(model)
+    assert (answer.text, [tool for tool, _ in shop.done].count("mail.send")) == ("7", 1)
+
+
 async def test_write_without_an_answer_is_found_out_by_reading_and_told(server, shop):
     shop.unanswered["mail.send"] = "timeout"
     wrong = fenced(SEND)

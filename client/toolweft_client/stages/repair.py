@@ -9,7 +9,7 @@ from __future__ import annotations
 from toolweft_catalog.wire import CallRecord
 from toolweft_client import prompt
 from toolweft_client.calls import called
-from toolweft_client.edits import merged, size, weakened
+from toolweft_client.edits import doubled, merged, size, weakened
 from toolweft_client.errors import StoppedError
 from toolweft_client.failure import ADVICE, Failure, failure_of, on_line, unanswered
 from toolweft_client.model.base import Reply
@@ -32,7 +32,7 @@ async def repair(work: Work, attempt: Attempt) -> str:
     work.spent.repair(work.budget, because=attempt.trouble)
     work.trace.enter("repair")
     failure = failure_of(attempt, work.calls)
-    program = await work.ask("repair", await text(work, attempt, failure), lambda reply: _changed(attempt, reply))
+    program = await work.ask("repair", await text(work, attempt, failure), lambda reply: _changed(work, attempt, reply))
     work.trace.add("repair", kind=failure.kind, signature=list(failure.signature), lines=size(attempt.program, program))
     if failure.kind != "no_result" and any(same_program(program, each.program) for each in work.attempts):
         raise StoppedError("stuck", f"The model wrote a program again that had failed: {attempt.trouble}")
@@ -92,13 +92,17 @@ async def text(work: Work, attempt: Attempt, failure: Failure) -> str:
     )  # fmt: skip
 
 
-def _changed(attempt: Attempt, reply: Reply) -> str:
-    """The program with what the reply changes; its asserts hold."""
+def _changed(work: Work, attempt: Attempt, reply: Reply) -> str:
+    """The program with what the reply changes; its asserts hold, and nothing is written once more."""
     program = merged(attempt.program, program_in(reply))
     error = attempt.execution.error if attempt.execution else None
     broken = error.line if error and error.type != "AssertionError" else None
     if lost := weakened(attempt.program, program, broken=broken):
         raise DefectError(f"it drops or changes `assert {prompt.cut(lost[0], 200)}`, which has to stay as it is")
+    twice = [use for use in doubled(attempt.program, program) if work.effects.get(use.tool) not in ("read", None)]
+    if twice:
+        raise DefectError(f"it calls {twice[0].tool} once more than before with the same arguments, on line "
+                          f"{twice[0].line}; what succeeded is not to be written a second time")  # fmt: skip
     return program
 
 
