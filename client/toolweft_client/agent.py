@@ -13,11 +13,13 @@ follows from each kind of failure is in `failure`. Other ways to solve a task ar
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from typing import TypeAlias
 
 import anyio
 
+from toolweft_catalog.tool import Json
 from toolweft_client.budget import Budget
 from toolweft_client.errors import AgentError, ModelError, Reason, SessionError, StoppedError
 from toolweft_client.model.base import ChatModel
@@ -31,6 +33,7 @@ from toolweft_client.stages.learn import learn
 from toolweft_client.stages.probe import probe
 from toolweft_client.stages.repair import repair, stale
 from toolweft_client.stages.run import run
+from toolweft_client.tape import Tape
 from toolweft_client.trace import Trace
 from toolweft_client.work import Work
 
@@ -52,13 +55,26 @@ class Agent:
         self._model, self._session, self._budget = model, session, budget
         self._loop = loop or solve
 
-    async def run(self, task: str, *, trace: Trace | None = None) -> Answer:
+    async def run(
+        self,
+        task: str,
+        *,
+        trace: Trace | None = None,
+        tape: Tape | None = None,
+        setup: Mapping[str, Json] | None = None,
+    ) -> Answer:
         """The answer; a failed one when the budget, the model, the server or the tools did not allow for more.
 
-        Every step is in the trace before the next begins, so that one interrupted anywhere can be read.
+        Every step is in the trace before the next begins, so that one interrupted anywhere can be read, and resumed:
+        then `tape` holds its answers, and what is `setup` here says how the model and the server are found again.
+
+        Raises:
+            TraceError: The tape holds the answers of another run.
+
         """
-        work = Work(task, self._model, self._session, self._budget, trace or Trace())
-        work.trace.add("task.start", task=task, gen_ai__request__model=self._model.name)
+        work = Work(task, self._model, self._session, self._budget, trace or Trace(), tape or Tape())
+        work.trace.add("task.start", task=task, gen_ai__request__model=self._model.name, budget=asdict(self._budget),
+                       setup=dict(setup or {}))  # fmt: skip
         begun = time.monotonic()
         result: Answer | None = None
         status = "interrupted"

@@ -106,11 +106,13 @@ class Session:
         *,
         session: str | None = None,
         retry_of: str | None = None,
+        execution: str | None = None,
         seconds: float | None = None,
         meta: Mapping[str, str] | None = None,
     ) -> Execution:
         """Runs a program to its end: while the server says `waiting`, it is asked again.
 
+        `execution` is the id under which our own server keeps it, so that whoever is cut off can ask for it later.
         `seconds` is the program's own time; waiting for tools does not count.
 
         Raises:
@@ -120,8 +122,10 @@ class Session:
         given = {"session": session, "timeout": seconds, "retry_of": retry_of}
         asked: dict[str, Any] = {"code": code} | {key: value for key, value in given.items() if value is not None}
         pause = 0.01
+        named = {**(meta or {}), **({"execution": execution} if execution else {})}
         while True:
-            ran = _structured(Execution, "execute_code", await self._call("execute_code", asked, meta))
+            ran = _structured(Execution, "execute_code", await self._call("execute_code", asked, named))
+            named.pop("execution", None)
             if ran.status != "waiting":
                 return ran
             asked["retry_of"] = ran.id

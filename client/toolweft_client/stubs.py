@@ -17,8 +17,7 @@ SHORTEST = 400
 async def fetch(work: Work, tools: Sequence[str]) -> None:
     for tool in tools[:MOST]:
         if tool in work.tools and tool not in work.stubs:
-            work.stubs[tool] = await work.session.stub(tool, meta=work.meta("implement"))
-            work.trace.add("find", query=tool, tools=[tool], detail="full")
+            work.stubs[tool] = await work.stub(tool, stage="implement")
 
 
 def forget(work: Work, tools: Iterable[str]) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
 from toolweft_catalog.tool import Effect, Json
-from toolweft_catalog.wire import CallRecord, Execution, FoundTool
+from toolweft_catalog.wire import CallRecord, Execution, FoundTool, FoundTools
 from toolweft_client import prompt
 from toolweft_client.budget import Budget, Spent
 from toolweft_client.errors import StoppedError
-from toolweft_client.model.base import ChatModel, Message, Reply
+from toolweft_client.model.base import ChatModel, Message, Reply, StopReason, Usage
 from toolweft_client.reply import DefectError, program_in
 from toolweft_client.session import Session
+from toolweft_client.tape import Tape
 from toolweft_client.trace import Trace
 
 
@@ -70,6 +73,8 @@ class Work:
     session: Session
     budget: Budget
     trace: Trace
+    tape: Tape = field(default_factory=Tape)
+    """Answers that are known already, when a run is resumed."""
     spent: Spent = field(default_factory=Spent)
     tools: dict[str, FoundTool] = field(default_factory=dict)
     """Every tool found so far, by id."""
@@ -102,6 +107,37 @@ class Work:
         for tool in tools:
             self.tools.setdefault(tool.id, tool)
 
+    async def find(self, query: str, *, limit: int, stage: str, **more: Json) -> FoundTools:
+        """Tools for a request, and the trace knows of it.
+
+        Raises:
+            SessionError: The server is gone.
+
+        """
+        held = self.tape.take("find", query=self.trace.redacted(query), limit=limit)
+        found = (
+            await self.session.find_tools(query, limit=limit, meta=self.meta(stage))
+            if held is None
+            else FoundTools.model_validate(held["answer"])
+        )
+        self.trace.add(
+            "find", query=query, limit=limit, tools=[each.id for each in found.tools], total=found.total,
+            answer=found.model_dump(mode="json"), **more,
+        )  # fmt: skip
+        return found
+
+    async def stub(self, tool: str, *, stage: str) -> str:
+        """Everything the server knows of a tool, as text for a prompt.
+
+        Raises:
+            SessionError: The server is gone.
+
+        """
+        held = self.tape.take("find", query=self.trace.redacted(tool), detail="full")
+        text = await self.session.stub(tool, meta=self.meta(stage)) if held is None else str(held["answer"])
+        self.trace.add("find", query=tool, tools=[tool], detail="full", answer=text)
+        return text
+
     async def execute(
         self, program: str, *, stage: str = "run", session: str | None = None, fresh: bool = False
     ) -> Execution:
@@ -116,22 +152,38 @@ class Work:
         """
         self.spent.program(self.budget)
         before = None if fresh or self.last_execution is None else self.last_execution.id
-        ran = await self.session.execute_code(
-            program, session=session, retry_of=before, seconds=self.budget.run_seconds, meta=self.meta(stage)
-        )
+        ran = await self._executed(program, stage, session, before)
         self.executions.append(ran)
         made = [call for call in ran.calls if not call.replayed]
         self.spent.tool_calls += len(made)
         # A call that was refused or said no has changed nothing; of one that got no answer nobody knows.
         self.spent.writes += sum(call.effect != "read" and call.status not in ("tool", "refused") for call in made)
         self.effects.update((call.tool, call.effect) for call in ran.calls)
-        calls: list[Json] = [call.model_dump(mode="json") for call in ran.calls]
-        self.trace.add(
-            "run", execution=ran.id, status=ran.status, program=program, retry_of=before, value=ran.value,
-            stdout=ran.stdout, stderr=ran.stderr, error=ran.error.model_dump(mode="json") if ran.error else None,
-            calls=calls, limits=list(ran.limits), seconds=ran.seconds,
-        )  # fmt: skip
+        told: dict[str, Json] = ran.model_dump(mode="json", exclude={"id"})
+        self.trace.add("run", execution=ran.id, program=program, retry_of=before, **told)
         return ran
+
+    async def _executed(self, program: str, stage: str, session: str | None, before: str | None) -> Execution:
+        """What became of a program: from the tape, or from the server, which then knows it by the id in the trace."""
+        attempts = [before]
+        while self.tape.next("begin") and (begun := self.tape.take("begin", retry_of=attempts[-1])):
+            self.trace.add("begin", execution=begun["execution"], retry_of=attempts[-1])
+            if self.tape.next("run") and (held := self.tape.take("run", program=self.trace.redacted(program))):
+                known = {key: value for key, value in held.items() if key in Execution.model_fields}
+                return Execution.model_validate({**known, "id": held["execution"]})
+            attempts.append(str(begun["execution"]))
+        while True:
+            name = f"ex_{secrets.token_hex(6)}"
+            self.trace.add("begin", execution=name, retry_of=attempts[-1])
+            ran = await self.session.execute_code(
+                program, session=session, retry_of=attempts[-1], execution=name, seconds=self.budget.run_seconds,
+                meta=self.meta(stage),
+            )  # fmt: skip
+            # One that was sent and never arrived is not on record: then the one before it is what this one retries.
+            never_arrived = ran.status == "refused" and ran.error is not None and ran.error.type == "UnknownExecution"
+            if not (never_arrived and len(attempts) > 1):
+                return ran
+            attempts.pop()
 
     def meta(self, stage: str) -> dict[str, str]:
         """What the server may know of the run, for its own learning."""
@@ -168,18 +220,32 @@ class Work:
 
         """
         self.spent.model_call(self.budget)
-        shown: list[Json] = [{"role": each.role, "text": each.text} for each in messages]
-        reply = await self.model.complete(messages, max_tokens=self.budget.reply_tokens, stage=stage)
+        shown = [{"role": each.role, "text": each.text} for each in messages]
+        held = self.tape.take("llm", messages=[dict(each, text=self.trace.redacted(each["text"])) for each in shown])
+        if held is None:
+            reply = await self.model.complete(messages, max_tokens=self.budget.reply_tokens, stage=stage)
+        else:
+            reply = _recorded(held)
         self.spent.input_tokens += reply.usage.input
         self.spent.output_tokens += reply.usage.output
         self.trace.add(
             "llm", gen_ai__request__model=self.model.name, gen_ai__response__model=reply.model,
             gen_ai__response__finish_reasons=[reply.stop_reason], gen_ai__usage__input_tokens=reply.usage.input,
-            gen_ai__usage__output_tokens=reply.usage.output, messages=shown, reply=reply.text,
+            gen_ai__usage__output_tokens=reply.usage.output, messages=[dict[str, Json](each) for each in shown],
+            reply=reply.text,
         )  # fmt: skip
         if reply.stop_reason == "refusal":
             raise StoppedError("reply", f"The model declined in stage {stage}: {prompt.cut(reply.text.strip(), 300)!r}")
         return reply
+
+
+def _recorded(held: Mapping[str, Json]) -> Reply:
+    """A reply as the trace has it."""
+    usage = Usage(int(str(held["gen_ai.usage.input_tokens"])), int(str(held["gen_ai.usage.output_tokens"])))
+    reasons = held["gen_ai.response.finish_reasons"]
+    reason = reasons[0] if isinstance(reasons, list) else "other"
+    known: StopReason = next((each for each in get_args(StopReason) if each == reason), "other")
+    return Reply(str(held["reply"]), usage, known, str(held["gen_ai.response.model"]))
 
 
 def same_program(one: str, other: str) -> bool:

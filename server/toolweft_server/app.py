@@ -229,16 +229,9 @@ class App:
             answer = await self.executions.resume(answers, asker.owner, report, person)
         else:
             request = Request(
-                wanted.code,
-                wanted.session,
-                wanted.retry_of,
-                wanted.timeout,
-                asker.owner,
-                asker.connection,
-                asker.task,
-                wanted.files,
-                asker.grants,
-            )
+                wanted.code, wanted.session, wanted.retry_of, wanted.timeout, asker.owner, asker.connection,
+                asker.task, wanted.files, asker.grants, asker.execution,
+            )  # fmt: skip
             answer = await self.executions.execute(request, report, person)
         execution = answer.execution
         return Reply(

@@ -49,6 +49,8 @@ class Request:
     """Files for the work directory by name: addresses, data URIs or texts (see `inputs`)."""
     grants: tuple[str, ...] = ()
     """Patterns of tools that the client approved together with the program."""
+    execution: str | None = None
+    """The id that the client gave the execution, so that it can ask for it after it was cut off."""
 
 
 class Recorder(Protocol):
@@ -132,7 +134,10 @@ class Executions:
         """
         execution, running = self._joinable(request), None
         if execution is None:
-            execution = "ex_" + secrets.token_hex(6)
+            execution = request.execution or "ex_" + secrets.token_hex(6)
+            if request.execution and (execution in self._running or await self._work.known(execution, request.owner)):
+                told = f"{execution} names an execution already; leave it out, or ask for that one with retry_of"
+                return self._refused(execution, "ExecutionExists", told)
             self._running[execution] = running = _Running(request, Questions(self._approval))
             self._forget()
             self._tasks.start_soon(self._run, execution, running)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ Context = ServerRequestContext[Any, Any]
 
 META = "dev.toolweft/"
 """Prefix of the `_meta` keys that a client of ours may add."""
+EXECUTION = re.compile(r"ex_[0-9a-f]{12}")
+"""Ids of executions, ours and those that a client gives."""
 PAGE = 200
 """Resources in one page of a list."""
 TAKES = {tool["name"]: ", ".join(tool["inputSchema"]["properties"]) for tool in surface.TOOLS}
@@ -68,6 +71,8 @@ class Asker:
     task: str | None = None
     grants: tuple[str, ...] = ()
     """Patterns of tools that may be called without asking: the client asked its person already."""
+    execution: str | None = None
+    """The id that the client wants its program to have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +192,10 @@ class Serving:
         task = meta.get(META + "task")
         text = task.get("text") if isinstance(task, dict) else task
         task = text[:4000] if isinstance(text, str) else None
-        return Asker(self.owner, f"{self.connection}:{name}", name, task, person.grants(meta.get(META + "grants")))
+        grants = person.grants(meta.get(META + "grants"))
+        named = meta.get(META + "execution")
+        named = named if isinstance(named, str) and EXECUTION.fullmatch(named) else None
+        return Asker(self.owner, f"{self.connection}:{name}", name, task, grants, named)
 
     async def list_resources(
         self, _ctx: Context, params: types.PaginatedRequestParams | None

@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 
+from toolweft_client.agent import Agent
 from toolweft_client.errors import ModelError, UsageError
 from toolweft_client.model.base import Message, Reply, Usage
+from toolweft_client.model.cassette import Cassette, Recording
 from toolweft_client.model.scripted import ScriptedModel
 from toolweft_client.model.spec import open_model
+from toolweft_client.session import Session
+from toolweft_client.trace import Trace
 
 KEY = "sk-test-0123456789abcdef"
 MESSAGES = [Message("system", "be brief"), Message("user", "hi"), Message("assistant", "?"), Message("user", "again")]
@@ -214,3 +218,35 @@ async def test_scripted_reply_may_depend_on_what_was_shown():
     model = ScriptedModel([lambda messages: messages[-1].text.upper()])
     assert (await model.complete(MESSAGES, max_tokens=5)).text == "AGAIN"
     assert model.prompts == [tuple(MESSAGES)]
+
+
+async def test_a_cassette_says_again_what_was_recorded_and_nothing_else(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("SHOP_TOKEN", "hunter2-hunter2")
+    path = tmp_path / "shop.cassette"
+    replies = ["```python\nshop.list_orders(customer='Ada')\n```", "```python\n# hunter2-hunter2\n'Ada'\n```"]
+
+    async def answer(model, task="Whose orders?"):
+        async with Session.connect(server) as session:
+            trace = Trace()
+            return await Agent(model, session).run(task, trace=trace), [
+                each.data["messages"] for each in trace.steps if each.event == "llm"
+            ]
+
+    recorded, prompts = await answer(Recording(ScriptedModel(replies), path))
+    assert "hunter2" not in path.read_text(encoding="utf-8")
+    again, same = await answer(Cassette(path))
+    assert (recorded.text, again.text, same) == ("Ada", "Ada", prompts)
+    missed, _ = await answer(Cassette(path), task="Whose letters?")
+    assert (missed.status, missed.reason) == ("failed", "model")
+    assert "holds no reply to this prompt of stage 'design'" in missed.text
+    with pytest.raises(UsageError, match="cannot be made: File exists"):
+        Recording(ScriptedModel(replies), path)
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}\n", '{"reply": 1, "messages": []}\n'])
+def test_a_cassette_that_is_none_is_an_error_with_its_line(tmp_path, content):
+    path = tmp_path / "x.cassette"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"cassette:.*line \d+: cannot be read"):
+        Cassette(path)

@@ -17,9 +17,10 @@ def descendants(pid):
 def children(pid):
     """Processes that `pid` has started and not reaped; none when it is gone."""
     found = set()
-    for thread in Path(f"/proc/{pid}/task").glob("*"):
-        with suppress(OSError):  # a thread that has ended since
-            found |= set(map(int, (thread / "children").read_text(encoding="ascii").split()))
+    with suppress(OSError):  # a process that is gone
+        for thread in list(Path(f"/proc/{pid}/task").iterdir()):
+            with suppress(OSError):  # a thread that has ended since
+                found |= set(map(int, (thread / "children").read_text(encoding="ascii").split()))
     return found
 
 

@@ -28,6 +28,7 @@ SUMMARIES = {
     "purge": "delete old executions and their output",
     "train": "weave the catalogue into codes (extra `train`): tokenize, report, lm",
     "eval": "how well tools are found, on a catalogue with known answers: retrieval",
+    "resume": "go on with a task that was interrupted, from its trace",
     "trace": "show what an agent run did",
     "completion": "print a completion script for bash, zsh or fish",
 }

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +20,7 @@ examples:
   toolweft ask --mode toolweaver --model toolweaver:./lm "A task like those that the model was taught"
   toolweft ask --server http://127.0.0.1:8765/mcp --model openai:gpt-5 "A task on a server that runs already"
 
+An interrupted run goes on with `toolweft resume`.
 Keys: OPENAI_API_KEY, ANTHROPIC_API_KEY, or the system's keyring (service toolweft).
 TOOLWEFT_MODEL is the model when --model is not given.
 Exit codes: 0 answered, 1 failed, 2 wrong usage or configuration, 130 interrupted.
@@ -34,8 +32,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", help="what to do, in your words; - reads it from stdin")
     default = os.environ.get("TOOLWEFT_MODEL")
     parser.add_argument(
-        "--model", default=default, help="openai:NAME, anthropic:NAME, toolweaver:FOLDER or scripted:PATH"
+        "--model",
+        default=default,
+        help="openai:NAME, anthropic:NAME, toolweaver:FOLDER, scripted:PATH or cassette:FILE",
     )
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write what the model says into a new cassette")
     parser.add_argument("--base-url", help="an endpoint of your own that speaks the provider's API")
     parser.add_argument("--config", type=Path, help="configuration of the server that is started")
     parser.add_argument("--server", help="another MCP server: a URL, or a command in quotes")
@@ -64,67 +65,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import anyio
+    from toolweft_client.commands.solving import answered
 
-    from toolweft_client.errors import AgentError
-
-    path: list[Path] = []
-    try:
-        answer = anyio.run(_interruptible, args, path)
-    except AgentError as error:
-        print(f"toolweft ask: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        answer = None
-    if answer is None:
-        print(f"interrupted; the trace so far: {path[0]}" if path else "interrupted", file=sys.stderr)
-        return 130
-    _show(answer, as_json=args.json)
-    return 0 if answer.status == "answered" else 1
-
-
-async def _interruptible(args: argparse.Namespace, path: list[Path]) -> Answer | None:
-    """The answer, or `None` after Ctrl-C.
-
-    A cancelled scope keeps on cancelling until everything has ended; the single cancellation with which Python
-    answers Ctrl-C is lost when it meets another one on its way.
-    """
-    import anyio
-
-    from toolweft_client.errors import AgentError
-
-    answer: Answer | None = None
-    failure: AgentError | None = None
-    async with anyio.create_task_group() as tasks:
-
-        async def stop() -> None:
-            with anyio.open_signal_receiver(signal.SIGINT) as signals:
-                async for _ in signals:
-                    tasks.cancel_scope.cancel()
-
-        if sys.platform != "win32":
-            tasks.start_soon(stop)
-        try:
-            answer = await _ask(args, path)
-        except AgentError as error:
-            failure = error
-        tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    return answer
+    return answered("toolweft ask", args, _ask)
 
 
 async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
-    """`path` receives the trace's path as soon as there is one, for a run that is interrupted."""
-    from toolweft_client.agent import Agent
-    from toolweft_client.asking import Terminal
     from toolweft_client.budget import Budget
+    from toolweft_client.commands.solving import Setup, solved
     from toolweft_client.errors import UsageError
-    from toolweft_client.model.spec import open_model
     from toolweft_client.modes import mode
-    from toolweft_client.progress import display
-    from toolweft_client.session import Session, own_server
-    from toolweft_client.trace import Trace, new_path
+    from toolweft_client.tape import Tape
 
     task = sys.stdin.read() if args.task == "-" else args.task
     if not task.strip():
@@ -135,44 +86,13 @@ async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
         )
     if not args.model:
         raise UsageError("No model: give --model openai:NAME, anthropic:NAME or scripted:PATH, or set TOOLWEFT_MODEL.")
-    solve, calls = mode(args.mode)
     budget = Budget(
-        model_calls=args.model_calls or calls, repairs=args.repairs, replans=args.replans, probes=args.probes,
-        tool_calls=args.tool_calls, writes=args.writes, seconds=args.seconds,
+        model_calls=args.model_calls or mode(args.mode).model_calls, repairs=args.repairs, replans=args.replans,
+        probes=args.probes, tool_calls=args.tool_calls, writes=args.writes, seconds=args.seconds,
     )  # fmt: skip
-    person = Terminal.if_any()
-    async with (
-        open_model(args.model, base_url=args.base_url) as model,
-        Session.connect(_target(args.server) or own_server(args.config), ask=person) as session,
-    ):
-        with display(quiet=args.quiet, person=person) as watch:
-            trace = Trace.to(args.trace or new_path(task), watchers=[watch])
-            path += [trace.path] if trace.path else []
-            return await Agent(model, session, budget=budget, loop=solve).run(task, trace=trace)
-
-
-def _target(server: str | None) -> str | list[str] | None:
-    if not server or server.startswith(("http://", "https://")):
-        return server
-    return shlex.split(server)
-
-
-def _show(answer: Answer, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(answer.json(), ensure_ascii=False, indent=2))
-        return
-    print(answer.text)
-    spent = answer.spent
-    lines = [f"note: {each}" for each in answer.notes]
-    lines += [f"saved: functions.{each.name} (version {each.version}, {each.state})" for each in answer.saved]
-    if spent:
-        lines.append(
-            f"{answer.status}: {spent.model_calls} model calls, {spent.input_tokens} tokens in, "
-            f"{spent.output_tokens} out, {spent.repairs} repairs, {spent.replans} replans, {spent.probes} probes, "
-            f"{spent.tool_calls} tool calls, {spent.seconds:g} s"
-        )
-    lines += [f"trace: {answer.trace}"] if answer.trace else []
-    print("\n".join(lines), file=sys.stderr)
+    config = str(args.config) if args.config else None
+    setup = Setup(args.model, args.mode, budget, base_url=args.base_url, config=config, server=args.server)
+    return await solved(task, setup, Tape(), args, path)
 
 
 def _positive(text: str) -> int:

@@ -73,7 +73,7 @@ def _row(path: Path) -> dict[str, str]:
 def _show(args: argparse.Namespace) -> int:
     from toolweft_client.trace import read
 
-    steps = read(_path(args.which))
+    steps = read(path_of(args.which))
     if args.json:
         print(json.dumps([step.json() for step in steps], ensure_ascii=False, indent=2))
         return 0
@@ -83,7 +83,7 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
-def _path(which: str) -> Path:
+def path_of(which: str) -> Path:
     """A file, `last`, or the only trace whose name begins so."""
     from toolweft_client.errors import TraceError
 

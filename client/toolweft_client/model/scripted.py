@@ -46,8 +46,10 @@ class ScriptedModel:
         return Reply(text, Usage(sum(len(each.text) for each in messages) // 4, len(text) // 4), model=self.name)
 
 
-def load(path: Path) -> ScriptedModel:
+def load(path: Path, *, asked: int = 0) -> ScriptedModel:
     """A script from a JSON file (a list of replies) or a folder (one reply a file, `.md` or `.txt`, in name order).
+
+    The first `asked` replies are left out: they were given already.
 
     Raises:
         UsageError: No such file or folder, not a list of strings, nothing in it.
@@ -63,4 +65,4 @@ def load(path: Path) -> ScriptedModel:
         raise UsageError(f"scripted:{path}: cannot be read: {error}") from error
     if not isinstance(replies, list) or not replies or not all(isinstance(each, str) for each in replies):
         raise UsageError(f"scripted:{path}: expected replies, as a JSON list of strings or as .md files in a folder.")
-    return ScriptedModel(replies, name="scripted")
+    return ScriptedModel(replies[asked:], name="scripted")

@@ -1,4 +1,4 @@
-"""`open_model`: from `openai:NAME`, `anthropic:NAME`, `toolweaver:FOLDER` or `scripted:PATH` to a model.
+"""`open_model`: from `openai:NAME`, `anthropic:NAME` and so on to a model.
 
 Only this file knows the kinds.
 """
@@ -13,12 +13,12 @@ from pathlib import Path
 from toolweft_client.errors import UsageError
 from toolweft_client.model.base import ChatModel
 
-KINDS = ("openai", "anthropic", "toolweaver", "scripted")
+KINDS = ("openai", "anthropic", "toolweaver", "scripted", "cassette")
 
 
 @asynccontextmanager
-async def open_model(spec: str, *, base_url: str | None = None) -> AsyncIterator[ChatModel]:
-    """The model that `spec` names, closed at the end.
+async def open_model(spec: str, *, base_url: str | None = None, asked: int = 0) -> AsyncIterator[ChatModel]:
+    """The model that `spec` names, closed at the end. `asked` is how often it was asked before, for a script.
 
     Keys come from `OPENAI_API_KEY` or `ANTHROPIC_API_KEY`, else from the system's keyring (service `toolweft`, the
     same name). The endpoint is `base_url`, else `OPENAI_BASE_URL` or `ANTHROPIC_BASE_URL`, else the provider's own.
@@ -33,7 +33,12 @@ async def open_model(spec: str, *, base_url: str | None = None) -> AsyncIterator
     if kind == "scripted":
         from toolweft_client.model import scripted
 
-        yield scripted.load(Path(name))
+        yield scripted.load(Path(name), asked=asked)
+        return
+    if kind == "cassette":
+        from toolweft_client.model.cassette import Cassette
+
+        yield Cassette(Path(name))
         return
     if kind == "toolweaver":
         from toolweft_client.model.toolweaver import open_toolweaver

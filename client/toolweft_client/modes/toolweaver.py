@@ -76,13 +76,12 @@ async def _present(work: Work, model: Toolweaver, code: str) -> Chosen | None:
         raise StoppedError("reply", f"The model named no tool where one was due: {prompt.cut(code, 100)!r}")
     work.trace.enter("discover")
     for tool in model.meant(code):
-        found = await work.session.find_tools(tool, limit=1, meta=work.meta("discover"))
+        found = await work.find(tool, limit=1, stage="discover", code=code)
         ids = [each.id for each in found.tools]
-        work.trace.add("find", query=tool, tools=list(ids), total=found.total, code=code)
         if ids == [tool]:
             work.tools[tool] = found.tools[0]
             if tool not in work.stubs:
-                work.stubs[tool] = await work.session.stub(tool, meta=work.meta("discover"))
+                work.stubs[tool] = await work.stub(tool, stage="discover")
             return Chosen(code, found.tools[0], work.stubs[tool])
         model.gone.add(tool)
         work.notes.append(f"the model knows {tool}, and it is not here any more")

@@ -64,8 +64,7 @@ async def _look_up(work: Work, use: Use) -> None:
     words = " ".join(word.lower() for part in (use.tool, *arguments) for word in _WORDS.findall(part))
     near: list[str] = []
     for query in (use.tool, words):
-        found = await work.session.find_tools(query, limit=ALTERNATIVES, meta=work.meta("check"))
-        work.trace.add("find", query=query, tools=[each.id for each in found.tools], total=found.total)
+        found = await work.find(query, limit=ALTERNATIVES, stage="check")
         work.know(found.tools)
         if use.tool in work.tools:
             return

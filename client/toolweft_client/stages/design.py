@@ -88,7 +88,6 @@ async def _search(work: Work, plan: Design) -> bool:
     """Looks for what the design says is missing. True when that brought a tool not seen before."""
     before = len(work.tools)
     for wanted in plan.missing:
-        found = await work.session.find_tools(wanted, limit=3, meta=work.meta("design"))
-        work.trace.add("find", query=wanted, tools=[each.id for each in found.tools], total=found.total)
+        found = await work.find(wanted, limit=3, stage="design")
         work.know(found.tools)
     return len(work.tools) > before

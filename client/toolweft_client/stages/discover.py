@@ -27,11 +27,7 @@ async def discover(work: Work) -> None:
     work.trace.enter("discover")
     answers: list[FoundTools] = []
     for query in queries(work.task):
-        found = await work.session.find_tools(query, limit=PER_QUERY, meta=work.meta("discover"))
-        work.trace.add(
-            "find", query=query, tools=[each.id for each in found.tools], total=found.total,
-            catalogue=found.catalogue, index=found.index, note=found.note,
-        )  # fmt: skip
+        found = await work.find(query, limit=PER_QUERY, stage="discover")
         answers.append(found)
         if found.note and found.note not in work.notes:
             work.notes.append(found.note)

@@ -1,0 +1,203 @@
+"""A run of the agent that was killed goes on where it was, on the real server: nothing is lost, nothing done twice."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from toolweft_client.agent import Agent
+from toolweft_client.errors import TraceError
+from toolweft_client.model.scripted import ScriptedModel
+from toolweft_client.session import Session
+from toolweft_client.tape import Tape
+from toolweft_client.trace import Trace, read
+from toolweft_server import config as configuration
+from toolweft_server import serving
+from toolweft_server.runtime import Lazy
+
+TASK = "Write a note that says milk, and tell how many notes there are."
+
+
+def fenced(code):
+    return f"```python\n{code}\n```"
+
+
+REPLIES = [
+    fenced("desk.write_note(text='milk')\nlen(desk.read_notes())"),
+    fenced("count = desk.write_note(text='milk')\nlen(desk.read_notes()) / (count - 1)"),
+    fenced("desk.write_note(text='milk')\nlen(desk.read_notes())"),
+]
+
+
+class KilledError(BaseException):
+    """Stands for `kill -9`: nothing of the agent's own must catch it."""
+
+
+async def run(config, *, steps=(), killed_after=None):
+    """The answer and the trace. Killed after a step, the trace has no further one."""
+    loaded = configuration.load(config)
+    seen = []
+
+    def watch(step):
+        seen.append(step)
+        if len(seen) == killed_after:
+            raise KilledError
+
+    tape = Tape(steps)
+    model = ScriptedModel(REPLIES[tape.count("llm") :])
+    trace = Trace(watchers=[watch])
+    answer = None
+    async with Session.connect(serving.build(Lazy(loaded), servers=list(loaded.servers))) as session:
+        try:
+            answer = await Agent(model, session).run(TASK, trace=trace, tape=tape)
+        except KilledError:
+            return None, trace.steps[:killed_after]
+    return answer, trace.steps
+
+
+def told(steps):
+    """Everything but times and ids."""
+    ids = {}
+    for step in steps:
+        if step.event == "begin":
+            ids[str(step.data["execution"])] = f"ex {len(ids)}"
+    data = json.loads(json.dumps([[each.event, each.stage, dict(each.data)] for each in steps]))
+    for _, _, each in data:
+        each.pop("seconds", None)
+        each.pop("spent", None)
+        for call in each.get("calls", ()):
+            call.pop("ms")
+    text = json.dumps(data)
+    for known, name in ids.items():
+        text = text.replace(known, name)
+    return json.loads(text)
+
+
+async def test_a_run_killed_after_any_event_goes_on_as_if_it_had_not_been(write_config, desk, tmp_path):
+    notes = desk / "notes.txt"
+
+    def config(number):
+        notes.unlink(missing_ok=True)
+        return write_config(store=str(tmp_path / f"store{number}.db"), index={"kind": "lexical"})
+
+    whole, steps = await run(config(0))
+    assert (whole.text, notes.read_text(encoding="utf-8")) == ("1", "milk\n")
+    assert len(steps) > 20
+    for killed_after in range(1, len(steps)):
+        used = config(killed_after)
+        _, before = await run(used, killed_after=killed_after)
+        assert len(before) == killed_after
+        answer, after = await run(used, steps=before)
+        where = f"killed after {before[-1].event} in stage {before[-1].stage!r}"
+        assert (answer.status, answer.text, notes.read_text(encoding="utf-8")) == ("answered", "1", "milk\n"), where
+        again = [each for each in after if each.event == "begin"]
+        if len(again) == 2:  # else a program that had begun was begun once more, which is one event more
+            assert told(after) == told(steps), where
+
+
+async def test_a_trace_of_another_task_is_refused(write_config):
+    config = write_config(index={"kind": "lexical"})
+    _, steps = await run(config)
+    others = [each for each in steps if each.event != "find"]
+    with pytest.raises(TraceError, match=r"step .* of its trace is a llm, and a find was due now"):
+        await run(config, steps=others)
+
+
+VAULT = '''
+"""A vault, for tests: it kills whoever asked, at the worst moment."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from toolweft_catalog.ingest.python import tool
+
+NOTES = Path(__file__).with_name("vault.txt")
+
+
+def kill(moment):
+    if os.environ.get("VAULT_KILLS") == moment:
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+
+
+@tool(read_only=False)
+def store_note(text: str) -> int:
+    """Store a note in the vault; how many there are."""
+    kill("before")
+    with NOTES.open("a", encoding="utf-8") as file:
+        file.write(text + "\\n")
+    kill("after")
+    return len(NOTES.read_text(encoding="utf-8").splitlines())
+
+
+@tool(read_only=True)
+def count_notes() -> int:
+    """How many notes are in the vault."""
+    count = len(NOTES.read_text(encoding="utf-8").splitlines()) if NOTES.exists() else 0
+    kill("read")
+    return count
+'''
+VAULT_REPLIES = [fenced("vault.store_note(text='gold')\nvault.count_notes()")] * 2
+
+
+@pytest.fixture
+def vault(tmp_path):
+    """Runs `toolweft` with a command line in a process of its own; its exit code and what it printed."""
+    (tmp_path / "vault.py").write_text(VAULT, encoding="utf-8")
+    (tmp_path / "replies.json").write_text(json.dumps(VAULT_REPLIES), encoding="utf-8")
+    document = {"python": {"vault": {"module": "vault.py"}}, "store": "v.db", "index": {"kind": "lexical"}}
+    (tmp_path / "toolweft.json").write_text(json.dumps({**document, "policy": {"default": "trust"}}), encoding="utf-8")
+
+    def toolweft(*words, kills=""):
+        done = subprocess.run(
+            [sys.executable, "-m", "toolweft_catalog.cli", *words], cwd=tmp_path, capture_output=True, text=True,
+            stdin=subprocess.DEVNULL, env={**os.environ, "VAULT_KILLS": kills}, check=False, timeout=100,
+        )  # fmt: skip
+        return done.returncode, done.stdout, done.stderr
+
+    toolweft.folder = tmp_path
+    return toolweft
+
+
+ASK = ("ask", "Store a note that says gold in the vault and count the notes.", "--model", "scripted:replies.json",
+       "--config", "toolweft.json", "--trace", "run.jsonl", "--quiet")  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+@pytest.mark.parametrize(("moment", "stored"), [("before", 0), ("after", 1)])
+def test_between_start_and_end_of_a_write_a_resumed_run_stops_and_writes_nothing(vault, moment, stored):
+    assert vault(*ASK, kills=moment)[0] == -9
+    code, out, _ = vault("resume", "run.jsonl", "--quiet", "--json")
+    answer = json.loads(out)
+    assert (code, answer["status"], answer["reason"]) == (1, "failed", "refused")
+    assert "an earlier attempt began this very call, and nobody knows whether it took effect" in answer["text"]
+    path = Path(vault.folder / "vault.txt")
+    assert (len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0) == stored
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_program_killed_after_its_write_is_resumed_and_writes_nothing_again(vault):
+    assert vault(*ASK, kills="read")[0] == -9
+    assert read(vault.folder / "run.jsonl")[-1].event == "begin"
+    code, out, err = vault("resume", "run.jsonl", "--trace", "again.jsonl")
+    assert (code, out) == (0, "1\n"), err
+    assert (vault.folder / "vault.txt").read_text(encoding="utf-8") == "gold\n"
+    calls = next(each for each in read(vault.folder / "again.jsonl") if each.event == "run").data["calls"]
+    assert [each["replayed"] for each in calls] == [True, False]
+    code, _, err = vault("resume", "again.jsonl")
+    assert (code, "has ended: answered. There is nothing left to do." in err) == (2, True)
+
+
+def test_what_cannot_be_resumed_is_said(vault):
+    code, _, err = vault("resume", "nothing.jsonl")
+    assert (code, "There is no trace 'nothing.jsonl'" in err) == (2, True)
+    mine = Trace.to(vault.folder / "mine.jsonl")
+    mine.add("task.start", task="x", budget={"repairs": 1}, setup={})
+    mine.close()
+    code, _, err = vault("resume", "mine.jsonl")
+    assert (code, "does not say how its model and server are found" in err) == (2, True)
