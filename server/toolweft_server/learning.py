@@ -1,4 +1,4 @@
-"""`Learning`: what a run teaches: shapes of results, its calls, functions of clean programs.
+"""`Learning`: what a run teaches: shapes of results, its calls, functions of clean programs, and solved tasks.
 
 It joins the store and the library; the app tells it what happened. It decides nothing about what may be saved
 (`library.admit`), reads no syntax (`library.extract`), and leaves it to `using` what calls say of tools.
@@ -30,6 +30,7 @@ from toolweft_server.library.store import FunctionStore
 from toolweft_server.live import LiveCatalog
 from toolweft_server.proving import Cell, Drafted, Proving
 from toolweft_server.sandbox.base import FileIn, Outcome
+from toolweft_server.solved import Solved
 from toolweft_server.store.store import Store
 from toolweft_server.using import Called, Using
 
@@ -59,6 +60,7 @@ class Learning:
         """`known` are the saved functions that a replay may call. `consent`: a person sees programs before they run."""
         self._live, self._store, self._library, self._using = live, store, library, using
         self._proving, self._known, self._consent = proving, known, consent
+        self.solved = Solved(live, store, library, using)
         self._cells: dict[tuple[str, str], list[Cell]] = {}
         """Clean programs of each named session: a function may need what an earlier one defined."""
         self._seen: dict[tuple[str, str, str], _Seen] = {}
@@ -75,6 +77,7 @@ class Learning:
 
     async def settled(self, request: Request) -> None:
         """Takes what was observed of this program into the store. Losing it is no failure."""
+        await self.solved.retried(request)
         if (seen := self._seen.pop(_program(request), None)) is None:
             return
         try:
@@ -93,6 +96,8 @@ class Learning:
     ) -> tuple[list[SavedFunction], list[str]]:  # fmt: skip
         """Offers a clean run's functions to the library: what was saved, and a sentence on each that was not."""
         earlier = self._cells_of(request)
+        if not earlier:  # else it may need what those before it defined
+            await self.solved.keep(execution, request, calls, bridge.used)
         cells = [*earlier, Cell(execution, request.code)]
         if request.session:
             earlier.append(cells[-1])

@@ -1,4 +1,4 @@
-"""What can be read: the library of reusable functions, and the output of executions."""
+"""What can be read: the library of reusable functions, solved tasks like another one, and the output of executions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from urllib.parse import unquote
 from toolweft_catalog.wire import FunctionCard
 
 ROOT = "toolweft://reusable_functions"
+SOLVED = "toolweft://solved_tasks"
 EXECUTIONS = "toolweft://executions"
+
+LONGEST_TASK = 4_000
+"""Characters of a task that are compared."""
 
 TEMPLATES: Sequence[dict[str, Any]] = (
     {
@@ -25,6 +29,13 @@ TEMPLATES: Sequence[dict[str, Any]] = (
         "uriTemplate": ROOT + "/{name}@{version}",
         "name": "reusable_function_version",
         "title": "One version of a reusable function",
+        "mimeType": "application/json",
+    },
+    {
+        "uriTemplate": SOLVED + "/{task}",
+        "name": "solved_tasks",
+        "title": "Solved tasks like this one",
+        "description": "At most two tasks, most alike first, each with the program that solved it.",
         "mimeType": "application/json",
     },
     {
@@ -42,6 +53,7 @@ TEMPLATES: Sequence[dict[str, Any]] = (
 )
 
 _FUNCTION = re.compile(re.escape(ROOT) + r"/([^/@]+)(?:@(\d{1,9}))?")
+_SOLVED = re.compile(re.escape(SOLVED) + r"/([^/]+)")
 _PART = re.compile(re.escape(EXECUTIONS) + r"/(ex_[0-9a-f]+)/(output|value)")
 _FILE = re.compile(re.escape(EXECUTIONS) + r"/(ex_[0-9a-f]+)/files/([^/]+)")
 
@@ -51,8 +63,24 @@ class Content(NamedTuple):
     body: str | bytes
 
 
+class Examples(Protocol):
+    """Tasks that were solved."""
+
+    async def examples(self, task: str, *, owner: str) -> str:
+        """Those most like `task`, as JSON."""
+        ...
+
+
+class Learned(Protocol):
+    @property
+    def solved(self) -> Examples: ...
+
+
 class Library(Protocol):
     """Where the content comes from."""
+
+    @property
+    def learning(self) -> Learned: ...
 
     async def functions(self) -> Sequence[FunctionCard]:
         """Every function that is offered, newest version each, by name."""
@@ -88,6 +116,9 @@ async def read(uri: str, library: Library, *, owner: str) -> Content | None:
     if match := _FUNCTION.fullmatch(uri):
         card = await library.function(unquote(match[1]), int(match[2]) if match[2] else None)
         return Content("application/json", card.model_dump_json()) if card else None
+    if match := _SOLVED.fullmatch(uri):
+        task = unquote(match[1])[:LONGEST_TASK]
+        return Content("application/json", await library.learning.solved.examples(task, owner=owner))
     if match := _PART.fullmatch(uri):
         text = await library.output(match[1], match[2], owner=owner)
         return None if text is None else Content("text/plain", text)

@@ -29,6 +29,7 @@ from toolweft_server.index.woven.engine import Engine
 from toolweft_server.index.woven.evidence import evidence_of
 from toolweft_server.index.woven.index import Use, WovenIndex
 from toolweft_server.live import LiveCatalog
+from toolweft_server.store.solved import Placed
 from toolweft_server.store.store import Store
 from toolweft_server.trial import Mix, Trial
 
@@ -78,6 +79,18 @@ class Using:
         self._later = 0
         self._kept = anyio.Event()
         self._kept.set()
+
+    @property
+    def keeps_texts(self) -> bool:
+        """Whether what people wrote may be kept as they wrote it."""
+        return self._settings.keep_requests
+
+    def placed(self, text: str) -> Placed | None:
+        """Where a text lies for the encoder of this moment; `None` without one. Blocks."""
+        index = self._live.index
+        if not isinstance(index, WovenIndex) or (vector := index.engine.request(text)) is None:
+            return None
+        return Placed(index.engine.encoder.digest, vector)
 
     # ---- a request ---------------------------------------------------------------------------------------------
 

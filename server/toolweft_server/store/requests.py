@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from toolweft_server.scrub import Scrubber
 from toolweft_server.store.database import Database
-from toolweft_server.store.schema import call_digest, request, request_call, request_vector
+from toolweft_server.store.schema import call_digest, request, request_call, request_vector, solved
 
 WINDOW = 30 * 60.0
 """Seconds during which a call is taken to follow from a request."""
@@ -111,11 +111,13 @@ class Requests:
             return float(db.execute(query).scalar() or 0.0)
 
     def erase(self) -> int:
-        """Deletes the texts of all requests and nothing else; how many had one."""
+        """Deletes the texts of all requests, and the tasks that were solved; how many requests had one."""
+        texts, tasks = select(request.c.id).where(request.c.query != ""), select(solved.c.hash)
         with self._database.read() as db:
-            if db.execute(select(request.c.id).where(request.c.query != "").limit(1)).first() is None:
+            if all(db.execute(each.limit(1)).first() is None for each in (texts, tasks)):
                 return 0
         with self._database.write() as db:
+            db.execute(delete(solved))
             erased = db.execute(update(request).where(request.c.query != "").values(query="")).rowcount
         self._database.shrink()  # until a checkpoint the file holds them still
         return erased

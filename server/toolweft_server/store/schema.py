@@ -59,7 +59,15 @@ def _usage(connection: Connection) -> None:
     connection.execute(text("CREATE INDEX together_by_age ON together (at)"))
 
 
-STEPS: Sequence[Step] = (_approvals, _usage)
+def _solved(connection: Connection) -> None:
+    connection.execute(text(
+        "CREATE TABLE solved (owner TEXT NOT NULL, hash VARCHAR(32) NOT NULL, task TEXT NOT NULL, "
+        "program TEXT NOT NULL, tools TEXT NOT NULL, functions TEXT NOT NULL, execution VARCHAR(64) NOT NULL, "
+        "encoder VARCHAR(32), vector BLOB, uses INTEGER NOT NULL, last FLOAT NOT NULL, PRIMARY KEY (owner, hash))"
+    ))  # fmt: skip
+
+
+STEPS: Sequence[Step] = (_approvals, _usage, _solved)
 """Step n (from 0) leads from version n + 1 to version n + 2, inside the transaction that opens the store."""
 
 NEWEST = len(STEPS) + 1
@@ -321,6 +329,24 @@ function_version = Table(
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("name", "version"),
     comment="What a version is made of; never changed, deleted only when a person removes the function.",
+)
+
+solved = Table(
+    "solved",
+    metadata,
+    Column("owner", Text, nullable=False),
+    Column("hash", String(32), nullable=False, comment="of the task, case and space aside"),
+    Column("task", Text, nullable=False),
+    Column("program", Text, nullable=False),
+    Column("tools", Text, nullable=False, comment="ids with the digests they had"),
+    Column("functions", Text, nullable=False),
+    Column("execution", String(64), nullable=False),
+    Column("encoder", String(32)),
+    Column("vector", LargeBinary, comment="float16, of the task"),
+    Column("uses", Integer, nullable=False),
+    Column("last", Float, nullable=False),
+    PrimaryKeyConstraint("owner", "hash"),
+    comment="Tasks with the program that solved them; only where texts of requests are kept.",
 )
 
 

@@ -22,6 +22,7 @@ from toolweft_server.store.executions import Executions
 from toolweft_server.store.manifests import Manifests
 from toolweft_server.store.requests import Requests
 from toolweft_server.store.shapes import Shapes
+from toolweft_server.store.solved import SolvedTasks
 from toolweft_server.store.usage import Uses
 
 
@@ -51,6 +52,7 @@ class Store:
         self.requests = Requests(database, scrub)
         self.uses = Uses(database)
         self.approvals = Approvals(database)
+        self.solved = SolvedTasks(database, scrub)
         self._seen: tuple[int, Changes] | None = None
 
     @classmethod
