@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -248,13 +249,10 @@ def test_traces_that_are_not_there_are_exit_code_2(tmp_path, monkeypatch, capsys
 def test_the_curve_is_drawn_where_matplotlib_is_there(tmp_path, capsys, monkeypatch):
     traced(("llm", {}), path=tmp_path / "1.jsonl")
     traced(("llm", {}), path=tmp_path / "2.jsonl")
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert run(tmp_path, "--plot", tmp_path / "curve.svg") == 2
     assert "needs matplotlib" in capsys.readouterr().err
     monkeypatch.undo()
     pytest.importorskip("matplotlib")
     assert run(tmp_path, "--plot", tmp_path / "curve.svg") == 0
-    assert (
-        "answered so far" in (tmp_path / "curve.svg").read_text(encoding="utf-8")
-        or (tmp_path / "curve.svg").stat().st_size > 1000
-    )
+    assert "<svg" in (tmp_path / "curve.svg").read_text(encoding="utf-8")

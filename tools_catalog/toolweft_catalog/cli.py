@@ -30,6 +30,7 @@ SUMMARIES = {
     "eval": "how well tools are found, on a catalogue with known answers: retrieval",
     "resume": "go on with a task that was interrupted, from its trace",
     "trace": "show what an agent run did",
+    "report": "what many agent runs came to, from their traces",
     "completion": "print a completion script for bash, zsh or fish",
 }
 """Shown by `--help` without loading a command. A test compares it with the entry points."""
