@@ -1,40 +1,16 @@
-"""Records -> figures -> text: rates with Wilson's interval, costs, failure classes, recovery by fault."""
+"""Records -> figures -> text: rates, costs, failure classes, recovery by fault. Runs are counted by their traces."""
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from benchmarks.agent.faults import BY_NAME
 from benchmarks.agent.run import Record
 
-Z = 1.959964
-"""Two-sided 95 %."""
-
-
-class Rate(NamedTuple):
-    hits: int
-    of: int
-
-    @property
-    def share(self) -> float:
-        return self.hits / self.of if self.of else math.nan
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's: sound also near 0 and 1 and for few runs."""
-        if not self.of:
-            return 0.0, 1.0
-        p, n = self.share, self.of
-        middle, spread = p + Z * Z / (2 * n), Z * math.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
-        return max(0.0, (middle - spread) / (1 + Z * Z / n)), min(1.0, (middle + spread) / (1 + Z * Z / n))
-
-    def __str__(self) -> str:
-        low, high = self.interval
-        return f"{self.hits}/{self.of} = {100 * self.share:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+from toolweft_client.rate import Rate, Spread
 
 
 def summary(records: Sequence[Record]) -> dict[str, Any]:
@@ -123,11 +99,9 @@ def _solved(record: Record) -> bool:
 
 
 def _rate(records: Sequence[Record], measure: str) -> dict[str, Any]:
-    rate = Rate(sum(each.measures[measure] for each in records), len(records))
-    return {"hits": rate.hits, "of": rate.of, "interval": [round(each, 4) for each in rate.interval]}
+    return Rate(sum(each.measures[measure] for each in records), len(records)).json()
 
 
-def _spread(values: Sequence[float]) -> Mapping[str, float]:
-    if not values:
-        return {}
-    return {"mean": round(statistics.mean(values), 3), "median": statistics.median(values), "most": max(values)}
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    found = Spread.of(values)
+    return found._asdict() if found else {}

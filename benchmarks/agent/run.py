@@ -23,6 +23,7 @@ from benchmarks.agent.task import Benchmark, Played, Task, harm, operations, pla
 from benchmarks.agent.world import Now, read_log
 
 from toolweft_client import trace as traces
+from toolweft_client.account import account_of
 from toolweft_client.agent import Agent, Loop, solve
 from toolweft_client.budget import Budget
 from toolweft_client.session import Session, own_server
@@ -106,7 +107,7 @@ class Bench:
         )
         path = self.folder / "traces" / f"{self._number:05}.jsonl"
         agent = Agent(model, self.session, budget=self.budget, loop=way(self.mode).solve)
-        answer = await agent.run(task.text, trace=Trace.to(path))
+        answer = await agent.run(task.text, trace=Trace.to(path), setup={"mode": self.mode})
         calls = read_log(self.folder, self._number)
         steps = traces.read(path)
         if (self.folder / f"{self._number}.troubled").exists():
@@ -114,14 +115,11 @@ class Bench:
         done = harm(gold.calls, calls)
         value = answer.value if self.mode in PROGRAMS else _said(answer.text)
         scored = self.benchmark.score(task, value, calls, answered=answer.status == "answered")
-        end = steps[-1]
-        told = [step for step in steps if step.event == "llm"]
+        told = account_of(steps)
         return Record(
-            task.id, job.fault, model.made, answer.status, answer.reason or "", scored, len(told),
-            _sum(told, "gen_ai.usage.input_tokens"), _sum(told, "gen_ai.usage.output_tokens"),
-            sum(step.event == "run" for step in steps), sum(_real(step) for step in steps), failures(steps),
-            done.duplicates, done.strays, exceeded(steps, self.budget), _share(model, task, known),
-            end.ms / 1000, path.name,
+            task.id, job.fault, model.made, answer.status, answer.reason or "", scored, told.model_calls,
+            told.input_tokens, told.output_tokens, told.programs, told.tool_calls, failures(steps), done.duplicates,
+            done.strays, list(told.exceeded), _share(model, task, known), told.seconds, path.name,
         )  # fmt: skip
 
 
@@ -217,35 +215,6 @@ def _kind(complaint: str) -> str:
     kinds = {"there is no tool": "unknown tool", "has no argument": "unknown argument", "needs ": "missing argument",
              "not valid Python": "syntax"}  # fmt: skip
     return next((kind for words, kind in kinds.items() if words in complaint), "other")
-
-
-def exceeded(steps: Sequence[Step], budget: Budget) -> list[str]:
-    """Budgets that the events of a trace exceed. Tool calls are counted per program, so the last one may pass."""
-
-    def stages(name: str) -> int:
-        return sum(step.event == "stage" and step.stage == name for step in steps)
-
-    counts = {
-        "model_calls": sum(step.event == "llm" for step in steps), "repairs": stages("repair"),
-        "probes": stages("probe"), "replans": sum(step.event == "replan" for step in steps),
-    }  # fmt: skip
-    over = [name for name, count in counts.items() if count > getattr(budget, name)]
-    runs = [step for step in steps if step.event == "run"]
-    if sum(_real(step) for step in runs[:-1]) > budget.tool_calls:
-        over.append("tool_calls")
-    if steps[-1].ms / 1000 > budget.seconds + 5:
-        over.append("seconds")
-    return over
-
-
-def _real(step: Step) -> int:
-    """Calls of one program that were made and not replayed."""
-    calls = step.data.get("calls") if step.event == "run" else None
-    return sum(isinstance(each, dict) and not each.get("replayed") for each in calls) if isinstance(calls, list) else 0
-
-
-def _sum(steps: Iterable[Step], key: str) -> int:
-    return sum(int(str(step.data.get(key) or 0)) for step in steps)
 
 
 def _said(text: str) -> Any:

@@ -11,10 +11,11 @@ from benchmarks.agent.films import Films
 from benchmarks.agent.gold import GoldCoder, at_rate, once, program
 from benchmarks.agent.music import Music
 from benchmarks.agent.restbench import RestBench
-from benchmarks.agent.run import Job, exceeded, failures, open_bench
+from benchmarks.agent.run import Job, failures, open_bench
 from benchmarks.agent.task import Task, follows, harm, operations, play
 from benchmarks.agent.world import Logged, Now, Stage, ToolFailure, read_log
 
+from toolweft_client.account import exceeded
 from toolweft_client.budget import Budget
 from toolweft_client.model.base import Message
 from toolweft_client.trace import Trace
