@@ -80,6 +80,7 @@ ELSEWHERE = {
     "README.md": "a program for execute_code, shown with a gap",
     "execute_code.md": "a program for execute_code: `tools` exists only there",
     "agent.md": "needs a model: run in tests/client/test_docs_of_the_client.py",
+    "solve-server.md": "needs tools: run in tests/client/test_docs_of_the_client.py",
     "trace.md": "needs a trace: run in tests/client/test_docs_of_the_client.py",
 }
 """Pages whose Python cannot run by itself, and why."""

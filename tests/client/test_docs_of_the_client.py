@@ -32,6 +32,13 @@ def test_script_on_the_agents_page_answers(server, tmp_path, monkeypatch, capsys
     assert capsys.readouterr().out == "answered 2\n"
 
 
+def test_host_on_the_solve_servers_page_gets_an_answer(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("toolweft_client.session.own_server", lambda: server)
+    monkeypatch.setattr("toolweft_client.trace.folder", lambda: tmp_path)
+    exec(compile(snippet("solve-server.md"), "solve-server.md", "exec"), {})
+    assert capsys.readouterr().out == "answered\n"
+
+
 async def test_model_on_the_models_page_is_a_chat_model():
     names: dict = {}
     exec(compile(snippet("models.md"), "models.md", "exec"), names)

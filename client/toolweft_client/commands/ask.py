@@ -47,18 +47,16 @@ def add(parser: argparse.ArgumentParser) -> None:
         "toolweaver: one tool after the other, by a model taught to",
     )  # fmt: skip
     parser.add_argument(
-        "--model-calls", type=_positive,
+        "--model-calls", type=positive,
         help="budget of model calls (default: 8; paper 12, codeact 20, react 30, toolweaver 60)",
     )  # fmt: skip
-    parser.add_argument("--repairs", type=_count, default=3, help="budget of repairs (default: 3)")
-    parser.add_argument("--replans", type=_count, default=2, help="budget of new designs (default: 2)")
-    parser.add_argument("--probes", type=_count, default=3, help="budget of runs of a reading part (default: 3)")
+    parser.add_argument("--repairs", type=count, default=3, help="budget of repairs (default: 3)")
+    parser.add_argument("--replans", type=count, default=2, help="budget of new designs (default: 2)")
+    parser.add_argument("--probes", type=count, default=3, help="budget of runs of a reading part (default: 3)")
     parser.add_argument(
-        "--writes", type=_positive, default=5, help="no program starts after so many calls that write (default: 5)"
+        "--writes", type=positive, default=5, help="no program starts after so many calls that write (default: 5)"
     )
-    parser.add_argument(
-        "--tool-calls", type=_positive, default=40, help="no program starts after so many (default: 40)"
-    )
+    parser.add_argument("--tool-calls", type=positive, default=40, help="no program starts after so many (default: 40)")
     parser.add_argument("--seconds", type=float, default=600.0, help="budget of time for the whole task (default: 600)")
     parser.add_argument("--quiet", action="store_true", help="show no progress on stderr")
     parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
@@ -95,14 +93,14 @@ async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
     return await solved(task, setup, Tape(), args, path)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
     return number
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"{text} is less than nothing")

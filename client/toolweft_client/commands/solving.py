@@ -126,7 +126,7 @@ async def solved(task: str, setup: Setup, tape: Tape, args: argparse.Namespace, 
     config = Path(setup.config) if setup.config else None
     async with (
         open_model(setup.model, base_url=setup.base_url, asked=tape.count("llm")) as opened,
-        Session.connect(_target(setup.server) or own_server(config), ask=person) as session,
+        Session.connect(target_of(setup.server) or own_server(config), ask=person) as session,
     ):
         model = Recording(opened, args.record) if getattr(args, "record", None) else opened
         with display(quiet=args.quiet, person=person) as watch:
@@ -136,7 +136,7 @@ async def solved(task: str, setup: Setup, tape: Tape, args: argparse.Namespace, 
             return await agent.run(task, trace=trace, tape=tape, setup=setup.json())
 
 
-def _target(server: str | None) -> str | list[str] | None:
+def target_of(server: str | None) -> str | list[str] | None:
     if not server or server.startswith(("http://", "https://")):
         return server
     return shlex.split(server)
