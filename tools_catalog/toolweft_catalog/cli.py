@@ -29,6 +29,7 @@ SUMMARIES = {
     "train": "weave the catalogue into codes (extra `train`): tokenize, report, lm",
     "eval": "how well tools are found, on a catalogue with known answers: retrieval",
     "resume": "go on with a task that was interrupted, from its trace",
+    "solve-server": "an MCP server that solves whole tasks, with the host's own model",
     "trace": "show what an agent run did",
     "report": "what many agent runs came to, from their traces",
     "completion": "print a completion script for bash, zsh or fish",
