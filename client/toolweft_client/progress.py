@@ -52,6 +52,8 @@ def _plain(step: Step, write: Callable[[str], object]) -> None:
 def describe(step: Step) -> str:
     """A step in one line; empty for those that say nothing on their own."""
     data = step.data
+    if step.event == "find" and data.get("detail") == "solved":
+        return f"{data['examples']} solved before that are like it" if data.get("examples") else ""
     if step.event == "find":
         tools = data.get("tools")
         names = [str(each) for each in tools] if isinstance(tools, list) else []

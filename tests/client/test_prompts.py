@@ -30,7 +30,8 @@ def example(name: str) -> str:
 
 
 def test_there_are_as_many_prompts_as_stages_that_ask():
-    own = ["design", "design_example", "direct", "head", "implement", "implement_example", "reask", "repair"]
+    own = ["design", "design_example", "design_solved", "direct", "head", "implement", "implement_example", "reask"]
+    own += ["repair"]
     paper = [f"paper_{stage}" for stage in ("code", "plan", "reconstruct", "review", "scaffold", "select")]
     assert sorted([*own, *paper, "codeact", "react"]) == NAMES
 

@@ -6,11 +6,13 @@ A new one is drawn when the check finds tools that do not exist, and when repair
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
 
 from toolweft_client import prompt
 from toolweft_client.errors import StoppedError
 from toolweft_client.reply import program_in
+from toolweft_client.solved import Solved, examples, shown
 from toolweft_client.stages.check import check
 from toolweft_client.steps import effects
 from toolweft_client.work import Design, Work
@@ -29,13 +31,15 @@ async def design(work: Work) -> Design:
         StoppedError: No usable reply, or a capability that no tool offers after a second search.
 
     """
-    plan = await _draw(work, "")
+    # A later design follows on an error, and what was shown to the first one did not prevent it.
+    solved = await examples(work) if not work.spent.replans else []
+    plan = await _draw(work, "", solved)
     while plan.missing or any(problem.kind == "unknown_tool" for problem in plan.problems):
         new = await _search(work, plan)
         if work.spent.replans >= work.budget.replans or not (new or plan.problems):
             break
         work.spent.replans += 1
-        plan = await _draw(work, complaints(plan))
+        plan = await _draw(work, complaints(plan), solved)
     if plan.missing and not plan.uses:
         raise StoppedError(
             "missing", f"No tool was found for: {'; '.join(plan.missing)}. Connect a server that offers it."
@@ -44,17 +48,21 @@ async def design(work: Work) -> Design:
     return plan
 
 
-async def _draw(work: Work, problems: str) -> Design:
+async def _draw(work: Work, problems: str, solved: Sequence[Solved]) -> Design:
     work.trace.enter("design")
-    source = await work.ask("design", text(work, problems), partial(program_in, parsed=True))
+    source = await work.ask("design", text(work, problems, solved), partial(program_in, parsed=True))
     for tool, effect in effects(source).items():
         work.effects.setdefault(tool, effect)
     found = await check(work, source)
     return Design(found.source, problems=found.problems, uses=found.uses, missing=missing(found.source))
 
 
-def text(work: Work, problems: str) -> str:
-    """The prompt; what does not fit is left out in this order: the example, tools from the end of the list."""
+def text(work: Work, problems: str, solved: Sequence[Solved] = ()) -> str:
+    """The prompt; what does not fit is left out in this order: the examples, tools from the end of the list.
+
+    Tasks that were `solved` stand in place of the built-in example.
+    """
+    example = shown(solved) if solved else prompt.source("design_example").strip()
     lines = [f"{tool.call}\n    {prompt.cut(tool.summary, 300)}".rstrip() for tool in work.tools.values()]
 
     def tools(most: int) -> str:
@@ -69,7 +77,7 @@ def text(work: Work, problems: str) -> str:
     ]
     return prompt.fit(
         "design", work.budget.design_tokens, shorter, tools=tools(len(lines)), learnt=learnt,
-        example=prompt.source("design_example").strip(), task=work.task.strip(),
+        example=example, task=work.task.strip(),
     )  # fmt: skip
 
 
