@@ -177,6 +177,20 @@ async def test_tree_shows_stages_and_what_happened_in_them(server, tmp_path):
     assert "You solve a task" not in text
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_tree_shows_a_program_that_was_sent_only_where_nothing_came_of_it(full):
+    trace = Trace()
+    trace.add("task.start", task="t")
+    trace.enter("run")
+    trace.add("begin", execution="ex_1", retry_of=None)
+    trace.add("run", execution="ex_1", status="ok", calls=[])
+    trace.add("begin", execution="ex_2", retry_of="ex_1")
+    text = shown(trace, full=full)
+    assert "begin" not in text
+    assert "sent as ex_1" not in text
+    assert "sent as ex_2, as a retry of ex_1; what came of it is not in this trace" in text
+
+
 async def test_full_tree_shows_prompts_and_programs_without_markup(server, tmp_path):
     text = shown(await solved(server, tmp_path / "run.jsonl", DESIGN, "```python\n'[red]x[/red]'\n```"), full=True)
     assert "You solve a task" in text

@@ -114,10 +114,15 @@ def tree(steps: Sequence[Step], *, full: bool = False) -> Tree:
 
     root = Tree(Text(str(steps[0].data.get("task", "task")), style="bold"))
     nodes = {steps[0].seq: root}
+    answered = {step.data.get("execution") for step in steps if step.event == "run"}
     for step in steps[1:]:
         above = nodes.get(step.parent or 0, root)
         if step.event == "stage":
             nodes[step.seq] = above.add(Text(f"{step.stage}  {step.ms / 1000:.1f} s"))
+        elif step.event == "begin":
+            # What came of it is told by its `run`; without one, this is all that is known.
+            if step.data.get("execution") not in answered:
+                above.add(Text(_sent(step)))
         elif step.event == "task.end":
             root.add(Text(_end(step)))
         elif line := describe(step) or (f"{step.event} ok" if full else ""):
@@ -136,6 +141,11 @@ def _details(step: Step) -> list[tuple[str, str]]:
     return shown + [
         (key, str(step.data[key])) for key in ("reply", "program", "value", "stdout", "stderr") if step.data.get(key)
     ]
+
+
+def _sent(step: Step) -> str:
+    before = f", as a retry of {step.data['retry_of']}" if step.data.get("retry_of") else ""
+    return f"sent as {step.data.get('execution')}{before}; what came of it is not in this trace"
 
 
 def _end(step: Step) -> str:
