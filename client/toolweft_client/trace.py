@@ -21,13 +21,21 @@ from toolweft_client.redact import Redactor
 
 VERSION = 1
 
+_GEN_AI: dict[str, dict[str, Json]] = {
+    "task.start": {"gen_ai.operation.name": "invoke_agent"},
+    "llm": {"gen_ai.operation.name": "chat"},
+    "find": {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "find_tools"},
+    "run": {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "execute_code"},
+}
+"""What OpenTelemetry's conventions for generative AI call these events."""
+
 Watcher: TypeAlias = "Callable[[Step], None]"
 """Sees each step after it was written: the live display."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line. `event` is task.start, stage, find, llm, check, run, repair, replan, library or task.end."""
+    """One line. `event` is task.start, stage, find, llm, check, begin, run, repair, replan, library or task.end."""
 
     seq: int
     parent: int | None
@@ -89,6 +97,7 @@ class Trace:
         """Writes one step. `__` in a name stands for the dot of the OpenTelemetry names."""
         seq = len(self.steps)
         clean = {key.replace("__", "."): self._redact.json(value) for key, value in data.items()}
+        clean |= _GEN_AI.get(event, {})
         step = Step(
             seq=seq, parent=None if seq == 0 else self._stage_seq, event=event, stage=self._stage,
             at=datetime.now(UTC).isoformat(timespec="milliseconds"),

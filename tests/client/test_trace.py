@@ -50,6 +50,7 @@ async def test_every_stage_and_event_is_in_the_file_with_its_parent(server, tmp_
 async def test_model_calls_carry_tokens_prompt_and_reply(server, tmp_path):
     trace = await solved(server, tmp_path / "run.jsonl")
     call = next(each for each in trace.steps if each.event == "llm")
+    assert call.data["gen_ai.operation.name"] == "chat"
     assert call.data["gen_ai.request.model"] == "scripted"
     assert call.data["gen_ai.usage.input_tokens"] > 100
     assert call.data["reply"] == DESIGN
