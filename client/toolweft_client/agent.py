@@ -94,7 +94,7 @@ class Agent:
 
     async def _bounded(self, work: Work) -> Answer:
         try:
-            with anyio.move_on_after(self._budget.seconds):
+            with anyio.move_on_after(self._budget.seconds) as scope, self._session.clock(scope):
                 return await self._loop(work)
             raise StoppedError("budget", f"The budget of {self._budget.seconds:g} seconds is used up.")
         except (StoppedError, ModelError, SessionError) as error:

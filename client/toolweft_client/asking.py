@@ -6,15 +6,15 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO, TypeAlias
 
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
 from mcp.client.session import ClientRequestContext, ElicitationFnT
-from mcp_types import ElicitRequestParams, ElicitRequestURLParams, ElicitResult
+from mcp_types import ElicitRequestParams, ElicitRequestURLParams, ElicitResult, ErrorData
 
 Ask: TypeAlias = ElicitationFnT
 """What answers a server's questions, as `mcp.Client` takes it."""
@@ -93,6 +93,41 @@ class Terminal:
         # A server's words: what would move the cursor or colour the screen is left out.
         self._out.write("".join(c for c in text if c.isprintable() or c == "\n"))
         self._out.flush()
+
+
+class Attended:
+    """An `Ask` during which deadlines wait: the clock stops while a person thinks."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._scopes: list[anyio.CancelScope] = []
+        self._left: list[tuple[anyio.CancelScope, float]] = []
+        self._open = 0
+
+    async def __call__(
+        self, context: ClientRequestContext | None, params: ElicitRequestParams
+    ) -> ElicitResult | ErrorData:
+        """`context` is the SDK's; there is none for a question of our own."""
+        self._open += 1
+        if self._open == 1:
+            self._left = [(scope, scope.deadline - anyio.current_time()) for scope in self._scopes]
+            for scope in self._scopes:
+                scope.deadline = math.inf
+        try:
+            return await self._ask(context, params)  # type: ignore[arg-type]
+        finally:
+            self._open -= 1
+            for scope, left in self._left if not self._open else ():
+                scope.deadline = anyio.current_time() + left
+
+    @contextmanager
+    def stopping(self, scope: anyio.CancelScope) -> Iterator[None]:
+        """While the block runs, questions stop the clock of `scope`."""
+        self._scopes.append(scope)
+        try:
+            yield
+        finally:
+            self._scopes.remove(scope)
 
 
 def _value(typed: str, kind: str, choices: list[str]) -> Value | None:

@@ -1,7 +1,7 @@
 """`Budget` says what a run may cost, `Spent` what it has cost. Checked before spending, so never exceeded.
 
-Not covered: calls inside one running program. They are counted when it answers; the server has a limit of its own
-(`limits.calls`) and a policy for writes. Once `tool_calls` or `writes` is reached no further program is started.
+What is left of `tool_calls` and `writes` goes to the server with each program, and our own server stops a program
+there. Another server may not know of it: then calls are counted when the program answers, and no further one starts.
 """
 
 from __future__ import annotations

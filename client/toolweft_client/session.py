@@ -11,18 +11,19 @@ import re
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
 
 import anyio
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitResult, TextContent
 from pydantic import BaseModel, ValidationError
 
+from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import Execution, FoundTools, FunctionCard
-from toolweft_client.asking import Ask
+from toolweft_client.asking import Ask, Attended
 from toolweft_client.errors import SessionError
 
 Target: TypeAlias = Any
@@ -48,9 +49,31 @@ def own_server(config: Path | None = None) -> list[str]:
 class Session:
     """Made by `Session.connect`; ends with its block."""
 
-    def __init__(self, client: Client, *, errlog: IO[bytes] | None = None) -> None:
+    def __init__(self, client: Client, *, errlog: IO[bytes] | None = None, person: Attended | None = None) -> None:
         """`errlog` holds what the server wrote to stderr; its end is quoted when the server goes away."""
-        self._client, self._errlog = client, errlog
+        self._client, self._errlog, self._person = client, errlog, person
+
+    @property
+    def attended(self) -> bool:
+        """Whether a person can be asked."""
+        return self._person is not None
+
+    async def ask(self, message: str, choices: Sequence[str]) -> str | None:
+        """What the person chose; `None` when they did not answer."""
+        if self._person is None:
+            return None
+        field = {"type": "string", "title": "Decision", "enum": list(choices)}
+        schema = {"type": "object", "properties": {"decision": field}, "required": ["decision"]}
+        answer = await self._person(None, ElicitRequestFormParams(message=message, requested_schema=schema))
+        content = answer.content if isinstance(answer, ElicitResult) and answer.action == "accept" else None
+        decision = (content or {}).get("decision")
+        return decision if isinstance(decision, str) and decision in choices else None
+
+    @contextmanager
+    def clock(self, scope: anyio.CancelScope) -> Iterator[None]:
+        """The deadline of `scope` moves on by the time that a person takes to answer."""
+        with self._person.stopping(scope) if self._person is not None else nullcontext():
+            yield
 
     @classmethod
     @asynccontextmanager
@@ -67,19 +90,20 @@ class Session:
             # The SDK's own scopes must end inside this one: so it outlives the connecting, and its deadline is lifted.
             with anyio.move_on_after(seconds) as scope:
                 async with AsyncExitStack() as stack:
+                    person = Attended(ask) if ask is not None else None
                     with _boundary(target, errlog):
-                        client = await stack.enter_async_context(_client(target, errlog, ask))
+                        client = await stack.enter_async_context(_client(target, errlog, person))
                         offered = await _tool_names(client)
                     scope.deadline = math.inf
                     _demand(target, offered)
-                    yield cls(client, errlog=errlog)
+                    yield cls(client, errlog=errlog, person=person)
             if scope.cancelled_caught:
                 raise SessionError(
                     f"{_named(target)} did not answer within {seconds:g} seconds.\n{_tail(errlog)}".rstrip()
                 )
 
     async def find_tools(
-        self, query: str, *, limit: int = 5, server: str | None = None, meta: Mapping[str, str] | None = None
+        self, query: str, *, limit: int = 5, server: str | None = None, meta: Mapping[str, Json] | None = None
     ) -> FoundTools:
         """Tools for a request, best first.
 
@@ -90,7 +114,7 @@ class Session:
         asked = {"query": query, "limit": limit} | ({"server": server} if server else {})
         return _structured(FoundTools, "find_tools", await self._call("find_tools", asked, meta))
 
-    async def stub(self, tool: str, *, meta: Mapping[str, str] | None = None) -> str:
+    async def stub(self, tool: str, *, meta: Mapping[str, Json] | None = None) -> str:
         """The whole stub of one tool: schema, documentation, observed result; without counts and notes."""
         got = await self._call("find_tools", {"query": tool, "limit": 1, "detail": "full"}, meta)
         note = _structured(FoundTools, "find_tools", got).note
@@ -108,7 +132,7 @@ class Session:
         retry_of: str | None = None,
         execution: str | None = None,
         seconds: float | None = None,
-        meta: Mapping[str, str] | None = None,
+        meta: Mapping[str, Json] | None = None,
     ) -> Execution:
         """Runs a program to its end: while the server says `waiting`, it is asked again.
 
@@ -122,7 +146,7 @@ class Session:
         given = {"session": session, "timeout": seconds, "retry_of": retry_of}
         asked: dict[str, Any] = {"code": code} | {key: value for key, value in given.items() if value is not None}
         pause = 0.01
-        named = {**(meta or {}), **({"execution": execution} if execution else {})}
+        named: dict[str, Json] = {**(meta or {}), **({"execution": execution} if execution else {})}
         while True:
             ran = _structured(Execution, "execute_code", await self._call("execute_code", asked, named))
             named.pop("execution", None)
@@ -146,13 +170,13 @@ class Session:
             got = await self._client.read_resource(uri)
         return "\n".join(text for each in got.contents if (text := getattr(each, "text", None)) is not None)
 
-    async def _call(self, name: str, arguments: dict[str, Any], meta: Mapping[str, str] | None) -> CallToolResult:
+    async def _call(self, name: str, arguments: dict[str, Any], meta: Mapping[str, Json] | None) -> CallToolResult:
         notes: Any = {f"dev.toolweft/{key}": value for key, value in meta.items()} if meta else None
         with _boundary(name, self._errlog):
             return await self._client.call_tool(name, arguments, meta=notes)
 
 
-def _client(target: Target, errlog: IO[bytes], ask: Ask | None) -> Client:
+def _client(target: Target, errlog: IO[bytes], ask: Attended | None) -> Client:
     # Older servers ask while the request goes on.
     wait = REQUEST_SECONDS if ask is None else REQUEST_SECONDS + PERSON_SECONDS
     if isinstance(target, str):

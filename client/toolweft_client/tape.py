@@ -14,7 +14,7 @@ from toolweft_catalog.tool import Json
 from toolweft_client.errors import TraceError
 from toolweft_client.trace import Step
 
-ANSWERS = frozenset({"find", "llm", "begin", "run"})
+ANSWERS = frozenset({"find", "llm", "approval", "begin", "run"})
 """Events that hold an answer from outside; `begin` holds the id of a program that was sent."""
 
 

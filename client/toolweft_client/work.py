@@ -10,7 +10,7 @@ from typing import get_args
 
 from toolweft_catalog.tool import Effect, Json
 from toolweft_catalog.wire import CallRecord, Execution, FoundTool, FoundTools
-from toolweft_client import prompt
+from toolweft_client import approval, prompt
 from toolweft_client.budget import Budget, Spent
 from toolweft_client.errors import StoppedError
 from toolweft_client.model.base import ChatModel, Message, Reply, StopReason, Usage
@@ -81,6 +81,8 @@ class Work:
     stubs: dict[str, str] = field(default_factory=dict)
     near: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Names that no tool has, with what a search for them brought."""
+    granted: set[str] = field(default_factory=set)
+    """Tools whose calls a person allowed for this run."""
     effects: dict[str, Effect] = field(default_factory=dict)
     """What calls of a tool did, or what the design says they do."""
     attempts: list[Attempt] = field(default_factory=list)
@@ -146,18 +148,19 @@ class Work:
         What earlier ones finished is replayed, unless it is a `fresh` one: another step and no other attempt.
 
         Raises:
-            StoppedError: The budget allows for no further program.
+            StoppedError: The budget allows for no further program, or a person refused its calls.
             SessionError: The server is gone.
 
         """
         self.spent.program(self.budget)
+        await approval.batch(self, program)
         before = None if fresh or self.last_execution is None else self.last_execution.id
         ran = await self._executed(program, stage, session, before)
         self.executions.append(ran)
-        made = [call for call in ran.calls if not call.replayed]
+        made = [call for call in ran.calls if not call.replayed and call.status not in ("refused", "limit")]
         self.spent.tool_calls += len(made)
-        # A call that was refused or said no has changed nothing; of one that got no answer nobody knows.
-        self.spent.writes += sum(call.effect != "read" and call.status not in ("tool", "refused") for call in made)
+        # A call that said no has changed nothing; of one that got no answer nobody knows.
+        self.spent.writes += sum(call.effect != "read" and call.status != "tool" for call in made)
         self.effects.update((call.tool, call.effect) for call in ran.calls)
         told: dict[str, Json] = ran.model_dump(mode="json", exclude={"id"})
         self.trace.add("run", execution=ran.id, program=program, retry_of=before, **told)
@@ -177,7 +180,7 @@ class Work:
             self.trace.add("begin", execution=name, retry_of=attempts[-1])
             ran = await self.session.execute_code(
                 program, session=session, retry_of=attempts[-1], execution=name, seconds=self.budget.run_seconds,
-                meta=self.meta(stage),
+                meta=self.meta(stage) | self._terms(),
             )  # fmt: skip
             # One that was sent and never arrived is not on record: then the one before it is what this one retries.
             never_arrived = ran.status == "refused" and ran.error is not None and ran.error.type == "UnknownExecution"
@@ -185,9 +188,15 @@ class Work:
                 return ran
             attempts.pop()
 
-    def meta(self, stage: str) -> dict[str, str]:
-        """What the server may know of the run, for its own learning."""
-        return {"task": self.task[:2_000], "step": stage}
+    def meta(self, stage: str) -> dict[str, Json]:
+        """What the server may know of the run, for its own learning; and that nobody looks at each program."""
+        return {"task": self.task[:2_000], "step": stage, "preset": "careful"}
+
+    def _terms(self) -> dict[str, Json]:
+        """What the next program may do: our own server holds it to that while it runs."""
+        calls, writes = self.budget.tool_calls - self.spent.tool_calls, self.budget.writes - self.spent.writes
+        grants: dict[str, Json] = {"grants": [*sorted(self.granted)]} if self.granted else {}
+        return {"calls": max(0, calls), "writes": max(0, writes), **grants}
 
     async def ask(self, stage: str, text: str, take: Callable[[Reply], str] = program_in) -> str:
         """One program from the model, as `take` reads it. A reply that `take` refuses is asked for once more.

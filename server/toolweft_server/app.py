@@ -210,7 +210,8 @@ class App:
     # ---- find_tools -------------------------------------------------------------------------------------------
 
     async def find_tools(self, arguments: dict[str, Any], asker: Asker) -> Reply:
-        finder = Finder(self.live, self.store, self.using, asker, patience=self.limits["manifest_wait"])
+        policy = self.config.policy.under(asker.terms)
+        finder = Finder(self.live, self.store, self.using, asker, policy, patience=self.limits["manifest_wait"])
         answer = await find_tools.find_tools(find_tools.Arguments.model_validate(arguments), finder)
         return Reply(answer.found.model_dump(mode="json"), answer.text)
 
@@ -230,7 +231,7 @@ class App:
         else:
             request = Request(
                 wanted.code, wanted.session, wanted.retry_of, wanted.timeout, asker.owner, asker.connection,
-                asker.task, wanted.files, asker.grants, asker.execution,
+                wanted.files, asker.terms,
             )  # fmt: skip
             answer = await self.executions.execute(request, report, person)
         execution = answer.execution
@@ -277,8 +278,8 @@ class App:
         recorder = self.ledger.recorder(execution, request.retry_of, owner=request.owner)
         await self.live.settled(self.limits["manifest_wait"])
         memory = Remembered(self.live, self.store, request.owner)
-        approvals = Approvals(questions, memory, given=request.grants, scrub=self.scrub_json)
-        permit = self.config.policy.gate(approvals)
+        approvals = Approvals(questions, memory, given=request.terms.grants, scrub=self.scrub_json)
+        permit = self.config.policy.under(request.terms).gate(approvals, request.terms)
         caller: Caller = questions.counting(recorder(self.live.gateway, permit=permit))
 
         def observe(tool: Tool, result: Result) -> None:

@@ -27,6 +27,7 @@ from toolweft_server.errors import AnswerError, SandboxError, ToolweftError
 from toolweft_server.inputs import InputError
 from toolweft_server.questions import Answers, Person, Questions, Round
 from toolweft_server.sandbox.base import FileIn, FileOut, Outcome, Program
+from toolweft_server.terms import Terms
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +45,13 @@ class Request:
     timeout: float | None = None
     owner: str = "local"
     connection: str = ""
-    task: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     """Files for the work directory by name: addresses, data URIs or texts (see `inputs`)."""
-    grants: tuple[str, ...] = ()
-    """Patterns of tools that the client approved together with the program."""
-    execution: str | None = None
-    """The id that the client gave the execution, so that it can ask for it after it was cut off."""
+    terms: Terms = Terms()  # noqa: RUF009 - immutable
+
+    @property
+    def task(self) -> str | None:
+        return self.terms.task
 
 
 class Recorder(Protocol):
@@ -134,8 +135,9 @@ class Executions:
         """
         execution, running = self._joinable(request), None
         if execution is None:
-            execution = request.execution or "ex_" + secrets.token_hex(6)
-            if request.execution and (execution in self._running or await self._work.known(execution, request.owner)):
+            given = request.terms.execution
+            execution = given or "ex_" + secrets.token_hex(6)
+            if given and (given in self._running or await self._work.known(given, request.owner)):
                 told = f"{execution} names an execution already; leave it out, or ask for that one with retry_of"
                 return self._refused(execution, "ExecutionExists", told)
             self._running[execution] = running = _Running(request, Questions(self._approval))

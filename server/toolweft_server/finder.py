@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from toolweft_catalog import shape
 from toolweft_catalog.shape import Shape
 from toolweft_catalog.tool import Tool
-from toolweft_catalog.wire import IndexName
+from toolweft_catalog.wire import Decision, IndexName
 from toolweft_server.index.base import Matches
 from toolweft_server.live import LiveCatalog
+from toolweft_server.policy import Policy
 from toolweft_server.serving import Asker
 from toolweft_server.store.store import Store
 from toolweft_server.trial import Mix
@@ -20,9 +21,11 @@ from toolweft_server.using import Using
 class Finder:
     """One request's view of the app: `tools.find_tools.Finding`."""
 
-    def __init__(self, live: LiveCatalog, store: Store, using: Using, asker: Asker, *, patience: float) -> None:
+    def __init__(
+        self, live: LiveCatalog, store: Store, using: Using, asker: Asker, policy: Policy, *, patience: float
+    ) -> None:
         """`patience` is how long in seconds to wait for tools being read."""
-        self._live, self._store, self._using, self._asker = live, store, using, asker
+        self._live, self._store, self._using, self._asker, self._policy = live, store, using, asker, policy
         self._patience = patience
         self._mix: Mix | None = None
         self.index_name: IndexName = live.index.name
@@ -38,6 +41,10 @@ class Finder:
         unknown = [tool.digest for tool in tools if tool.output is None]
         texts = await self._live.look(self._store.shapes.get, unknown) if unknown else {}
         return {key: shape.from_json(json.loads(text)) for key, text in texts.items()}
+
+    def judge(self, tool: Tool) -> Decision:
+        # What a saved function calls is judged when it calls it.
+        return "allow" if tool.origin == "library" else self._policy.judge(tool).decision
 
     def size(self) -> int:
         return len(self._live.catalog)

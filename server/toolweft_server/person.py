@@ -19,7 +19,6 @@ from pydantic import ValidationError
 
 from toolweft_catalog.tool import Json
 from toolweft_server.errors import AnswerError
-from toolweft_server.policy import pattern
 from toolweft_server.questions import Answers, Person, Question, Reply, Round, Unanswered
 from toolweft_server.seal import Seal, Ticket
 
@@ -108,19 +107,3 @@ def reply(answer: types.ElicitResult) -> Reply:
     for key, value in (answer.content or {}).items():
         content[key] = [*value] if isinstance(value, list) else value
     return Reply(answer.action, content)
-
-
-def grants(given: object) -> tuple[str, ...]:
-    """Patterns of tools that the client approved, from `_meta`.
-
-    Raises:
-        MCPError: Something else: what it means must not be guessed.
-
-    """
-    if given is None:
-        return ()
-    patterns = [pattern(each) if isinstance(each, str) else None for each in given] if isinstance(given, list) else []
-    if not patterns or None in patterns:
-        what = f"must be a list of tool ids or patterns such as 'server.*', not {given!r:.100}"
-        raise MCPError(types.INVALID_PARAMS, f"_meta dev.toolweft/grants {what}")
-    return tuple(each for each in patterns if each)

@@ -9,15 +9,17 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Protocol, get_args
 
 from toolweft_catalog.call import Call, Failure
 from toolweft_catalog.tool import Tool
+from toolweft_catalog.wire import Decision
 from toolweft_server.errors import ConfigError
 
-Decision = Literal["allow", "ask", "block"]
 Preset = Literal["host", "careful", "trust"]
+"""`host`: the host already asks about each program, so only destructive tools ask. `careful`: every tool asks that does
+not say it only reads. `trust`: all run."""
 
 
 _PATTERN = re.compile(r"[A-Za-z0-9_.*?\-]+")
@@ -39,6 +41,19 @@ class Permit(Protocol):
         ...
 
 
+class Limited(Protocol):
+    """What a client adds to the policy for one program."""
+
+    @property
+    def careful(self) -> bool: ...
+
+    @property
+    def calls(self) -> int | None: ...
+
+    @property
+    def writes(self) -> int | None: ...
+
+
 class Verdict(NamedTuple):
     decision: Decision
     reason: str
@@ -46,9 +61,8 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    preset: Preset = "host"
-    """`host`: the host already asks about each program, so only destructive tools ask. `careful`: every tool asks
-    that does not say it only reads. `trust`: all run."""
+    preset: Preset | None = None
+    """What the person chose; `host` where they chose nothing, unless a client is more careful."""
     patterns: Mapping[str, Decision] = field(default_factory=dict)
 
     @classmethod
@@ -62,8 +76,8 @@ class Policy:
             return cls()
         if not isinstance(document, dict):
             raise ConfigError(f"{where}: 'policy' must be an object of patterns, not {document!r:.80}")
-        preset = document.get("default", "host")
-        if preset not in get_args(Preset):
+        preset = document.get("default")
+        if preset is not None and preset not in get_args(Preset):
             raise ConfigError(f"{where}: policy 'default' must be host, careful or trust, not {preset!r:.80}")
         patterns: dict[str, Decision] = {}
         for text, decision in document.items():
@@ -81,26 +95,44 @@ class Policy:
         if fitting:
             best = max(fitting, key=_specific)
             return Verdict(self.patterns[best], f"the policy says {best!r}: {self.patterns[best]!r}")
-        if self.preset == "host" and tool.annotations.destructive is True and not tool.annotations.read_only:
+        preset = self.preset or "host"
+        if preset == "host" and tool.annotations.destructive is True and not tool.annotations.read_only:
             return Verdict("ask", "the tool says that it is destructive")
-        if self.preset == "careful" and tool.annotations.read_only is not True:
+        if preset == "careful" and tool.annotations.read_only is not True:
             return Verdict("ask", "the policy is 'careful' and the tool does not say that it only reads")
-        return Verdict("allow", f"the policy is {self.preset!r}")
+        return Verdict("allow", f"the policy is {preset!r}")
 
-    def gate(self, approve: Approve | None = None) -> Permit:
-        """Decides about each call. `approve` is who asks a person; without it, what must ask is refused."""
+    def under(self, terms: Limited) -> Policy:
+        """What holds for a client that is more careful than a person who chose nothing."""
+        return replace(self, preset="careful") if terms.careful and self.preset is None else self
+
+    def gate(self, approve: Approve | None = None, terms: Limited | None = None) -> Permit:
+        """Decides about each call, and counts those that it lets pass where `terms` allow so many and no more.
+
+        `approve` is who asks a person; without it, what must ask is refused.
+        """
+        left = {"calls": terms.calls if terms else None, "calls that may write": terms.writes if terms else None}
+
+        def counted(call: Call) -> Failure | None:
+            kinds = ["calls", *(["calls that may write"] if call.tool.annotations.effect != "read" else [])]
+            for kind in kinds:
+                if left[kind] == 0:
+                    said = f"the client's limit on {kind} in this program is reached; {call.tool.id} was not called"
+                    return Failure("limit", said, sent=False)
+            left.update({kind: number - 1 for kind in kinds if (number := left[kind]) is not None})
+            return None
 
         async def permit(call: Call, /, *, doubt: str = "") -> Failure | None:
             decision, reason = self.judge(call.tool)
             if decision == "block":
                 return Failure("refused", f"{call.tool.id} is blocked: {reason}.", sent=False)
             if decision == "allow" and not doubt:
-                return None
+                return counted(call)
             if approve is None:
                 refusal: str | None = nobody(call, doubt or reason, doubt=bool(doubt))
             else:
                 refusal = await approve(call, doubt or reason, doubt=bool(doubt))
-            return None if refusal is None else Failure("refused", refusal, sent=False)
+            return counted(call) if refusal is None else Failure("refused", refusal, sent=False)
 
         return permit
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -33,16 +32,13 @@ from toolweft_server.beat import Report, beat
 from toolweft_server.errors import AnswerError, ToolweftError
 from toolweft_server.questions import Answers, Person, Round
 from toolweft_server.seal import Seal
+from toolweft_server.terms import Terms
 from toolweft_server.tools import surface
 
 logger = logging.getLogger(__name__)
 
 Context = ServerRequestContext[Any, Any]
 
-META = "dev.toolweft/"
-"""Prefix of the `_meta` keys that a client of ours may add."""
-EXECUTION = re.compile(r"ex_[0-9a-f]{12}")
-"""Ids of executions, ours and those that a client gives."""
 PAGE = 200
 """Resources in one page of a list."""
 TAKES = {tool["name"]: ", ".join(tool["inputSchema"]["properties"]) for tool in surface.TOOLS}
@@ -68,11 +64,7 @@ class Asker:
     owner: str
     connection: str
     client: str
-    task: str | None = None
-    grants: tuple[str, ...] = ()
-    """Patterns of tools that may be called without asking: the client asked its person already."""
-    execution: str | None = None
-    """The id that the client wants its program to have."""
+    terms: Terms = Terms()  # noqa: RUF009 - immutable
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +180,7 @@ class Serving:
     def _asker(self, ctx: Context) -> Asker:
         client = ctx.session.client_params
         name = client.client_info.name[:100] if client else "unknown"
-        meta: dict[str, Any] = dict(ctx.meta or {})
-        task = meta.get(META + "task")
-        text = task.get("text") if isinstance(task, dict) else task
-        task = text[:4000] if isinstance(text, str) else None
-        grants = person.grants(meta.get(META + "grants"))
-        named = meta.get(META + "execution")
-        named = named if isinstance(named, str) and EXECUTION.fullmatch(named) else None
-        return Asker(self.owner, f"{self.connection}:{name}", name, task, grants, named)
+        return Asker(self.owner, f"{self.connection}:{name}", name, Terms.of(ctx.meta or {}))
 
     async def list_resources(
         self, _ctx: Context, params: types.PaginatedRequestParams | None

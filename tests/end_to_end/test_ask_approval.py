@@ -55,7 +55,9 @@ def notes(desk):
 
 def test_the_question_is_answered_at_the_terminal(at_a_terminal, desk):
     process, ours = at_a_terminal
-    assert "A program wants to call desk.write_note" in shown(ours, "Enter declines")
+    question = shown(ours, "Enter declines")
+    assert "The task: Write the note x" in question
+    assert """line 1, writes: desk.write_note(text='x')""" in question
     assert notes(desk) == ""
     os.write(ours, b"1\n")
     shown(ours, "answered")

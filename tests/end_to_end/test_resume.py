@@ -81,7 +81,8 @@ async def test_a_run_killed_after_any_event_goes_on_as_if_it_had_not_been(write_
 
     def config(number):
         notes.unlink(missing_ok=True)
-        return write_config(store=str(tmp_path / f"store{number}.db"), index={"kind": "lexical"})
+        store = str(tmp_path / f"store{number}.db")
+        return write_config(store=store, index={"kind": "lexical"}, policy={"default": "trust"})
 
     whole, steps = await run(config(0))
     assert (whole.text, notes.read_text(encoding="utf-8")) == ("1", "milk\n")

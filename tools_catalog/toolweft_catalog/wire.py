@@ -17,6 +17,7 @@ IndexName = Literal["lexical", "woven", "generative"]
 Status = Literal["ok", "error", "timeout", "limit", "refused", "cancelled", "crashed", "violation", "waiting"]
 """`violation` and `crashed` are the sandbox's, the others the program's. All but `ok` and `waiting` set `isError`."""
 
+Decision = Literal["allow", "ask", "block"]
 FunctionState = Literal["candidate", "verified", "active", "stale", "quarantined", "retired"]
 
 
@@ -33,6 +34,9 @@ class FoundTool(Wire):
     origin: Origin
     score: float
     why: list[Why]
+    effect: Effect = "unknown"
+    policy: Decision = "allow"
+    """What calls of it meet: `ask` asks a person each time, unless the client brings a grant."""
 
 
 class FoundTools(Wire):

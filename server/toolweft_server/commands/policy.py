@@ -56,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace, policy: Policy, store: Store) -> int:
     held = _held(store)
     if args.json:
-        show({"default": policy.preset, "patterns": dict(policy.patterns), "always": held})
+        show({"default": policy.preset or "host", "patterns": dict(policy.patterns), "always": held})
         return 0
-    print(f"default  {policy.preset}")
+    print(f"default  {policy.preset or 'host'}")
     for pattern, decision in policy.patterns.items():
         print(f"{decision:<7}  {pattern}")
     for each in held:

@@ -14,7 +14,7 @@ from toolweft_catalog import signature
 from toolweft_catalog.names import RESERVED
 from toolweft_catalog.shape import Shape
 from toolweft_catalog.tool import Tool
-from toolweft_catalog.wire import FoundTool, FoundTools, IndexName
+from toolweft_catalog.wire import Decision, FoundTool, FoundTools, IndexName
 from toolweft_server.index.base import Hit, Matches
 
 SIGNATURE_BUDGET = 1_100
@@ -50,6 +50,10 @@ class Finding(Protocol):
         """Observed result shapes by tool digest."""
         ...
 
+    def judge(self, tool: Tool) -> Decision:
+        """What the policy says of calls of it."""
+        ...
+
     def size(self) -> int: ...
 
     def servers(self) -> Sequence[str]: ...
@@ -83,7 +87,10 @@ async def find_tools(arguments: Arguments, server: Finding) -> Answer:
     shown, blocks = _fit(tools, shapes, detail=arguments.detail)
     also = _names([hit.tool for hit in (*hits[shown:], *more)] or matches.nearest)
     found = FoundTools(
-        tools=[_entry(hit, tool, shapes.get(tool.digest)) for hit, tool in zip(hits, tools, strict=True)],
+        tools=[
+            _entry(hit, tool, shapes.get(tool.digest), server.judge(tool))
+            for hit, tool in zip(hits, tools, strict=True)
+        ],
         also=also,
         total=matches.total,
         catalogue=server.size(),
@@ -143,11 +150,12 @@ def _names(ids: Sequence[str]) -> list[str]:
     return shown
 
 
-def _entry(hit: Hit, tool: Tool, shape: Shape | None) -> FoundTool:
+def _entry(hit: Hit, tool: Tool, shape: Shape | None, decision: Decision) -> FoundTool:
     call = signature.call_line(tool, call_name=call_name(tool.id), shape=shape, limit=STRUCTURED_CALL)
     return FoundTool(
-        id=tool.id, call=call, summary=tool.summary, origin=tool.origin, score=round(hit.score, 3), why=list(hit.why)
-    )
+        id=tool.id, call=call, summary=tool.summary, origin=tool.origin, score=round(hit.score, 3), why=list(hit.why),
+        effect=tool.annotations.effect, policy=decision,
+    )  # fmt: skip
 
 
 def _fit(

@@ -29,6 +29,9 @@ class Server:
     async def shapes(self, _tools):
         return {}
 
+    def judge(self, _tool):
+        return "allow"
+
     def size(self):
         return len(self._catalog)
 

@@ -1,0 +1,66 @@
+"""Approval: what a program would ask of a person is asked once, before it runs, and goes to the server as grants.
+
+Every call of a tool whose policy is `ask` is shown as it stands in the program. Where nobody can be asked the program
+runs as it is, and the server refuses the calls with the line of configuration that allows them. Calls that only the
+running program knows of (through variables, or in saved functions) are the server's to ask about, one by one.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from toolweft_client import prompt
+from toolweft_client.calls import Use, uses
+from toolweft_client.errors import StoppedError
+from toolweft_client.reply import syntax_error
+
+if TYPE_CHECKING:
+    from toolweft_client.work import Work
+
+ALLOW, REFUSE = "allow them", "refuse"
+SHOWN, CHARACTERS = 20, 300
+"""Calls shown, and characters of each."""
+
+
+async def batch(work: Work, program: str) -> None:
+    """Asks about the calls that ask, and were not allowed before in this run.
+
+    Raises:
+        StoppedError: The person refused.
+
+    """
+    asking = [use for use in _uses(program) if _asks(work, use.tool)]
+    if not asking or not work.session.attended:
+        return
+    tools = list(dict.fromkeys(use.tool for use in asking))
+    held = work.tape.take("approval", tools=[*tools])
+    if held is None:
+        decision = await work.session.ask(_question(work, asking), (ALLOW, REFUSE))
+    else:
+        decision = str(held["decision"])
+    work.trace.add("approval", tools=[*tools], decision=decision or "none")
+    if decision != ALLOW:
+        told = "A person refused" if decision == REFUSE else "Nobody answered the question whether to allow"
+        raise StoppedError("refused", f"{told} the calls of {', '.join(tools)}; the program was not run.")
+    work.granted.update(tools)
+
+
+def _uses(program: str) -> list[Use]:
+    return [] if syntax_error(program) else sorted(uses(ast.parse(program)), key=lambda use: use.line)
+
+
+def _asks(work: Work, tool: str) -> bool:
+    known = work.tools.get(tool)
+    return known is not None and known.policy == "ask" and tool not in work.granted
+
+
+def _question(work: Work, asking: list[Use]) -> str:
+    lines = [f"The task: {prompt.cut(' '.join(work.task.split()), CHARACTERS)}", "A program for it would call:"]
+    for use in asking[:SHOWN]:
+        call = ast.unparse(use.call) if use.call is not None else use.tool
+        what = {"write": "writes", "read": "reads"}.get(work.tools[use.tool].effect, "may write")
+        lines.append(f"  line {use.line}, {what}: {prompt.cut(' '.join(call.split()), CHARACTERS)}")
+    if (more := len(asking) - SHOWN) > 0:
+        lines.append(f"  … and {more} more calls")
+    return "\n".join(lines)
