@@ -180,9 +180,15 @@ async def test_missing_package_says_what_to_install(kind, monkeypatch):
             pass
 
 
-@pytest.mark.parametrize("spec", ["", "gpt-5", "openai", "openai:", "local:qwen", ":x"])
+async def test_a_hosts_model_cannot_be_opened_from_here():
+    with pytest.raises(UsageError, match="the model of the host that called `toolweft solve-server`"):
+        async with open_model("sampling:host"):
+            pass
+
+
+@pytest.mark.parametrize("spec", ["", "gpt-5", "openai", "openai:", "qwen:7b", ":x"])
 async def test_spec_of_another_form_lists_the_kinds(spec):
-    with pytest.raises(UsageError, match="openai:…, anthropic:…, toolweaver:…, scripted:…"):
+    with pytest.raises(UsageError, match="openai:…, anthropic:…, local:…, toolweaver:…, scripted:…"):
         async with open_model(spec):
             pass
 

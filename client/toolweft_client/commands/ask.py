@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default=default,
-        help="openai:NAME, anthropic:NAME, toolweaver:FOLDER, scripted:PATH or cassette:FILE",
+        help="openai:NAME, anthropic:NAME, local:FOLDER, toolweaver:FOLDER, scripted:PATH or cassette:FILE",
     )
     parser.add_argument("--record", type=Path, metavar="FILE", help="write what the model says into a new cassette")
     parser.add_argument("--base-url", help="an endpoint of your own that speaks the provider's API")

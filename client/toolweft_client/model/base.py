@@ -1,7 +1,6 @@
 """`ChatModel`: messages in, text out. Nothing else is asked of a model: no native tool calling, no JSON mode.
 
-`openai`, `anthropic` and `scripted` beside this file are the kinds; `open_model` in `toolweft_client.model.spec` is the
-one place that knows them by name.
+The other files here are the kinds; `open_model` in `toolweft_client.model.spec` knows them by name.
 """
 
 from __future__ import annotations

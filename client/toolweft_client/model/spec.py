@@ -13,7 +13,7 @@ from pathlib import Path
 from toolweft_client.errors import UsageError
 from toolweft_client.model.base import ChatModel
 
-KINDS = ("openai", "anthropic", "toolweaver", "scripted", "cassette")
+KINDS = ("openai", "anthropic", "local", "toolweaver", "scripted", "cassette")
 
 
 @asynccontextmanager
@@ -28,6 +28,10 @@ async def open_model(spec: str, *, base_url: str | None = None, asked: int = 0) 
 
     """
     kind, colon, name = spec.partition(":")
+    if kind == "sampling":
+        raise UsageError(
+            f"{spec!r} is the model of the host that called `toolweft solve-server`; name one with --model."
+        )
     if kind not in KINDS or not colon or not name:
         raise UsageError(f"{spec!r} is no model: write {', '.join(f'{each}:…' for each in KINDS)}.")
     if kind == "scripted":
@@ -39,6 +43,12 @@ async def open_model(spec: str, *, base_url: str | None = None, asked: int = 0) 
         from toolweft_client.model.cassette import Cassette
 
         yield Cassette(Path(name))
+        return
+    if kind == "local":
+        from toolweft_client.model.local import open_local
+
+        async with open_local(name) as local:
+            yield local
         return
     if kind == "toolweaver":
         from toolweft_client.model.toolweaver import open_toolweaver
