@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolweft_server.commands import sharing
 from toolweft_server.commands.opened import add_common, show
 from toolweft_server.library.drift import Judge, against, problems
 
@@ -23,7 +24,10 @@ EPILOG = """examples:
   toolweft functions diff weekly_report 1 2
   toolweft functions rollback weekly_report 1
   toolweft functions export weekly_report --to ./skills
-  toolweft functions import ./skills/weekly-report --trust"""
+  toolweft functions import ./skills/weekly-report --trust
+  toolweft functions publish ./team-functions weekly_report --commit
+  toolweft functions pull ./team-functions
+  toolweft functions pull http://127.0.0.1:8000/mcp weekly_report --yes"""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +41,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "rollback": "offer an earlier version of one again; later ones retire",
         "export": "write some as Agent-Skills folders",
         "import": "read exported folders",
+        "publish": "write some where others find them, once what they may call is confirmed",
+        "pull": "take some from such a folder or from another toolweft, as candidates",
         "remove": "delete some with all their versions",
     }
     made = {name: actions.add_parser(name, help=text, description=text) for name, text in texts.items()}
@@ -51,6 +57,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     made["export"].add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="default: the current one")
     made["import"].add_argument("path", type=Path, help="an exported folder, or one that holds several")
     made["import"].add_argument("--trust", action="store_true", help="make them active: programs may call them at once")
+    sharing.arguments(made["publish"], made["pull"])
     made["remove"].add_argument("names", nargs="+", metavar="NAME")
     for each in made.values():
         add_common(each)
@@ -232,5 +239,6 @@ def _summary(function: Function) -> dict[str, Any]:
 
 _ACTIONS: Mapping[str, Callable[[argparse.Namespace, FunctionStore, Store], int]] = {
     "list": _list, "show": _show, "history": _history, "diff": _diff, "health": _health, "rollback": _rollback,
-    "export": _export, "import": _import, "remove": _remove,
+    "export": _export, "import": _import, "publish": sharing.publish,
+    "pull": sharing.pull, "remove": _remove,
 }  # fmt: skip

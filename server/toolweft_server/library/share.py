@@ -1,9 +1,9 @@
 """Functions as Agent-Skills folders: `SKILL.md` for readers, `functions.py` the code, `function.json` the facts.
 
-Export writes only what the library knows. Import trusts nothing: sizes, kinds of files, names, syntax, and that the
-code uses exactly the tools and functions that the folder admits to. Covered: code that runs when it is loaded, links
-that lead elsewhere, secrets. Not covered: what the function does when it is called. That is policy's business, and
-the reason why an imported function is a candidate until a person trusts it.
+Export writes only what the library knows. Import trusts nothing: sizes, kinds of files, names, syntax, that the code
+has the content address that the folder gives, and uses exactly the tools and functions that it admits to. Covered: code
+that runs when it is loaded, links that lead elsewhere, secrets. Not covered: what the function does when it is called.
+That is policy's business, and the reason why an imported function is a candidate until a person trusts it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from toolweft_catalog.tool import digest
+from toolweft_catalog.wire import FunctionCard
 from toolweft_server.errors import LibraryError
 from toolweft_server.library.extract import SOURCE, Extracted, extract
-from toolweft_server.library.function import Function, bad_name
+from toolweft_server.library.function import Function, bad_name, normalised
 from toolweft_server.scrub import Scrubber
 
-FORMAT = 1
 SKILL, CODE, FACTS = "SKILL.md", "functions.py", "function.json"
 LARGEST = {SKILL: 400_000, CODE: SOURCE, FACTS: 400_000}
 """Bytes read of each file at most."""
@@ -37,6 +38,9 @@ FOLDERS = 500
 _TITLE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _TOOL = r"^[A-Za-z_][A-Za-z0-9_]{0,127}\.[A-Za-z_][A-Za-z0-9_]{0,255}$"
 _HEX = r"^[0-9a-f]{32}$"
+
+PERSONAL = frozenset({"task", "owner", "execution"})
+"""Parts of a provenance that stay at home: a person's words, who they are, a number that means nothing elsewhere."""
 
 _Text = Annotated[str, Field(max_length=20_000)]
 
@@ -52,6 +56,8 @@ class Facts(BaseModel):
     signature: _Text = ""
     description: _Text = ""
     digest: Annotated[str, Field(pattern=_HEX)]
+    content: Annotated[str, Field(pattern=_HEX)]
+    """Content address: the digest of the text of `functions.py`."""
     tools: dict[Annotated[str, Field(pattern=_TOOL)], Annotated[str, Field(pattern=_HEX)]] = Field(max_length=200)
     functions: dict[Annotated[str, Field(max_length=64)], int] = Field(default_factory=dict, max_length=200)
     provenance: dict[str, Any] = Field(default_factory=dict)
@@ -103,10 +109,16 @@ def title(name: str) -> str:
 
 def facts(function: Function) -> dict[str, Any]:
     return {
-        "format": FORMAT, "name": function.name, "version": function.version, "signature": function.signature,
+        "format": 1, "name": function.name, "version": function.version, "signature": function.signature,
         "description": function.description, "digest": function.digest, "tools": dict(function.tools),
-        "functions": dict(function.functions), "provenance": dict(function.provenance),
+        "functions": dict(function.functions), "content": address(function.source),
+        "provenance": {key: each for key, each in function.provenance.items() if key not in PERSONAL},
     }  # fmt: skip
+
+
+def address(code: str) -> str:
+    """The content address of a function: equal wherever and whenever its text is, line endings aside."""
+    return digest(code.replace("\r\n", "\n"))
 
 
 def skill(function: Function) -> str:
@@ -159,15 +171,42 @@ def read(folder: Path, *, scrub: Scrubber) -> Shared:
     except (OSError, UnicodeDecodeError) as error:
         raise LibraryError(f"{str(folder)!r} cannot be read: {error}.") from error
     try:
-        return Shared(facts=told, found=_checked(told, held[CODE], held[SKILL], scrub))
+        if address(held[CODE]) != told.content:
+            raise LibraryError(f"{CODE} is not the text that {FACTS} describes: its content address is another one")
+        _check_front_matter(held[SKILL])
+        return Shared(facts=told, found=_checked(told, held[CODE], scrub))
     except LibraryError as error:
         raise LibraryError(f"{str(folder)!r} was refused: {error}.") from error
 
 
-def _checked(told: Facts, code: str, page: str, scrub: Scrubber) -> Extracted:
+def of_card(card: FunctionCard, *, scrub: Scrubber) -> Shared:
+    """The same checks for a function as another toolweft shows it.
+
+    Raises:
+        LibraryError: What is wrong with it.
+
+    """
+    try:
+        if len(card.source) > SOURCE:
+            raise LibraryError(f"its source is longer than {SOURCE} characters")
+        _check_inert(card.source)
+        told = Facts(
+            format=1, name=card.name, version=card.version, digest=normalised(card.source, card.name),
+            content=address(card.source), tools=card.tools, functions=card.functions,
+            provenance={key: each for key, each in card.provenance.items() if key not in PERSONAL},
+        )  # fmt: skip
+        return Shared(facts=told, found=_checked(told, card.source, scrub))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise LibraryError(f"{card.name[:80]!r} was refused: its {where} is wrong: {first['msg']}.") from error
+    except LibraryError as error:
+        raise LibraryError(f"{card.name[:80]!r} was refused: {error}.") from error
+
+
+def _checked(told: Facts, code: str, scrub: Scrubber) -> Extracted:
     if reason := bad_name(told.name):
         raise LibraryError(reason)
-    _check_front_matter(page)
     _check_inert(code)
     if secret := scrub.find(code):
         raise LibraryError(f"{CODE} holds what looks like a secret ({secret.kind})")

@@ -93,7 +93,13 @@ def test_exporting_again_replaces_the_export_and_nothing_else(folder, tmp_path):
 
 
 def code(text):
-    return lambda folder: (folder / "functions.py").write_text(text, encoding="utf-8")
+    """Other code, with the address that it then has: what else is wrong with it is to be found."""
+
+    def change(folder):
+        (folder / "functions.py").write_text(text, encoding="utf-8")
+        facts(content=share.address(text))(folder)
+
+    return change
 
 
 def facts(**changed):
@@ -114,6 +120,9 @@ def page(text):
 
 F = "def Latest_Titles(repo): return git.log(repo)\n"
 TAMPERED = {
+    "code that its address does not fit": (
+        lambda folder: (folder / "functions.py").write_text(F, encoding="utf-8"), "its content address is another one",
+    ),
     "code that runs when loaded": (code("import os\nos.system('x')\n" + F), "line 2 of functions.py does something"),
     "a computed constant": (code("import os\nX = os.environ\n" + F), "line 2 of functions.py does something by itself"),
     "an undeclared tool": (code(F + "def g(): return tools.shell.run('x')\n"), None),
