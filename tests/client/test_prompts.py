@@ -33,7 +33,8 @@ def test_there_are_as_many_prompts_as_stages_that_ask():
     own = ["design", "design_example", "design_solved", "direct", "head", "implement", "implement_example", "reask"]
     own += ["repair"]
     paper = [f"paper_{stage}" for stage in ("code", "plan", "reconstruct", "review", "scaffold", "select")]
-    assert sorted([*own, *paper, "codeact", "react"]) == NAMES
+    judge = ["judge", "judge_passed", "judge_preferred", "judge_reask"]
+    assert sorted([*own, *paper, *judge, "codeact", "react"]) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -27,7 +27,7 @@ SUMMARIES = {
     "ingest": "read a tool catalogue from a file into the store",
     "purge": "delete old executions and their output",
     "train": "weave the catalogue into codes (extra `train`): tokenize, report, lm",
-    "eval": "how well tools are found, on a catalogue with known answers: retrieval",
+    "eval": "how well tools are found: retrieval; how well tasks are solved: pass-rate, preference",
     "resume": "go on with a task that was interrupted, from its trace",
     "solve-server": "an MCP server that solves whole tasks, with the host's own model",
     "trace": "show what an agent run did",

@@ -1,4 +1,8 @@
-"""`toolweft eval retrieval FOLDER`: how well tools are found for requests whose right tools are known."""
+"""`toolweft eval retrieval FOLDER`: how well tools are found for requests whose right tools are known.
+
+Other kinds of evaluation are modules named by entry points in the group `toolweft.evaluations`, each with `HELP`,
+`EXAMPLES`, `add` and `run`: the client's judge finished runs, and the server knows nothing of the client.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import argparse
 import importlib.util
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from toolweft_server.index.woven.encoder import Encoder
     from toolweft_server.index.woven.engine import Engine
 
+GROUP = "toolweft.evaluations"
 PATIENCE = 2.0
 """Seconds of silence before a line says what is being done."""
 
@@ -51,7 +57,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     retrieval.add_argument("--seed", type=int, default=0, help="of intervals and scenarios (default 0)")
     retrieval.add_argument("--json", action="store_true", help="print JSON")
     retrieval.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = retrieval.epilog = (
+    retrieval.epilog = (
         "scenarios: U0 known tools, new requests; U1 new tools of known servers; U2 new servers; U3 new categories;\n"
         "U4 servers that come one after another; U5 edited descriptions; U6 removed tools. Nothing is refitted.\n\n"
         "examples:\n"
@@ -60,9 +66,27 @@ def add(parser: argparse.ArgumentParser) -> None:
         "  toolweft eval retrieval ./requests --scenario U2 --systems lexical\n"
         "  toolweft eval retrieval ./requests --metrics all --json"
     )
+    examples = ["  toolweft eval retrieval ./requests"]
+    for name, module in _others():
+        other = kinds.add_parser(
+            name, help=module.HELP, description=module.__doc__, epilog=f"examples:\n{module.EXAMPLES}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        module.add(other)
+        other.set_defaults(other=module)
+        examples.append(module.EXAMPLES.split("\n")[0])
+    parser.epilog = "examples:\n" + "\n".join(examples) + "\n\n`toolweft eval WHAT --help` says more."
+
+
+def _others() -> Iterator[tuple[str, Any]]:
+    """Kinds of evaluation that other packages bring, by name."""
+    for point in sorted(metadata.entry_points(group=GROUP), key=lambda each: each.name):
+        yield point.name, point.load()
 
 
 def run(args: argparse.Namespace) -> int:
+    if hasattr(args, "other"):
+        return int(args.other.run(args))
     from toolweft_server.errors import ToolweftError
     from toolweft_server.evaluation.errors import EvaluationError
 
