@@ -84,7 +84,7 @@ class Work:
     granted: set[str] = field(default_factory=set)
     """Tools whose calls a person allowed for this run."""
     effects: dict[str, Effect] = field(default_factory=dict)
-    """What calls of a tool did, or what the design says they do."""
+    """What calls of a tool do: as the server says, else as the design says; and as they did."""
     attempts: list[Attempt] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
     """All that ran, probes too, the latest last: its ledger holds what already happened."""
@@ -108,6 +108,8 @@ class Work:
     def know(self, tools: Iterable[FoundTool]) -> None:
         for tool in tools:
             self.tools.setdefault(tool.id, tool)
+            if tool.effect != "unknown":
+                self.effects.setdefault(tool.id, tool.effect)
 
     async def find(self, query: str, *, limit: int, stage: str, **more: Json) -> FoundTools:
         """Tools for a request, and the trace knows of it.
