@@ -43,9 +43,16 @@ def over_the_connection(ctx: Context) -> Asking:
             types.CreateMessageResult if isinstance(request, types.CreateMessageRequest) else types.ElicitResult
         )
         # Not `create_message` and `elicit_form`: the first of them warns on every call that it is deprecated.
-        return await ctx.session.send_request(
-            request, wanted, OPEN_SECONDS, ServerMessageMetadata(related_request_id=ctx.request_id)
-        )
+        related = ServerMessageMetadata(related_request_id=ctx.request_id)
+        try:
+            return await ctx.session.send_request(request, wanted, OPEN_SECONDS, related)
+        except MCPError as error:
+            if error.code != types.CONNECTION_CLOSED:
+                raise
+        # The host is gone, and whoever asks is about to be cancelled with its call: a task that was interrupted can be
+        # resumed, one that failed cannot.
+        await anyio.sleep_forever()
+        raise AssertionError("unreachable")
 
     return ask
 

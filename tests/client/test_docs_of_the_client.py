@@ -69,3 +69,14 @@ def test_budget_on_the_agents_page_is_the_default():
     line = re.search(r"`(Budget\(.*?\))`", (DOCS / "agent.md").read_text(encoding="utf-8"))
     assert line
     assert eval(line[1], {"Budget": Budget}) == Budget()
+
+
+def test_rounds_on_the_solve_servers_page_are_those_of_the_code():
+    from toolweft_client.commands.solve_server import MODEL_CALLS
+    from toolweft_client.host import OPEN_SECONDS, ROUNDS
+    from toolweft_client.solves import MOST
+
+    page = (DOCS / "solve-server.md").read_text(encoding="utf-8")
+    assert (ROUNDS, MODEL_CALLS) == (8, 6)
+    assert "at most **eight**, and the default budget of model calls is **six**" in page
+    assert f"{OPEN_SECONDS / 60:g} minutes for a question to a person; at most {MOST} tasks" in page

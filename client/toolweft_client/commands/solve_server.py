@@ -76,7 +76,8 @@ def solver(args: argparse.Namespace) -> Solver:
     )  # fmt: skip
     config = str(args.config) if args.config else None
     setup = Setup("sampling:host", "program", budget, config=config, server=args.server)
-    return against(target_of(args.server) or own_server(args.config), setup, folder=args.traces)
+    folder = args.traces.resolve() if args.traces else None
+    return against(target_of(args.server) or own_server(args.config), setup, folder=folder)
 
 
 def against(target: Target, setup: Setup, *, folder: Path | None = None) -> Solver:
