@@ -46,7 +46,7 @@ class Account:
     output_tokens: int
     programs: int
     tool_calls: int
-    """Real ones: what was replayed is not counted again."""
+    """Real ones: neither replayed nor refused."""
     repairs: int
     replans: int
     probes: int
@@ -102,8 +102,7 @@ def account_of(steps: Sequence[Step], *, name: str = "") -> Account:
 def exceeded(steps: Sequence[Step], budget: Budget) -> list[str]:
     """Budgets that were passed, by events and by what the run says it spent, whichever is more.
 
-    A program is started as long as a budget of calls has something left, so the last one may pass it; and a re-ask
-    comes on top of a prompt.
+    Not counted: a re-ask, which comes on top of a prompt, and calls that were refused, also because nothing was left.
     """
     spent = steps[-1].data.get("spent")
     said = spent if isinstance(spent, dict) else {}
@@ -112,12 +111,12 @@ def exceeded(steps: Sequence[Step], budget: Budget) -> list[str]:
         "probes": _stages(steps, "probe"), "replans": sum(step.event == "replan" for step in steps), "retries": 0,
     }  # fmt: skip
     over = [name for name, count in counts.items() if max(count, _number(said.get(name))) > getattr(budget, name)]
-    before = [call for step in [step for step in steps if step.event == "run"][:-1] for call in _made(step)]
-    if before and len(before) >= budget.tool_calls:
-        over.append("tool_calls")
-    if (written := sum(_may_have_written(call) for call in before)) and written >= budget.writes:
-        over.append("writes")
-    if (_number(said.get("seconds")) or steps[-1].ms / 1000) > budget.seconds + GRACE:
+    made = [call for step in steps if step.event == "run" for call in _made(step)]
+    over += ["tool_calls"] if len(made) > budget.tool_calls else []
+    over += ["writes"] if sum(map(_may_have_written, made)) > budget.writes else []
+    # While a person thinks the clock stands still, and no trace says for how long.
+    asked = any(step.event == "approval" for step in steps)
+    if not asked and (_number(said.get("seconds")) or steps[-1].ms / 1000) > budget.seconds + GRACE:
         over.append("seconds")
     over += [name for step in steps if (name := _PROMPTS.get(step.stage)) and _prompt(step) > getattr(budget, name)]
     return list(dict.fromkeys(over))
@@ -177,8 +176,11 @@ def _saved(steps: Iterable[Step]) -> tuple[str, ...]:
 
 
 def _made(step: Step) -> list[Mapping[str, Json]]:
-    """Calls of one program that were made and not replayed."""
-    return [call for call in _dicts(step.data.get("calls")) if not call.get("replayed")]
+    """Calls of one program that were made: neither replayed nor refused."""
+    return [
+        call for call in _dicts(step.data.get("calls"))
+        if not call.get("replayed") and call.get("status") not in ("refused", "limit")
+    ]  # fmt: skip
 
 
 def _may_have_written(call: Mapping[str, Json]) -> bool:

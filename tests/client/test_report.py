@@ -111,15 +111,17 @@ def test_budgets_that_were_passed_are_found_in_events_and_in_what_is_said():
     assert account_of(traced(*[("llm", {})] * 9)).exceeded == ("model_calls",)
     assert account_of(traced(*["repair"] * 4, *["probe"] * 4)).exceeded == ("repairs", "probes")
     assert account_of(traced(spent={"retries": 3, "seconds": 700.0})).exceeded == ("retries", "seconds")
+    asked = traced(("approval", {"tools": [], "decision": "allow them"}), spent={"seconds": 700.0})
+    assert account_of(asked).exceeded == ()
 
 
-def test_the_last_program_may_pass_a_budget_of_calls_and_none_may_begin_after_it():
+def test_budgets_of_calls_hold_over_all_programs_and_refused_ones_cost_nothing():
     two = [call(digest=each) for each in "ab"]
-    steps = traced(ran("e1", *two), ran("e2"))
-    assert exceeded(steps, Budget(writes=2)) == ["writes"]
-    assert exceeded(steps, Budget(tool_calls=1)) == ["tool_calls"]
-    assert exceeded(steps, Budget(tool_calls=3, writes=3)) == []
-    assert exceeded(traced(ran("e1", *two)), Budget(tool_calls=1, writes=1)) == []
+    steps = traced(ran("e1", *two, call(status="refused"), call(status="limit")), ran("e2", call(replayed=True)))
+    assert exceeded(steps, Budget(tool_calls=1, writes=1)) == ["tool_calls", "writes"]
+    assert exceeded(steps, Budget(tool_calls=2, writes=2)) == []
+    assert exceeded(traced(ran("e1", call(effect="read"), call(status="tool"))), Budget(writes=0)) == []
+    assert account_of(steps).tool_calls == 2
 
 
 def test_a_prompt_longer_than_its_budget_is_found_and_its_re_ask_is_not_counted():
