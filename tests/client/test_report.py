@@ -202,10 +202,12 @@ def test_the_command_reads_folders_and_files_and_passes_over_what_is_none(tmp_pa
     (tmp_path / "more").mkdir()
     traced(("llm", {}), path=tmp_path / "more" / "1.jsonl", mode="program")
     traced(("llm", {}), path=tmp_path / "2.jsonl", mode="react", status="failed", reason="stuck")
-    (tmp_path / "more" / "runs.jsonl").write_text('{"task": 1}\n', encoding="utf-8")
+    for name in ("runs.jsonl", "world.jsonl"):
+        (tmp_path / "more" / name).write_text('{"task": 1}\n', encoding="utf-8")
     assert run(tmp_path / "more", tmp_path / "2.jsonl") == 0
     out, err = capsys.readouterr()
     assert "runs.jsonl, line 1: not a step" in err
+    assert err.strip().endswith(", and 1 more")
     lines = out.splitlines()
     assert lines[0].startswith("runs ")
     assert "2, begun " in lines[0]

@@ -37,10 +37,14 @@ def read_all(given: Sequence[Path]) -> Iterator[Read]:
 
 
 def _inside(folder: Path) -> Iterator[Read]:
+    others: list[TraceError] = []
     for path in sorted(folder.glob("*.jsonl")):
         try:
             steps = trace.read(path)
         except TraceError as error:
-            print(f"passed over: {error}", file=sys.stderr)
+            others.append(error)
             continue
         yield Read(path, steps)
+    if others:
+        more = f", and {len(others) - 1} more" if len(others) > 1 else ""
+        print(f"passed over: {others[0]}{more}", file=sys.stderr)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from toolweft_client.account import Account
-    from toolweft_client.rate import Rate
     from toolweft_client.report import Figures, Part
 
 EXAMPLES = """\
@@ -137,18 +136,19 @@ def _plotted(parts: Sequence[Part], path: Path) -> bool:
     except ImportError:
         print("toolweft report: --plot needs matplotlib: pip install matplotlib", file=sys.stderr)
         return False
-    figure = Figure(figsize=(7.0, 4.0), layout="constrained", dpi=150)
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(7.0, 6.0), layout="constrained", dpi=150)
+    success, calls, saved = figure.subplots(3, sharex=True)
     runs = [each.until for each in parts]
-    bounds: list[Rate] = [each.answered for each in parts]
-    axes.plot(runs, [100 * each.share for each in bounds], color="C0")
-    axes.fill_between(
-        runs, [100 * each.interval[0] for each in bounds], [100 * each.interval[1] for each in bounds], alpha=0.2
-    )
-    axes.set(xlabel="runs, in order of time", ylabel="answered so far, %", ylim=(0, 102))
-    calls = axes.twinx()
-    calls.plot(runs, [each.model_calls for each in parts], color="C1", marker="o")
-    calls.set(ylabel="model calls a run", ylim=(0, None))
+    bounds = [each.answered.interval for each in parts]
+    success.fill_between(runs, [100 * low for low, _ in bounds], [100 * high for _, high in bounds], alpha=0.2)
+    success.plot(runs, [100 * each.answered.share for each in parts], marker="o")
+    success.set(ylabel="answered so far, %", ylim=(0, 105))
+    calls.plot(runs, [each.model_calls for each in parts], marker="o")
+    calls.set(ylabel="model calls a run")
+    calls.set_ylim(bottom=0)
+    saved.plot(runs, [each.saved_so_far for each in parts], marker="o")
+    saved.set(ylabel="functions saved", xlabel="runs, in order of time")
+    saved.set_ylim(bottom=0)
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
