@@ -62,6 +62,7 @@ class Account:
     """Saved functions that a program named, and that program was run."""
     saved: tuple[str, ...]
     executions: tuple[str, ...]
+    """Ids of programs that were sent. A resumed run keeps those of the run before."""
 
 
 class Writes(NamedTuple):
@@ -95,7 +96,9 @@ def account_of(steps: Sequence[Step], *, name: str = "") -> Account:
         failures=tuple(str(step.data.get("kind")) for step in steps if step.event == "repair"),
         exceeded=tuple(exceeded(steps, budget)) if (budget := _budget(start)) else (), writes=writes(steps),
         offered=_offered(steps), used=_used(ran), saved=_saved(steps),
-        executions=tuple(str(step.data.get("execution")) for step in ran),
+        executions=tuple(dict.fromkeys(
+            str(step.data.get("execution")) for step in steps if step.event in ("begin", "run")
+        )),
     )  # fmt: skip
 
 

@@ -178,7 +178,7 @@ def test_the_curve_follows_runs_in_order_of_time():
 
 def test_a_run_that_was_resumed_counts_once():
     first = account_of(traced(ran("e1"), status="interrupted"), name="first")
-    killed = account_of(traced(ran("e1"), ran("e2", retry_of="e1"), status=None), name="killed")
+    killed = account_of(traced(ran("e1"), ("begin", {"execution": "e2"}), status=None), name="killed")
     last = account_of(traced(ran("e1"), ran("e2", retry_of="e1"), ran("e3")), name="last")
     other = account_of(traced(ran("e9"), status="interrupted"), name="other")
     empty = account_of(traced(status="interrupted"), name="empty")
