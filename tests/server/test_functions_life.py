@@ -1,6 +1,9 @@
 """The life of a saved function, as a host sees it: proven before it is offered, stale when its tools drift."""
 
+import argparse
 import json
+import os
+import subprocess
 import sys
 from contextlib import asynccontextmanager
 
@@ -10,6 +13,7 @@ from mcp import Client
 
 from toolweft_server import config as configuration
 from toolweft_server import serving
+from toolweft_server.commands import functions
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.runtime import Lazy
 from toolweft_server.store.store import Store
@@ -368,3 +372,72 @@ async def test_two_hosts_that_save_at_once_lose_nothing(folder):
         versions = FunctionStore(store).versions("f")
         assert [each.version for each in versions] == list(range(1, 7))
         assert {each.source.split("[")[1].split(",")[0] for each in versions} == set("012345")
+
+
+# ---- exports ----------------------------------------------------------------------------------------------------
+
+MANY = '''
+async def many_spent(customers: list):
+    """What each customer spent."""
+    import asyncio
+    rows = await asyncio.gather(*[shop.list_orders(customer=each, limit=None) for each in customers])
+    return [sum(row["total"] for row in each) for each in rows] + parallel(shop.list_orders, customers[:1])
+
+await many_spent(["Ada", "Bob"])
+'''
+
+
+def command(folder, *words):
+    parser = argparse.ArgumentParser()
+    functions.add(parser)
+    return functions.run(parser.parse_args([*map(str, words), "--config", str(folder / "toolweft.json")]))
+
+
+def pytest_alone(folder):
+    """(exit code, output) of pytest in an exported folder, with nothing of ours in reach."""
+    alone = [sys.executable, "-I", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", "."]
+    ran = subprocess.run([*alone, "."], cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
+    return ran.returncode, ran.stdout
+
+
+async def test_an_export_carries_a_test_that_runs_against_the_recorded_calls_alone(folder, tmp_path, capsys):
+    async with toolweft(folder) as host:
+        for program in (SPENT, TWICE, ORDER, MANY):
+            assert {state for _, state in (await host.saved(program))[0]} == {"active"}
+    assert command(folder, "export", "--to", tmp_path / "out") == 0
+    assert "without a test" not in capsys.readouterr().out
+    assert sorted(each.name for each in (tmp_path / "out/spent").iterdir()) == [
+        "SKILL.md", "function.json", "functions.py", "recorded.json", "test_spent.py",
+    ]  # fmt: skip
+    before = placed(folder)
+    code, told = pytest_alone(tmp_path / "out")
+    assert (code, "4 passed" in told, placed(folder)) == (0, True, before), told
+    broken = tmp_path / "out/spent/functions.py"
+    broken.write_text(broken.read_text(encoding="utf-8").replace("sum(", "1 + sum("), encoding="utf-8")
+    code, told = pytest_alone(tmp_path / "out/spent")
+    assert (code, "spent(**{'customer': 'Ada'" in told, "answers otherwise than recorded" in told) == (1, True, True)
+
+
+async def test_a_test_is_left_out_when_told_so_or_when_its_calls_are_no_longer_kept(folder, tmp_path, capsys):
+    async with toolweft(folder) as host:
+        await host.saved(SPENT)
+    command(folder, "export", "--to", tmp_path / "a", "--without-tests")
+    command(folder, "publish", tmp_path / "b", "spent", "--yes")
+    out = capsys.readouterr().out
+    assert "(without a test: as you said)" in out
+    assert "its test holds recorded calls of tools, with arguments and results: 1" in out
+    assert [(tmp_path / each / "spent/recorded.json").exists() for each in "ab"] == [False, True]
+    with Store.open(folder / "t.db") as store:
+        store.executions.purge(days=0)
+    command(folder, "export", "--to", tmp_path / "c")
+    assert "(without a test: the calls that it was proven on are no longer kept)" in capsys.readouterr().out
+
+
+async def test_a_record_that_was_changed_is_not_imported(folder, tmp_path, capsys):
+    async with toolweft(folder) as host:
+        await host.saved(SPENT)
+    command(folder, "export", "--to", tmp_path / "out")
+    record = tmp_path / "out/spent/recorded.json"
+    record.write_text(record.read_text(encoding="utf-8").replace("Ada", "Eve"), encoding="utf-8")
+    assert command(folder, "import", tmp_path / "out") == 1
+    assert "recorded.json is not the text that function.json describes" in capsys.readouterr().err

@@ -55,6 +55,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     made["rollback"].add_argument("version", type=int, help="the version to offer")
     made["export"].add_argument("names", nargs="*", metavar="NAME", help="functions (default: all)")
     made["export"].add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="default: the current one")
+    sharing.without_tests(made["export"])
     made["import"].add_argument("path", type=Path, help="an exported folder, or one that holds several")
     made["import"].add_argument("--trust", action="store_true", help="make them active: programs may call them at once")
     sharing.arguments(made["publish"], made["pull"])
@@ -180,18 +181,24 @@ def _trouble(function: Function, judge: Judge, offered: Collection[str]) -> list
     return [f"{function.state}{f' ({function.why})' if function.why else ''}", *found]
 
 
-def _export(args: argparse.Namespace, library: FunctionStore, _store: Store) -> int:
+def _export(args: argparse.Namespace, library: FunctionStore, store: Store) -> int:
     from toolweft_server.library import share
+    from toolweft_server.library.recorded import Recorded
 
     known = {each.name: each for each in library.list()}
     for name in args.names:
         if name not in known:
             return _missing(name, library)
-    written = {name: str(share.export(known[name], args.to)) for name in args.names or known}
+    written: dict[str, str] = {}
+    without: dict[str, str] = {}
+    for name in args.names or known:
+        kept = sharing.record(known[name], args, library, store)
+        written[name] = str(share.export(known[name], args.to, kept if isinstance(kept, Recorded) else None))
+        without |= {name: kept} if isinstance(kept, str) else {}
     if args.json:
         show(written)
     for name, folder in () if args.json else written.items():
-        print(f"{name} -> {folder}")
+        print(f"{name} -> {folder}" + (f"  (without a test: {without[name]})" if name in without else ""))
     return 0
 
 

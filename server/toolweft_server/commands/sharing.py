@@ -22,6 +22,7 @@ from toolweft_server.commands.opened import show
 if TYPE_CHECKING:
     from toolweft_server.library.function import Function
     from toolweft_server.library.preview import Preview
+    from toolweft_server.library.recorded import Recorded
     from toolweft_server.library.share import Shared
     from toolweft_server.library.store import FunctionStore
     from toolweft_server.store.store import Store
@@ -37,14 +38,28 @@ def arguments(publish: argparse.ArgumentParser, pull: argparse.ArgumentParser) -
     pull.add_argument("source", help="such a folder, or the address of another toolweft: http://HOST:PORT/mcp")
     pull.add_argument("names", nargs="*", metavar="NAME", help="functions (default: all)")
     pull.add_argument("--token-env", metavar="VARIABLE", help="the environment variable with that toolweft's token")
+    without_tests(publish)
     for each in (publish, pull):
         each.add_argument("--yes", action="store_true", help="do it without asking")
+
+
+def without_tests(parser: argparse.ArgumentParser) -> None:
+    told = "leave out the tests, which hold recorded arguments and results of tools"
+    parser.add_argument("--without-tests", action="store_true", help=told)
+
+
+def record(function: Function, args: argparse.Namespace, library: FunctionStore, store: Store) -> Recorded | str:
+    """What the test of a function is made from, or why there is none."""
+    from toolweft_server.library.recorded import recorded
+
+    return "as you said" if args.without_tests else recorded(function, store, library)
 
 
 def publish(args: argparse.Namespace, library: FunctionStore, store: Store) -> int:
     from toolweft_server.errors import LibraryError
     from toolweft_server.library import share
     from toolweft_server.library.preview import preview
+    from toolweft_server.library.recorded import Recorded
 
     if _is_url(args.target):
         raise LibraryError(
@@ -58,16 +73,18 @@ def publish(args: argparse.Namespace, library: FunctionStore, store: Store) -> i
     if args.commit and not _is_work_tree(into):
         raise LibraryError(f"{args.target!r} is no git work tree; leave out --commit, or run `git init` in it first.")
     catalog = store.manifests.catalog()
+    held = [(each, record(each, args, library, store)) for each in chosen]
+    records = {each.name: kept for each, kept in held if isinstance(kept, Recorded)}
     previews = [
         preview(
             each.source, each.name, tools=each.tools, functions=each.functions, catalog=catalog,
-            becomes=_there(into, each),
+            becomes=_there(into, each), recorded=records[each.name].calls if each.name in records else None,
         )
         for each in chosen
     ]  # fmt: skip
     if not _confirmed(args, previews, f"Write to {args.target}?"):
         return 1
-    folders = [share.export(each, into) for each in chosen]
+    folders = [share.export(each, into, records.get(each.name)) for each in chosen]
     committed = args.commit and _commit(into, folders, [each.name for each in chosen])
     if args.json:
         show({

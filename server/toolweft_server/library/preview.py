@@ -26,18 +26,23 @@ class Preview:
     functions: tuple[str, ...]
     imports: tuple[str, ...]
     lines: int
+    recorded: int | None = None
+    """Recorded calls of tools in its test, with their arguments and results; `None` without a test."""
 
     def __str__(self) -> str:
         lines = [f"{self.name}{self.signature}  {self.lines} lines; {self.becomes}"]
         lines += [f"  calls {tool}, which {effect}" for tool, effect in self.tools.items()]
         lines += [f"  calls functions.{name}" for name in self.functions]
         lines += [f"  imports {', '.join(self.imports)}"] if self.imports else []
+        if self.recorded is not None:
+            lines += [f"  its test holds recorded calls of tools, with arguments and results: {self.recorded}"]
         return "\n".join(lines if len(lines) > 1 else [*lines, "  calls nothing"])
 
 
 def preview(
-    source: str, name: str, *, tools: Mapping[str, str], functions: Mapping[str, int], catalog: Catalog, becomes: str
-) -> Preview:
+    source: str, name: str, *, tools: Mapping[str, str], functions: Mapping[str, int], catalog: Catalog, becomes: str,
+    recorded: int | None = None,
+) -> Preview:  # fmt: skip
     """The preview of checked code, with the tools and functions that it uses.
 
     Raises:
@@ -47,7 +52,7 @@ def preview(
     known = {each: _effect(each, catalog) for each in sorted(tools)}
     return Preview(
         name, typed(source, name).signature, becomes, known, tuple(sorted(functions)), _imports(source),
-        source.count("\n"),
+        source.count("\n"), recorded,
     )  # fmt: skip
 
 

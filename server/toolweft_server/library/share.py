@@ -1,5 +1,8 @@
 """Functions as Agent-Skills folders: `SKILL.md` for readers, `functions.py` the code, `function.json` the facts.
 
+Where the calls that it was proven on are still kept, a test comes with it (`recorded`). Importing does not run it, nor
+keep it.
+
 Export writes only what the library knows. Import trusts nothing: sizes, kinds of files, names, syntax, that the code
 has the content address that the folder gives, and uses exactly the tools and functions that it admits to. Covered: code
 that runs when it is loaded, links that lead elsewhere, secrets. Not covered: what the function does when it is called.
@@ -18,7 +21,7 @@ import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,8 +32,11 @@ from toolweft_server.library.extract import SOURCE, Extracted, extract
 from toolweft_server.library.function import Function, bad_name, normalised
 from toolweft_server.scrub import Scrubber
 
-SKILL, CODE, FACTS = "SKILL.md", "functions.py", "function.json"
-LARGEST = {SKILL: 400_000, CODE: SOURCE, FACTS: 400_000}
+if TYPE_CHECKING:
+    from toolweft_server.library.recorded import Recorded
+
+SKILL, CODE, FACTS, RECORD = "SKILL.md", "functions.py", "function.json", "recorded.json"
+LARGEST = {SKILL: 400_000, CODE: SOURCE, FACTS: 400_000, RECORD: 2_000_000}
 """Bytes read of each file at most."""
 FOLDERS = 500
 """Functions imported from one folder at most."""
@@ -58,6 +64,8 @@ class Facts(BaseModel):
     digest: Annotated[str, Field(pattern=_HEX)]
     content: Annotated[str, Field(pattern=_HEX)]
     """Content address: the digest of the text of `functions.py`."""
+    recorded: Annotated[str, Field(pattern=_HEX)] | None = None
+    """The same of `recorded.json`, where there is a test."""
     tools: dict[Annotated[str, Field(pattern=_TOOL)], Annotated[str, Field(pattern=_HEX)]] = Field(max_length=200)
     functions: dict[Annotated[str, Field(max_length=64)], int] = Field(default_factory=dict, max_length=200)
     provenance: dict[str, Any] = Field(default_factory=dict)
@@ -72,8 +80,10 @@ class Shared(BaseModel):
     found: Extracted
 
 
-def export(function: Function, into: Path) -> Path:
+def export(function: Function, into: Path, recorded: Recorded | None = None) -> Path:
     """Writes a function as a folder below `into`, in one step; the folder. An earlier export of it is replaced.
+
+    With what was `recorded` of it, a test that pytest runs comes along.
 
     Raises:
         LibraryError: The folder cannot be written, or something else stands there.
@@ -85,11 +95,7 @@ def export(function: Function, into: Path) -> Path:
         _refuse_foreign(target, function.name)
         scratch = Path(tempfile.mkdtemp(dir=into, prefix=".export-"))
         try:
-            for name, text in (
-                (SKILL, skill(function)),
-                (CODE, function.source),
-                (FACTS, json.dumps(facts(function), indent=2) + "\n"),
-            ):
+            for name, text in _files(function, recorded).items():
                 (scratch / name).write_text(text, encoding="utf-8", newline="\n")
             scratch.chmod(0o755)
             if target.exists():
@@ -100,6 +106,16 @@ def export(function: Function, into: Path) -> Path:
     except OSError as error:
         raise LibraryError(f"{str(target)!r} cannot be written: {error.strerror or error}") from error
     return target
+
+
+def _files(function: Function, recorded: Recorded | None) -> dict[str, str]:
+    test = f"test_{title(function.name).replace('-', '_')}.py"
+    told = facts(function) | ({"recorded": address(recorded.text)} if recorded else {})
+    tests = {test: recorded.test, RECORD: recorded.text} if recorded else {}
+    return {
+        SKILL: skill(function, test if recorded else None), CODE: function.source,
+        FACTS: json.dumps(told, indent=2) + "\n", **tests,
+    }  # fmt: skip
 
 
 def title(name: str) -> str:
@@ -121,8 +137,9 @@ def address(code: str) -> str:
     return digest(code.replace("\r\n", "\n"))
 
 
-def skill(function: Function) -> str:
+def skill(function: Function, test: str | None = None) -> str:
     """`SKILL.md`: the front matter that hosts index, then what a model needs to use the function."""
+    tested = f" `pytest {test}` runs it against its recorded calls, without a tool." if test else ""
     about = " ".join(function.description.split()) or f"Python function {function.name}{function.signature}"
     # JSON text is YAML too, once nothing is left in it that YAML takes for unprintable.
     shown = json.dumps(_cut("".join(c for c in about if c.isprintable()), 1000), ensure_ascii=False)
@@ -133,7 +150,7 @@ def skill(function: Function) -> str:
         f"A reusable function of toolweft. In `execute_code`, once imported (`toolweft functions import`):\n\n"
         f"```python\nfunctions.{function.name}{function.signature}\n```\n\n"
         f"{function.description.strip()}\n\n## What it calls\n\n{uses or 'No tool.'}\n\n"
-        f"The code is in `{CODE}`, its facts in `{FACTS}`.\n"
+        f"The code is in `{CODE}`, its facts in `{FACTS}`.{tested}\n"
     )
 
 
@@ -173,10 +190,14 @@ def read(folder: Path, *, scrub: Scrubber) -> Shared:
     try:
         if address(held[CODE]) != told.content:
             raise LibraryError(f"{CODE} is not the text that {FACTS} describes: its content address is another one")
+        if told.recorded is not None and address(_bounded(folder / RECORD, LARGEST[RECORD])) != told.recorded:
+            raise LibraryError(f"{RECORD} is not the text that {FACTS} describes: its content address is another one")
         _check_front_matter(held[SKILL])
         return Shared(facts=told, found=_checked(told, held[CODE], scrub))
     except LibraryError as error:
         raise LibraryError(f"{str(folder)!r} was refused: {error}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise LibraryError(f"{str(folder)!r} cannot be read: {error}.") from error
 
 
 def of_card(card: FunctionCard, *, scrub: Scrubber) -> Shared:
