@@ -21,8 +21,7 @@ NO_SYSTEM = (
 
 
 def test_opening_it_without_the_extra_says_what_to_install(monkeypatch, tmp_path):
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else found(name))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else name)
 
     async def opened():
         async with open_model(f"local:{tmp_path}"):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -37,7 +38,8 @@ class LocalModel:
         self._lock = threading.Lock()
         """Protects the model: a reply that was given up may still write its last token."""
         self._ends = _ends(model, tokenizer)
-        self._special = [str(each) for each in tokenizer.added_tokens_decoder.values() if each.special]
+        added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+        self._special = [text for each in added if each.special and len(text := str(each)) > 1]
         self._longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
     async def complete(
@@ -126,6 +128,8 @@ async def open_local(folder: str) -> AsyncIterator[LocalModel]:
 def _load(folder: str) -> LocalModel:
     # By name: no other module of the client may import the two.
     torch, transformers = (importlib.import_module(name) for name in NEEDED)
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
         if tokenizer.chat_template is None:
@@ -134,10 +138,10 @@ def _load(folder: str) -> LocalModel:
                 "instructions, or put a chat_template.jinja into the folder."
             )
         model = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto")
+        model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         told = " ".join(str(error).split())[:400]
         raise UsageError(f"local:{folder}: cannot be read: {type(error).__name__}: {told}") from error
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     ends = _ends(model, tokenizer)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else next(iter(ends), None)
     model.generation_config = transformers.GenerationConfig(
