@@ -25,7 +25,7 @@ from toolweft_client.errors import AgentError, ModelError, Reason, SessionError,
 from toolweft_client.model.base import ChatModel
 from toolweft_client.session import Session
 from toolweft_client.stages.answer import Answer, answer, failed
-from toolweft_client.stages.design import design
+from toolweft_client.stages.design import design, whole
 from toolweft_client.stages.direct import direct
 from toolweft_client.stages.discover import discover
 from toolweft_client.stages.implement import implement
@@ -113,6 +113,8 @@ async def solve(work: Work) -> Answer:
 async def planned(work: Work) -> str:
     """A program by way of a design."""
     plan = await design(work)
+    if whole(plan):
+        return plan.source
     await probe(work, plan)
     return await implement(work, plan)
 

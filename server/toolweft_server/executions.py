@@ -256,7 +256,7 @@ class Executions:
         notes: list[str] = []
         try:
             await self._work.used(bridge.used, outcome, running.recorder.records)
-            if outcome.status == "ok":
+            if outcome.status == "ok" and not request.terms.part:
                 saved, notes = await self._work.learn(execution, request, bridge, running.recorder.records)
         except (ToolweftError, InputError) as error:
             notes = [f"nothing was saved: {error}"]

@@ -31,6 +31,8 @@ class Terms:
     """Patterns of tools that may be called without asking: the client asked its person already."""
     execution: str | None = None
     """The id that its program is to have, so that it can ask for it after it was cut off."""
+    part: bool = False
+    """The program is a part of one that is still to be written, run to see what comes back: nothing of it is saved."""
     careful: bool = False
     """Where the person's policy names no preset: every tool asks that does not say it only reads."""
     calls: int | None = None
@@ -52,6 +54,7 @@ class Terms:
             text[:TASK] if isinstance(text, str) else None,
             _grants(meta.get(META + "grants")),
             named if isinstance(named, str) and EXECUTION.fullmatch(named) else None,
+            meta.get(META + "step") == "probe",
             meta.get(META + "preset") == "careful",
             _number("calls", meta.get(META + "calls")),
             _number("writes", meta.get(META + "writes")),

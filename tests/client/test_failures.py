@@ -9,7 +9,9 @@ from toolweft_client.budget import Budget
 from toolweft_client.model.scripted import ScriptedModel
 from toolweft_client.session import Session
 from toolweft_client.stages.answer import Answer
+from toolweft_client.stages.design import whole
 from toolweft_client.trace import Trace
+from toolweft_client.work import Design
 
 TASK = "Which orders of Ada were placed before 2026-03-01?"
 READ = "shop.list_orders(customer='Ada')"
@@ -255,6 +257,20 @@ async def test_model_may_say_that_the_obvious_tool_is_not_enough(server, shop):
     answer, model = await solve(server, fenced("# more: a letter"), DESIGN, GOOD, task=ONE)
     assert (model.stages, answer.text) == (["direct", "design", "implement"], "7")
     assert "What else is needed: a letter" in asked(model, 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "uses", "is_whole"),
+    [
+        ("functions.first(customer='Ada')", ("functions.first",), True),
+        ("functions.first(customer=...)", ("functions.first",), False),
+        ("shop.list_orders(customer='Ada')", ("shop.list_orders",), False),
+        ("found = functions.first(customer='Ada')", ("functions.first",), False),
+        ("functions.first(shop.list_orders(customer='Ada'))", ("functions.first", "shop.list_orders"), False),
+    ],
+)
+def test_design_that_only_calls_a_saved_function_with_values_is_a_program(source, uses, is_whole):
+    assert whole(Design(source, uses=uses)) is is_whole
 
 
 async def test_task_of_several_clauses_is_designed(server, shop):

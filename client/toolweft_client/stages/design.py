@@ -5,6 +5,7 @@ A new one is drawn when the check finds tools that do not exist, and when repair
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
 from functools import partial
@@ -46,6 +47,15 @@ async def design(work: Work) -> Design:
         )
     work.missing = plan.missing
     return plan
+
+
+def whole(plan: Design) -> bool:
+    """Whether the design is nothing but a call of a saved function with values: a program already."""
+    body = [] if plan.problems or plan.missing else ast.parse(plan.source).body
+    if len(body) != 1 or not isinstance(body[0], ast.Expr) or not isinstance(body[0].value, ast.Call):
+        return False
+    left_open = any(isinstance(node, ast.Constant) and node.value is ... for node in ast.walk(body[0]))
+    return not left_open and len(plan.uses) == 1 and plan.uses[0].startswith("functions.")
 
 
 async def _draw(work: Work, problems: str, solved: Sequence[Solved]) -> Design:

@@ -13,8 +13,8 @@ from toolweft_client.stages.discover import queries
 from toolweft_client.stubs import SHORTER, SHORTEST, fetch, shown
 from toolweft_client.work import Work
 
-ABOVE = 2.0
-"""How many times the score of the next tool the best one must have."""
+ABOVE, ABOVE_OF_FUNCTION = 2.0, 1.15
+"""How many times the score of the next tool the best one must have. A saved function was made for such a task."""
 LONGEST = 40
 """Words of a task that one tool may be enough for."""
 _MORE = re.compile(r"^\s*#\s*more:\s*(.*)$", re.IGNORECASE | re.MULTILINE)
@@ -40,7 +40,8 @@ def obvious(work: Work) -> str | None:
     if not ranked or len(work.task.split()) > LONGEST or len(queries(work.task)) > 1:
         return None
     best, *others = ranked
-    return best.id if all(best.score >= ABOVE * other.score for other in others[:1]) and others else None
+    above = ABOVE_OF_FUNCTION if best.origin == "library" else ABOVE
+    return best.id if all(best.score >= above * other.score for other in others[:1]) and others else None
 
 
 def text(work: Work, tool: str) -> str:
