@@ -307,6 +307,37 @@ CLAIMS: Mapping[str, Sequence[str]] = {
         "end_to_end/test_staying_current.py::test_an_edited_module_is_read_again_at_the_next_start",
         "end_to_end/test_staying_current.py::test_servers_of_one_name_in_two_configurations_do_not_replace_each_other",
     ),
+    # The agent
+    "An assert is never weakened by a repair, and a repair writes nothing once more.": (
+        "client/test_failures.py::test_assert_is_never_weakened",
+        "client/test_failures.py::test_a_repair_that_writes_once_more_is_not_run",
+    ),
+    "A killed run goes on from its trace as if it had not been killed; in the middle of a write it stops.": (
+        "end_to_end/test_resume.py::test_a_run_killed_after_any_event_goes_on_as_if_it_had_not_been",
+        "end_to_end/test_resume.py::test_between_start_and_end_of_a_write_a_resumed_run_stops_and_writes_nothing",
+    ),
+    "A retry that writes something else than before is made only if a person says so.": (
+        "end_to_end/test_approvals.py::test_a_changed_write_in_a_retry_is_made_only_if_a_person_says_so",
+        "server/test_ledger.py::test_a_write_that_may_be_an_earlier_one_in_other_words_is_for_a_person_to_decide",
+    ),
+    "What a program of the agent would ask is asked once, before it runs; budgets hold inside it.": (
+        "end_to_end/test_agent_approvals.py::test_all_calls_that_ask_are_shown_at_once_and_asked_about_once",
+        "end_to_end/test_agent_approvals.py::test_a_program_is_stopped_at_the_budget_of_writes_and_at_that_of_calls",
+    ),
+    "A wrong function is never offered, and none runs against a tool that it was not verified with.": (
+        "server/test_functions_life.py::test_a_wrong_function_is_never_offered_and_says_why",
+        "server/test_functions_life.py::test_no_function_runs_against_a_tool_that_it_was_not_verified_with",
+    ),
+    "Two hosts that save at once lose nothing.": (
+        "server/test_functions_life.py::test_two_hosts_that_save_at_once_lose_nothing",
+    ),
+    "A host's own model solves tasks through sampling, in both eras.": (
+        "client/test_solve_server.py::test_a_task_is_solved_with_the_hosts_model_and_the_persons_tools",
+    ),
+    "A report is made of traces alone and finds every write made twice and every budget passed.": (
+        "client/test_report.py::test_a_write_made_again_by_a_retry_is_a_duplicate",
+        "client/test_report.py::test_budgets_that_were_passed_are_found_in_events_and_in_what_is_said",
+    ),
     # The repository
     "Importing anything but training and local models imports no torch, and serving neither.": (
         "test_layout.py::test_importing_any_module_imports_no_torch",
