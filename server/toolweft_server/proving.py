@@ -24,8 +24,8 @@ from toolweft_catalog.tool import Json, Tool, digest
 from toolweft_server.bridge import Bridge, Functions
 from toolweft_server.errors import SandboxError
 from toolweft_server.ledger import Ledger
-from toolweft_server.library.function import Function
-from toolweft_server.library.proof import EXAMPLES, Observed, Proof, like
+from toolweft_server.library.function import EXAMPLES, Function
+from toolweft_server.library.proof import Observed, Proof, like
 from toolweft_server.library.replay import NOTED, PRELUDE, call, callable_by_text, noting, observed, unused, variation
 from toolweft_server.live import LiveCatalog
 from toolweft_server.policy import Policy

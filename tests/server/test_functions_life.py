@@ -283,6 +283,89 @@ async def test_a_failure_counts_against_the_function_it_happened_in(folder):
         assert "it failed 3 times in a row" in (await host.execute("functions.pick('Ada')"))["error"]["message"]
 
 
+# ---- near duplicates --------------------------------------------------------------------------------------------
+
+COST = '''
+def cost(client):
+    """Something else in words, the same in deeds."""
+    return {"sum": sum(row["total"] for row in shop.list_orders(customer=client, limit=2))}
+
+cost("Bob")
+'''
+
+
+async def test_what_an_active_function_can_do_already_is_credited_to_it_and_not_stored_again(folder):
+    async with toolweft(folder) as host:
+        await host.saved(SPENT)
+        assert await host.saved(COST) == ([("spent", "active")], "")
+        assert await host.offered() == ["spent"]
+        card = await host.card("spent")
+        assert (card["uses"], card["failures"]) == (1, 0)
+        assert (card["history"][-1]["kind"], card["history"][-1]["of"]) == ("again", "cost")
+        assert "examples" not in card["history"][-1]
+    with Store.open(folder / "t.db") as store:
+        # The newer proof counts as its own: it is what the function is tried with when its tool has changed.
+        held = FunctionStore(store).get("spent").examples
+        assert [each["arguments"] for each in held] == [
+            {"customer": "Bob", "limit": 2},
+            {"customer": "Ada", "limit": 10},
+        ]
+
+
+async def test_a_function_that_can_do_more_or_does_it_otherwise_is_stored(folder):
+    async with toolweft(folder) as host:
+        await host.saved(COST)
+        assert (await host.saved(SPENT))[0] == [("spent", "active")]
+        assert (await host.saved(COST.replace("cost", "counted").replace("sum(", "max(")))[0] == [("counted", "active")]
+        assert await host.offered() == ["cost", "counted", "spent"]
+
+
+async def test_one_saved_by_its_name_and_one_that_fails_its_proof_are_not_merged(folder):
+    async with toolweft(folder) as host:
+        await host.saved(SPENT)
+        assert (await host.saved(f"{COST}\nfunctions.save(cost)"))[0] == [("cost", "active")]
+        uncalled = (
+            COST.replace("cost", "other")
+            .replace("row", "it")
+            .replace('other("Bob")', 'shop.list_orders(customer="Bob")')
+        )
+        assert (await host.saved(uncalled))[0] == [("other", "candidate")]
+
+
+async def test_a_merged_function_is_verified_anew_and_exported_with_both_proofs(folder, tmp_path):
+    async with toolweft(folder) as host:
+        await host.saved(SPENT)
+        await host.saved(COST)
+    assert command(folder, "export", "--to", tmp_path / "out") == 0
+    record = json.loads((tmp_path / "out/spent/recorded.json").read_text(encoding="utf-8"))
+    assert (len(record["examples"]), len(record["calls"])) == (2, 2)
+    assert pytest_alone(tmp_path / "out")[0] == 0
+    rewrite(folder, '"""List the orders of a customer."""', '"""List what a customer ordered."""')
+    async with toolweft(folder) as host:
+        await host.found("orders")
+        await settled(host, "spent", "stale")
+        assert (await host.execute("functions.spent('Bob')"))["value"] == {"sum": 120}
+
+
+async def test_of_more_than_three_functions_for_the_same_tools_the_least_useful_retires_after_five_uses(folder):
+    def program(name, sign):
+        return f"def {name}(c: str):\n    return [{sign}, *shop.list_orders(customer=c)]\n{name}('Ada')"
+
+    names = ("one", "two", "three", "four")
+    async with toolweft(folder) as host:
+        for number, name in enumerate(names):
+            await host.saved(program(name, number))
+        for _ in range(5):
+            await host.execute("; ".join(f"functions.{name}('Ada')" for name in names))
+        await host.execute("functions.two('')")
+        assert len(await host.offered()) == 4
+        await host.saved(program("five", 5))
+        assert await host.offered() == ["five", "four", "one", "three"]
+        card = await host.card("two")
+        why = "5 functions do something with shop.list_orders, and this one is less useful than three of them"
+        assert (card["state"], card["uses"], card["history"][-1]["why"]) == ("retired", 6, why)
+
+
 # ---- drift ------------------------------------------------------------------------------------------------------
 
 
@@ -431,6 +514,19 @@ async def test_a_test_is_left_out_when_told_so_or_when_its_calls_are_no_longer_k
         store.executions.purge(days=0)
     command(folder, "export", "--to", tmp_path / "c")
     assert "(without a test: the calls that it was proven on are no longer kept)" in capsys.readouterr().out
+
+
+async def test_what_was_pulled_is_offered_once_the_same_code_has_run_clean_here(folder, tmp_path):
+    async with toolweft(folder) as host:
+        await host.saved(SPENT)
+    command(folder, "publish", tmp_path / "team", "spent", "--yes")
+    command(folder, "remove", "spent")
+    assert command(folder, "pull", tmp_path / "team", "--yes") == 0
+    async with toolweft(folder) as host:
+        assert await host.offered() == []
+        assert "is candidate" in (await host.execute("functions.spent('Ada')"))["error"]["message"]
+        assert (await host.saved(SPENT))[0] == [("spent", "active")]
+        assert await host.offered() == ["spent"]
 
 
 async def test_a_record_that_was_changed_is_not_imported(folder, tmp_path, capsys):

@@ -21,7 +21,8 @@ class IndexEntry(BaseModel):
     learn: bool = True
     """Whether ranks learn from which tools were called after which request. Off: nothing is kept for it, nor used."""
     keep_requests: bool = False
-    """Whether the texts of requests are kept, for `toolweft train lm --asked`. Learning keeps their vectors alone."""
+    """Whether what people asked is kept as they wrote it: requests for `toolweft train lm --asked`, and solved tasks as
+    examples. Learning keeps vectors alone."""
 
     @model_validator(mode="after")
     def _fits(self) -> IndexEntry:

@@ -1,14 +1,14 @@
 """A drafted function's way into the rows, inside a transaction that `store` holds: where it goes, and in which state.
 
 Where it goes among those of its name is `admit`'s decision; here the whole library is looked at, too: the same code
-under another name is that function once more.
+under another name is that function once more, and so is code that an active function can do already (`alike`).
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Connection, insert, select
@@ -17,7 +17,8 @@ from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import FunctionState, SavedFunction
 from toolweft_server.library import rows
 from toolweft_server.library.admit import Placement, place
-from toolweft_server.library.function import Event, Function
+from toolweft_server.library.alike import Fit, arguments, fit
+from toolweft_server.library.function import Event, EventKind, Function
 from toolweft_server.library.proof import Proof
 from toolweft_server.store import schema
 
@@ -36,6 +37,9 @@ def admit(db: Connection, new: Function, proof: Proof | None, *, alone: bool) ->
     """
     placed = (None if alone else _elsewhere(db, new)) or _placed(db, new)
     function = placed.function
+    proven = (new.state if proof is None else proof.state) != "candidate"
+    if placed.what != "again" and proven and not alone and (merged := _merged(db, new)) is not None:
+        return merged
     held = _record(db, placed, rows.lives(db, function.name).get(function.name))
     standing = held[1].versions[function.version]
     path: Sequence[FunctionState] = ()
@@ -56,6 +60,32 @@ def same(db: Connection, digest: str) -> list[Function]:
     found = [(row.name, row.version) for row in db.execute(query.order_by(kept.c.name, kept.c.version))]
     held = rows.functions(db, {name for name, _ in found})
     return [each for name, version in found for each in held[name] if each.version == version]
+
+
+def _merged(db: Connection, new: Function) -> SavedFunction | None:
+    """The active function that the new one is an instance of: it is credited with the run, and with its proof."""
+    for old in rows.newest(db):
+        if old.state not in rows.OFFERED or old.tools != new.tools or old.functions != new.functions:
+            continue
+        how = fit(old.source, old.name, new.source, new.name)
+        if how is None:
+            continue
+        detail: dict[str, Json] = {"of": new.name, "execution": new.provenance.get("execution", "")}
+        if old.effect == "read":  # one that may write is verified anew by the record of one execution alone
+            calls = [{**each, "arguments": _given(how, each)} for each in new.examples]
+            detail["examples"] = [{**each, "execution": detail["execution"]} for each in calls]
+        held = rows.lives(db, old.name)[old.name]
+        credit: list[tuple[EventKind, dict[str, Json]]] = [("again", detail), ("used", {})]
+        for kind, told in credit:
+            held = rows.append(db, old.name, held, Event(kind, old.version, time.time(), told))
+        return SavedFunction(name=old.name, version=old.version, state=held[1].versions[old.version].state)
+    return None
+
+
+def _given(how: Fit, example: Mapping[str, Json]) -> dict[str, Json]:
+    given = example["arguments"]
+    assert isinstance(given, dict), "a call is kept with its arguments by name"
+    return arguments(how, given)
 
 
 def _elsewhere(db: Connection, new: Function) -> Placement | None:

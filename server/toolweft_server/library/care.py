@@ -19,6 +19,8 @@ STREAK = 3
 """Failures in a row that quarantine a function."""
 CAP = 100
 """Active functions above which those that nobody uses retire: choosing among N gets worse with log N."""
+PER_TOOLS = 3
+"""Active functions for the same set of tools that stay once they are judged; the less useful retire."""
 UNUSED = 200
 """Programs that ran since the last use of a function that retires for the cap."""
 SHARE = 0.2
@@ -88,3 +90,14 @@ def crowded(active: Mapping[str, float], before: float | None) -> list[str]:
         return []
     idle = sorted((last, name) for name, last in active.items() if last < before)
     return [name for _, name in idle[: len(active) - CAP]]
+
+
+def surplus(active: Mapping[str, Standing]) -> list[str]:
+    """Who retires of the active functions for the same tools: those below the best `PER_TOOLS` by their lower bound.
+
+    One with fewer than `EARLIEST` uses is not judged yet: it neither retires nor drives out one that has proven itself,
+    so there may be more of them for a while.
+    """
+    judged = {name: each for name, each in active.items() if each.uses >= EARLIEST}
+    ranked = sorted((wilson(each.uses - each.failures, each.uses)[0], each.last, name) for name, each in judged.items())
+    return [name for _, _, name in ranked[: max(0, len(judged) - PER_TOOLS)]]

@@ -24,6 +24,9 @@ SERVER = "functions"
 NAME = 56
 """Longest name: what the Agent-Skills format allows (64), less room for `_2`."""
 
+EXAMPLES = 3
+"""Calls kept with a function."""
+
 EventKind = Literal["admitted", "again", "used", "failed", "state", "removed"]
 
 
@@ -53,7 +56,8 @@ class Function:
     shapes: Mapping[str, Json] = field(default_factory=dict)
     """Observed types: `arguments` by name and `result`, when known; keys and types, never values."""
     examples: Sequence[Mapping[str, Json]] = ()
-    """Calls that proved it: `arguments`, and `digest` and `shape` of the result. Results themselves are not kept."""
+    """Calls that proved it: `arguments`, and `digest` and `shape` of the result. Results themselves are not kept. One
+    that came with another program names its `execution`."""
     provenance: Mapping[str, Json] = field(default_factory=dict)
     """Where it comes from: execution, owner, host, date, task."""
     uses: int = 0
@@ -101,6 +105,8 @@ class Standing:
     """When it was last used or saved, in seconds since the epoch."""
     tools: Mapping[str, str] | None = None
     """Digests of its tools as it was last verified against, if that was after it was saved."""
+    examples: tuple[Mapping[str, Json], ...] = ()
+    """Calls that proved it after it was saved, of code that was found to be the same; the latest first."""
     why: str = ""
 
 
@@ -118,7 +124,11 @@ class Life:
 
     @classmethod
     def from_json(cls, held: Mapping[str, Any]) -> Life:
-        return cls({int(n): Standing(**each) for n, each in held["versions"].items()}, held["newest"])
+        versions = held["versions"].items()
+        return cls(
+            {int(n): Standing(**{**each, "examples": tuple(each.get("examples", ()))}) for n, each in versions},
+            held["newest"],
+        )
 
 
 MOVES: Mapping[FunctionState, frozenset[FunctionState]] = {
@@ -151,7 +161,8 @@ def _step(life: Life, event: Event) -> Life:
         return life
     match event.kind:
         case "again":
-            held = replace(held, again=held.again + 1, last=event.at)
+            shown = (*_examples(event), *held.examples)[:EXAMPLES]
+            held = replace(held, again=held.again + 1, last=event.at, examples=shown)
         case "used":
             held = replace(held, uses=held.uses + 1, streak=0, last=event.at)
         case "failed":
@@ -171,6 +182,11 @@ def _moved(held: Standing, event: Event) -> Standing:
         held, state=state, why=str(event.detail.get("why", "")), streak=0 if state == "active" else held.streak,
         tools={str(k): str(v) for k, v in tools.items()} if isinstance(tools, dict) else held.tools,
     )  # fmt: skip
+
+
+def _examples(event: Event) -> list[Mapping[str, Json]]:
+    found = event.detail.get("examples")
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def _state(event: Event) -> FunctionState | None:

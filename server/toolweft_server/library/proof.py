@@ -12,10 +12,8 @@ from typing import Any, Literal
 
 from toolweft_catalog import shape
 from toolweft_catalog.tool import Json, digest
-from toolweft_server.library.function import Function
+from toolweft_server.library.function import EXAMPLES, Function
 
-EXAMPLES = 3
-"""Calls kept with a function."""
 ARGUMENTS = 4_000
 """Characters of the arguments of one kept call, as JSON."""
 

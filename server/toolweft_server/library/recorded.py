@@ -53,10 +53,21 @@ def recorded(function: Function, store: Store, library: FunctionStore) -> Record
     catalog = store.manifests.catalog()
     if gone := sorted(each for each in tools if each not in catalog):
         return f"there is no tool {gone[0]} any more"
-    calls = _calls(function, tools, store)
-    if isinstance(calls, str):
-        return calls
-    examples: list[Json] = [{"arguments": each["arguments"], "digest": each["digest"]} for each in function.examples]
+    calls: list[dict[str, Json]] = []
+    examples: list[Json] = []
+    proofs: dict[str, list[Json]] = {}
+    for proof in function.examples:
+        kept: Json = {"arguments": proof["arguments"], "digest": proof["digest"]}
+        proofs.setdefault(str(proof.get("execution") or function.provenance.get("execution", "")), []).append(kept)
+    for execution, own in proofs.items():
+        made = _calls(execution, str(function.provenance.get("owner", "")), tools, store)
+        if isinstance(made, str):
+            return made
+        if made or not tools:
+            calls += made
+            examples += own
+    if not examples:
+        return "the calls that it was proven on are no longer kept"
     held: dict[str, Json] = {
         "name": function.name, "functions": {name: title(name) for name in sorted(used)},
         "tools": {each: _parameters(each, catalog) for each in sorted(tools)}, "examples": examples, "calls": [*calls],
@@ -69,13 +80,10 @@ def recorded(function: Function, store: Store, library: FunctionStore) -> Record
     return Recorded(text, len(calls))
 
 
-def _calls(function: Function, tools: set[str], store: Store) -> Sequence[dict[str, Json]] | str:
-    """The calls of these tools that succeeded in the program that the function was proven with."""
-    made = function.provenance
-    past = store.calls.past(str(made.get("execution", "")), owner=str(made.get("owner", "")))
+def _calls(program: str, owner: str, tools: set[str], store: Store) -> Sequence[dict[str, Json]] | str:
+    """The calls of these tools that succeeded in a program and are still kept, or why they cannot be exported."""
+    past = store.calls.past(program, owner=owner)
     keys = sorted((key for key in past.succeeded if key.tool in tools), key=lambda key: key.ordinal)
-    if function.tools and not keys:
-        return "the calls that it was proven on are no longer kept"
     rows = {
         (execution, row["seq"]): row
         for execution in {past.succeeded[key][0] for key in keys}

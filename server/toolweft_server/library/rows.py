@@ -14,8 +14,8 @@ from sqlalchemy import Connection, func, insert, select, update
 from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import FunctionState
 from toolweft_server.library.admit import is_family
-from toolweft_server.library.care import CAP, UNUSED, Around, crowded
-from toolweft_server.library.function import MOVES, Event, Function, Life, Standing, fold
+from toolweft_server.library.care import CAP, PER_TOOLS, UNUSED, Around, crowded, surplus
+from toolweft_server.library.function import EXAMPLES, MOVES, Event, Function, Life, Standing, fold
 from toolweft_server.store import schema
 
 OFFERED: frozenset[FunctionState] = frozenset({"active"})
@@ -96,6 +96,24 @@ def retire_idle(db: Connection) -> None:
         move(db, name, held, version, ["retired"], why=why)
 
 
+def retire_surplus(db: Connection) -> None:
+    """Of too many functions for the same tools, the least useful retire."""
+    groups: dict[frozenset[str], list[str]] = {}
+    for each in newest(db):
+        if each.state in OFFERED and each.tools:
+            groups.setdefault(frozenset(each.tools), []).append(each.name)
+    for tools, names in groups.items():
+        if len(names) <= PER_TOOLS:
+            continue
+        known = {name: lives(db, name)[name] for name in names}
+        for name in surplus({name: _chosen(life.versions)[1] for name, (_, life) in known.items()}):
+            held = known[name]
+            listed = ", ".join(sorted(tools))
+            why = f"{len(names)} functions do something with {listed}, and this one is less useful than three of them"
+            for version in [n for n, each in held[1].versions.items() if each.state in OFFERED]:
+                held = move(db, name, held, version, ["retired"], why=why)
+
+
 def lives(db: Connection, name: str | None = None, *, family: bool = False) -> dict[str, Held]:
     """Functions by name: one, all of its family, or all there are; removed ones too."""
     head = schema.function
@@ -149,6 +167,7 @@ def _function(name: str, version: int, body: str, standing: Standing) -> Functio
     held = json.loads(body)
     if standing.tools is not None:
         held["tools"] = {each: standing.tools.get(each, digest) for each, digest in held["tools"].items()}
+    held["examples"] = [*standing.examples, *held["examples"]][:EXAMPLES]
     return Function(
         name=name, version=version, state=standing.state, uses=standing.uses, failures=standing.failures,
         why=standing.why, **held,

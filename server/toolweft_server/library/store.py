@@ -134,6 +134,7 @@ class FunctionStore:
                 except LibraryError as error:
                     rejected.append(Rejected(name, str(error)))
             rows.retire_idle(db)
+            rows.retire_surplus(db)
             return Admission(tuple(saved), tuple(rejected))
 
         return self._change(work) if each else Admission((), ())
@@ -292,7 +293,7 @@ class FunctionStore:
         with self._database.read() as db:
             query = select(event).where(event.c.name == name, event.c.kind.in_(_LOUD)).order_by(event.c.seq)
             return [
-                {"kind": row.kind, "version": row.version, "at": row.at, **json.loads(row.detail)}
+                {"kind": row.kind, "version": row.version, "at": row.at, **_told(json.loads(row.detail))}
                 for row in db.execute(query)
             ]
 
@@ -321,6 +322,11 @@ def _in_order(shared: Mapping[str, Shared]) -> list[str]:
         return list(TopologicalSorter(needs).static_order())
     except CycleError:
         return list(shared)
+
+
+def _told(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """What a history shows of an event: not what somebody's program gave to a function."""
+    return {key: each for key, each in detail.items() if key != "examples"}
 
 
 def _unknown(db: Connection, name: str) -> str:

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolweft_server.library.care import CAP, EARLIEST, STREAK, Around, crowded, judge, wilson
+from toolweft_server.library.care import CAP, EARLIEST, PER_TOOLS, STREAK, Around, crowded, judge, surplus, wilson
 from toolweft_server.library.function import Standing
 
 
@@ -42,3 +42,16 @@ def test_the_cap_takes_no_more_than_are_too_many_and_none_that_was_used():
     assert crowded(active, 2.0) == ["f0", "f1"]
     assert crowded(active, 50.0) == ["f0", "f1", "f2"]
     assert crowded({"f0": 0.0}, 50.0) == []
+
+
+def test_of_too_many_for_the_same_tools_the_lowest_bound_retires_and_nobody_before_the_fifth_use():
+    judged = {
+        "good": Standing("active", 20, 1), "fair": Standing("active", 10, 1), "often": Standing("active", 100, 40),
+        "bad": Standing("active", 6, 3),
+    }  # fmt: skip
+    new = {"new": Standing("active", EARLIEST - 1, EARLIEST - 1), "newer": Standing("active")}
+    assert len(judged) == PER_TOOLS + 1
+    assert surplus(judged | new) == ["bad"]
+    assert surplus(judged | {"best": Standing("active", 1000, 0)}) == ["bad", "often"]
+    assert surplus({name: each for name, each in judged.items() if name != "good"} | new) == []
+    assert surplus(dict.fromkeys("abcdef", Standing("active", EARLIEST - 1))) == []
