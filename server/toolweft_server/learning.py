@@ -124,7 +124,8 @@ class Learning:
         proofs = await self._proofs(cells, kept, drafts, calls, request, files)
         provenance: dict[str, Json] = {
             "execution": execution, "owner": request.owner, "host": request.connection.partition(":")[2],
-            "date": datetime.now(UTC).date().isoformat(), "task": request.task,
+            "date": datetime.now(UTC).date().isoformat(),
+            "task": request.task if self._using.keeps_texts else None,
         }  # fmt: skip
         admission = await self._live.thread(partial(
             self._library.admit, found, tools=tools, provenance=provenance, proofs=proofs, on_purpose=bridge.wanted

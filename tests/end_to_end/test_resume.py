@@ -156,7 +156,7 @@ def vault(tmp_path):
 
     def toolweft(*words, kills=""):
         done = subprocess.run(
-            [sys.executable, "-m", "toolweft_catalog.cli", *words], cwd=tmp_path, capture_output=True, text=True,
+            [sys.executable, "-m", "toolweft_catalog.cli", *words], cwd=tmp_path, capture_output=True, encoding="utf-8",
             stdin=subprocess.DEVNULL, env={**os.environ, "VAULT_KILLS": kills}, check=False, timeout=100,
         )  # fmt: skip
         return done.returncode, done.stdout, done.stderr

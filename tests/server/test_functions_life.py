@@ -537,3 +537,11 @@ async def test_a_record_that_was_changed_is_not_imported(folder, tmp_path, capsy
     record.write_text(record.read_text(encoding="utf-8").replace("Ada", "Eve"), encoding="utf-8")
     assert command(folder, "import", tmp_path / "out") == 1
     assert "recorded.json is not the text that function.json describes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_function_keeps_the_words_of_its_task_only_where_texts_are_kept(folder, kept):
+    async with toolweft(folder, index={"kind": "lexical", "keep_requests": kept}) as host:
+        await host.saved(SPENT, task="what did she spend?")
+        provenance = (await host.card("spent"))["provenance"]
+    assert provenance["task"] == ("what did she spend?" if kept else None)
