@@ -56,7 +56,7 @@ escape: $(VENV)/.dev
 	$(BIN)/python -m pytest -m escape --escape --timeout=3600
 
 fuzz: $(VENV)/.dev
-	FUZZ_EXAMPLES=$(or $(N),100000) $(BIN)/python -m pytest $(SPREAD) -m fuzz --timeout=3600
+	FUZZ_EXAMPLES=$(or $(N),1000000) $(BIN)/python -m pytest $(SPREAD) -m fuzz --timeout=3600
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(N)

@@ -86,3 +86,17 @@ def _suffix(mime: str) -> str:
     import mimetypes
 
     return mimetypes.guess_extension(mime) or ".bin"
+
+
+def is_long(value: Json, most: int) -> bool:
+    """Whether a value has more than so many characters and elements. Looks at no more of it than that."""
+    left, waiting = most, [value]
+    while waiting and left >= 0:
+        each = waiting.pop()
+        left -= len(each) if isinstance(each, str) else 1
+        if isinstance(each, list):
+            waiting += each[: left + 1]
+        elif isinstance(each, dict):
+            left -= sum(map(len, list(each)[: left + 1]))
+            waiting += list(each.values())[: left + 1]
+    return left < 0

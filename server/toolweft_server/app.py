@@ -191,14 +191,14 @@ class App:
             logger.warning("no child waits ahead: %s", error)
 
     async def _purge(self) -> None:
-        """Lets go of what is older than the retention, now and once a day."""
+        """Lets go of what is older than the retention, or too much, now and every hour."""
         while True:
             try:
                 await self.live.thread(self.store.executions.purge)
                 await self.live.thread(self._purge_requests)
             except ToolweftError as error:
                 logger.warning("old executions were not deleted: %s", error)
-            await anyio.sleep(24 * 3600)
+            await anyio.sleep(3600)
 
     def _purge_requests(self) -> None:
         before = time.time() - KEPT
@@ -294,6 +294,7 @@ class App:
             owner=request.owner,
             progress=progress,
             observe=observe,
+            scrub=self.scrub,
             absent=self.absent,
         )
         return bridge, recorder

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from toolweft_catalog import signature
@@ -40,6 +40,8 @@ class Bridge:
     """Told of each result that came from outside, for shapes and for the link between requests and calls."""
     wanted: list[str] = field(default_factory=list)
     """Names that the program asked to save."""
+    scrub: Callable[[str], str] = str
+    """Takes secrets out of what a tool's failure says: a program may pass it on in any disguise."""
     absent: Callable[[], Mapping[str, str]] = dict
     """What is the matter with each configured server that has no tools, as the end of a sentence."""
     used: set[tuple[str, int]] = field(default_factory=set)
@@ -56,6 +58,8 @@ class Bridge:
         result = await self.caller(call)
         if self.observe is not None and not result.replayed:
             self.observe(found, result)
+        if (failure := result.failure) is not None:
+            return replace(result, failure=replace(failure, message=self.scrub(failure.message)))
         return result
 
     async def describe(self, tool: str) -> str | None:

@@ -17,11 +17,12 @@ from typing import Protocol
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 
 from toolweft_catalog.call import Progress
 from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import CallRecord, Error, Execution, OutputFile, SavedFunction, SessionState
-from toolweft_server.answer import Answer, Image, as_text, carry, cut, file_uri, mime_of, scrubbed
+from toolweft_server.answer import Answer, Image, as_text, carry, cut, file_uri, is_long, mime_of, scrubbed
 from toolweft_server.bridge import Bridge
 from toolweft_server.errors import AnswerError, SandboxError, ToolweftError
 from toolweft_server.inputs import InputError
@@ -31,6 +32,8 @@ from toolweft_server.terms import Terms
 
 logger = logging.getLogger(__name__)
 
+LONG = 16_384
+"""Characters of output, or of texts and elements of a value, that are worth a thread."""
 KEPT = 64
 """Finished executions whose answer is kept in memory for a caller that was told `waiting` and has not come back."""
 
@@ -145,6 +148,8 @@ class Executions:
             self._tasks.start_soon(self._run, execution, running)
         else:
             running = self._running[execution]
+            # Whoever asked first may be gone without a word, and must not take the program along.
+            running.detached = True
         answer = await self._wait(execution, running, progress, person)
         if request.retry_of == execution and request.code.strip() not in ("", running.request.code.strip()):
             note = f"this is the answer of {execution}, which was running; the code sent with retry_of did not run"
@@ -175,9 +180,9 @@ class Executions:
         return None if running is None else running.questions
 
     def _joinable(self, request: Request) -> str | None:
-        """The execution to join: it was answered `waiting` and belongs to the same owner."""
+        """The execution to join: one of the same owner that runs, or whose answer nobody has fetched yet."""
         running = self._running.get(request.retry_of or "")
-        if running is None or not running.detached or running.request.owner != request.owner:
+        if running is None or running.request.owner != request.owner:
             return None
         return request.retry_of
 
@@ -276,8 +281,14 @@ class Executions:
         images: list[Image] = []
         files: dict[str, FileOut] = {each.name: each for each in outcome.files}
         value = outcome.value_repr if outcome.value_repr is not None else carry(outcome.value, files, images, execution)
-        value = self._work.scrub_json(value)
-        whole = {"stdout": scrub(outcome.stdout), "stderr": scrub(outcome.stderr), "value": as_text(value)}
+
+        def scrubbed_whole() -> tuple[Json, dict[str, str]]:
+            clean = self._work.scrub_json(value)
+            return clean, {"stdout": scrub(outcome.stdout), "stderr": scrub(outcome.stderr), "value": as_text(clean)}
+
+        # A megabyte takes a second of patterns: not on the loop that serves everybody.
+        long = len(outcome.stdout) + len(outcome.stderr) > LONG or is_long(value, LONG)
+        value, whole = await anyio.to_thread.run_sync(scrubbed_whole) if long else scrubbed_whole()
         stdout, stderr = cut(whole["stdout"], budget), cut(whole["stderr"], budget // 4)
         shown, is_cut = (value, False) if len(whole["value"]) <= budget else (cut(whole["value"], budget), True)
         truncated = is_cut or stdout != whole["stdout"] or stderr != whole["stderr"]

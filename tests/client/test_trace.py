@@ -254,3 +254,17 @@ def test_trace_that_cannot_be_told_is_said(tmp_path, monkeypatch, capsys, which,
 def test_folder_is_the_platforms_state_folder():
     assert folder().name == "traces"
     assert "toolweft" in str(folder())
+
+
+def test_what_a_program_printed_does_not_steer_the_terminal_that_shows_the_trace():
+    trace = Trace()
+    trace.add("task.start", task="x")
+    trace.enter("run")
+    trace.add(
+        "run", execution="ex_1", status="ok", program="1", stdout="\x1b]0;title\x07\x9bred", calls=[], value="\x1b[2J"
+    )
+    console = Console(record=True, width=120, file=io.StringIO())
+    console.print(tree(trace.steps, full=True))
+    shown = console.export_text()
+    assert "\x1b" not in shown
+    assert "\\x1b]0;title\\x07\\x9bred" in shown

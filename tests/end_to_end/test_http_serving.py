@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager
 
 import httpx2
+import mcp_types as types
 import pytest
 from mcp import Client
 
@@ -61,3 +62,44 @@ async def test_a_token_is_asked_for_and_accepted(write_config):
             Client(streamable_http_client(url, http_client=friend), mode="2026-07-28") as client,
         ):
             assert len((await client.list_tools()).tools) == 2
+
+
+ASKING = """
+import sys, anyio
+from mcp import Client
+
+async def ask(_context, _params):
+    print("asked", flush=True)
+    await anyio.sleep_forever()
+
+async def main():
+    async with Client(sys.argv[1], mode="legacy", elicitation_callback=ask) as client:
+        named = {"dev.toolweft/execution": "ex_0123456789ab"}
+        await client.call_tool("execute_code", {"code": sys.argv[2]}, meta=named)
+
+anyio.run(main)
+"""
+
+
+async def test_a_program_whose_host_was_killed_at_a_question_is_joined_and_runs_once(write_config, desk):
+    code = (
+        "desk.write_note('before')\ntry:\n    desk.burn_notes()\nexcept ToolError:\n    pass\ndesk.write_note('after')"
+    )
+    config = write_config(policy={"desk.write_note": "allow", "desk.burn_notes": "ask"})
+
+    async def answer(_context, _params):
+        return types.ElicitResult(action="accept", content={"decision": "refuse"})
+
+    with serving(config) as url:
+        host = subprocess.Popen(  # noqa: ASYNC220 - nothing else waits
+            [sys.executable, "-c", ASKING, url, code], stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+        assert host.stdout is not None
+        assert host.stdout.readline() == "asked\n"
+        host.kill()
+        host.communicate()
+        async with Client(url, mode="legacy", elicitation_callback=answer) as client:
+            again = {"code": code, "retry_of": "ex_0123456789ab"}
+            ran = (await client.call_tool("execute_code", again)).structured_content
+    assert (ran["status"], ran["id"], ran["value"]) == ("ok", "ex_0123456789ab", 2)
+    assert (desk / "notes.txt").read_text(encoding="utf-8") == "before\nafter\n"

@@ -124,14 +124,19 @@ def tree(steps: Sequence[Step], *, full: bool = False) -> Tree:
             if step.data.get("execution") not in answered:
                 above.add(Text(_sent(step)))
         elif step.event == "task.end":
-            root.add(Text(_end(step)))
+            root.add(Text(_plain(_end(step))))
         elif line := describe(step) or (f"{step.event} ok" if full else ""):
-            nodes[step.seq] = above.add(Text(line))
+            nodes[step.seq] = above.add(Text(_plain(line)))
             for title, text in _details(step) if full else ():
-                nodes[step.seq].add(Text(f"{title}\n{text}", style="dim"))
+                nodes[step.seq].add(Text(_plain(f"{title}\n{text}"), style="dim"))
     if steps[-1].event != "task.end":
         root.add(Text("unfinished: the process ended here"))
     return root
+
+
+def _plain(text: str) -> str:
+    """What programs and tools said may not steer the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def _details(step: Step) -> list[tuple[str, str]]:

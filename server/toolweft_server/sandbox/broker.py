@@ -211,7 +211,7 @@ class _Run:
             tasks.start_soon(self._watch_clock)
             with self._talk:
                 try:
-                    done = await self._converse(tasks)
+                    done = frames.within(await self._converse(tasks), self._limits.value)
                 except ViolationError as violation:
                     self._end("violation", str(violation))
                 except OSError:

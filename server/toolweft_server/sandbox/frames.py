@@ -102,6 +102,19 @@ class Done:
     limits: tuple[str, ...]
 
 
+def within(done: Done | None, most: int) -> Done | None:
+    """The same. The child makes its value no longer than `most` characters of JSON; one that is was tampered with.
+
+    Raises:
+        ViolationError: It is longer.
+
+    """
+    value = None if done is None else done.value
+    if len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=lambda _blob: "")) > max(most, 4):
+        raise ViolationError(f"a value of more than {most} characters")
+    return done
+
+
 Request: TypeAlias = CallRequest | DescribeRequest | FunctionRequest | SaveRequest
 Message: TypeAlias = Hello | Request | FilePart | Done
 

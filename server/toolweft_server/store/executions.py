@@ -191,6 +191,10 @@ def _sizes(db: Connection) -> dict[str, int]:
     for table in (output, call_end):
         for row in db.execute(select(table.c.execution, func.sum(table.c.size)).group_by(table.c.execution)):
             sizes[row[0]] = sizes.get(row[0], 0) + int(row[1] or 0)
+    begun = schema.call_start.c
+    arguments = select(begun.execution, func.sum(func.length(begun.arguments))).group_by(begun.execution)
+    for row in db.execute(arguments):
+        sizes[row[0]] = sizes.get(row[0], 0) + int(row[1] or 0)
     return sizes
 
 

@@ -10,6 +10,7 @@ from toolweft_catalog.wire import CallRecord, Error, Execution
 from toolweft_server.answer import as_text
 from toolweft_server.sandbox.base import FileIn
 from toolweft_server.sandbox.files_in import MOST
+from toolweft_server.sandbox.texts import clean, line
 
 SHOWN_CALLS = 20
 """Calls listed in the text. Failed ones come first: they are what the reader looks for."""
@@ -33,8 +34,8 @@ class Arguments(BaseModel):
 
 
 def text(execution: Execution) -> str:
-    """What the model reads, in the order in which it matters: how it ended, why, what came out, what was done."""
-    parts = [_headline(execution)]
+    """What the model reads: first what the server says, then what the program says, which can forge no line of that."""
+    parts = [_headline(execution), *_told(execution)]
     if execution.error:
         parts.append(_error(execution.error))
     if execution.value is not None:
@@ -45,21 +46,26 @@ def text(execution: Execution) -> str:
         parts.append(f"stderr:\n{execution.stderr.rstrip()}")
     if execution.status not in ("ok", "waiting") and execution.calls:
         parts.append(_calls(execution.calls))
-    parts += [f"saved: functions.{each.name} (version {each.version}, {each.state})" for each in execution.saved]
+    return clean("\n".join(parts))
+
+
+def _told(execution: Execution) -> list[str]:
+    parts = [f"saved: functions.{each.name} (version {each.version}, {each.state})" for each in execution.saved]
     parts += [f"file: {file.uri} ({file.size} bytes)" for file in execution.files]
     if execution.session and execution.session.state == "reset":
         parts.append(f"session {execution.session.name!r} was reset: {execution.session.reason}")
     parts += [f"limit: {limit}" for limit in execution.limits]
     if execution.truncated:
         parts.append(f"cut; the whole of it: {execution.output_uri} (…/value and …/output are both there)")
-    return "\n".join(parts)
+    return [line(each) for each in parts]
 
 
 def _headline(execution: Execution) -> str:
     made, replayed = len(execution.calls), sum(call.replayed for call in execution.calls)
     calls = f", {made} calls" if made else ""
     calls += f" ({replayed} replayed)" if replayed else ""
-    return f"{execution.status} ({execution.id}, {execution.seconds:g} s{calls})"
+    unsafe = f", {execution.backend}" if execution.backend.startswith("unsafe") else ""
+    return f"{execution.status} ({execution.id}, {execution.seconds:g} s{calls}{unsafe})"
 
 
 def _error(error: Error) -> str:

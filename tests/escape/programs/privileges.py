@@ -2,8 +2,10 @@
 
 import os
 import resource
+import signal
+import threading
 
-from escape.attack import closed_here
+from escape.attack import closed_here, everywhere
 from escape.prelude import surface, syscall
 
 
@@ -130,3 +132,12 @@ def lock_memory():
     if libc.mlockall(3) != 0:
         raise OSError(ctypes.get_errno(), "mlockall")
     return "locked"
+
+
+@everywhere
+def fill_the_queue_of_signals_of_the_user():
+    waiting = 40
+    signal.pthread_sigmask(signal.SIG_BLOCK, [waiting])
+    for _ in range(10_000):
+        signal.pthread_kill(threading.get_ident(), waiting)
+    return "10,000 signals wait"

@@ -151,3 +151,13 @@ def test_file_name_that_steers_or_leads_away_is_a_violation(name):
 def test_sizes_and_times_read_as_they_are_documented():
     assert [size(n) for n in (12, 262144, 4 << 20)] == ["12 bytes", "256 KiB", "4 MiB"]
     assert [seconds(n) for n in (0.5, 30, 900, 100)] == ["0.5 s", "30 s", "15 min", "100 s"]
+
+
+@pytest.mark.parametrize(("value", "most", "fits"), [("x" * 8, 10, True), ("x" * 9, 10, False), (None, 1, True)])
+def test_a_value_longer_than_the_child_may_send_is_a_violation(value, most, fits):
+    message = parsed(done(value))
+    if fits:
+        assert frames.within(message, most) is message
+    else:
+        with pytest.raises(frames.ViolationError, match="a value of more than 10 characters"):
+            frames.within(message, most)

@@ -60,6 +60,22 @@ async def test_purging_takes_the_old_then_the_large_and_their_ledgers(tmp_path):
         assert store.path.stat().st_size < 2_000_000
 
 
+async def test_what_a_program_passes_to_its_calls_counts_for_what_is_kept(tmp_path):
+    with Store.open(tmp_path / "t.db") as store:
+        store.executions.start("ex_1", "local", "c", None, "1")
+        store.executions.finish("ex_1", "ok", {})
+
+        async def answer(call):
+            return Result(None)
+
+        ledger = Ledger(store)
+        await ledger.recorder("ex_1")(answer)(Call(Tool("s.t", "t", "s"), {"text": "x" * 2_000_000}))
+        await ledger.settled()
+        assert store.executions.purge(keep_bytes=3_000_000).executions == 0
+        purged = store.executions.purge(keep_bytes=1_000_000)
+        assert (purged.executions, purged.bytes > 2_000_000) == (1, True)
+
+
 def test_a_call_is_linked_to_the_latest_request_that_showed_the_tool(tmp_path):
     now = time.time()
     with Store.open(tmp_path / "t.db") as store:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 RUNNER = Path(__file__).parent.parent / "runner.py"
 PREFIX = "toolweft-run-"
+SIGNALS = 64
+"""Signals and timers of a program that wait: more than the standard ones, of which each kind waits once."""
 
 
 class UnsafeProcess:
@@ -132,6 +134,10 @@ def rlimits(limits: Limits) -> dict[str, tuple[int, int]]:
         "RLIMIT_FSIZE": (limits.file_size, limits.file_size),
         "RLIMIT_NOFILE": (limits.open_files, limits.open_files),
         "RLIMIT_CORE": (0, 0),
+        # Counted for the server's user as a whole: what a program queued there, the server would lack.
+        "RLIMIT_SIGPENDING": (SIGNALS, SIGNALS),
+        "RLIMIT_MEMLOCK": (0, 0),
+        "RLIMIT_MSGQUEUE": (0, 0),
     }
 
 
