@@ -29,7 +29,7 @@ from toolweft_server.sandbox.frames import Done, ViolationError
 from toolweft_server.sandbox.inbox import Inbox
 from toolweft_server.sandbox.limits import Limits
 from toolweft_server.sandbox.output import Output
-from toolweft_server.sandbox.texts import signal_name, size
+from toolweft_server.sandbox.texts import limit_hit, signal_name, size
 
 HELLO_TIMEOUT = 30.0
 """Only a process that hangs comes near, or a machine with no processor to spare."""
@@ -337,8 +337,8 @@ class _Run:
         if self._verdict is not None:
             status, reason = self._verdict
             error = (error or Error(type="", message="")).model_copy(update={"type": "TimeoutError", "message": reason})
-        elif error is not None and error.type == "MemoryError":
-            self._note("memory", f"memory={size(self._limits.memory)}")
+        elif error is not None and (limit := limit_hit(self._limits, error.type, error.message)):
+            self._note("", limit)
         if error is not None:
             error = error.model_copy(update={"message": error.message[: self._limits.error]})
         killed = not self._child.alive

@@ -5,10 +5,11 @@ Nothing that a program prints may move a terminal's cursor, recolour it or forge
 
 from __future__ import annotations
 
+import errno
 import re
 import signal
 
-from toolweft_server.sandbox.limits import KIB, MIB
+from toolweft_server.sandbox.limits import KIB, MIB, Limits
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _BREAK = re.compile(r"[\t\n]")
@@ -43,3 +44,17 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def limit_hit(limits: Limits, error: str, message: str) -> str | None:
+    """The limit behind an error of Python's, `name=value`; `None` where it is none of ours."""
+    if error == "MemoryError":
+        return f"memory={size(limits.memory)}"
+    if error == "RuntimeError" and "can't start new thread" in message:
+        return f"threads={limits.threads}"
+    number = message.partition("]")[0] if error == "OSError" else ""
+    return {
+        f"[Errno {errno.ENOSPC}": f"disk={size(limits.disk)} or inodes={limits.inodes}",
+        f"[Errno {errno.EMFILE}": f"open_files={limits.open_files}",
+        f"[Errno {errno.EFBIG}": f"file_size={size(limits.file_size)}",
+    }.get(number)

@@ -15,8 +15,9 @@ from toolweft_server.sandbox.frames import ViolationError
 
 
 def examples(function):
-    count = int(os.environ.get("FUZZ_EXAMPLES", "200"))
-    return settings(derandomize=True, deadline=None, max_examples=count)(function)
+    # Noise this random finds what it finds early; the millions are `test_frames_fuzz`'s.
+    count = min(20_000, int(os.environ.get("FUZZ_EXAMPLES", "200")))
+    return pytest.mark.fuzz(settings(derandomize=True, deadline=None, max_examples=count)(function))
 
 
 def line(**fields):

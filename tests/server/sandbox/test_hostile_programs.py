@@ -13,7 +13,8 @@ import pytest_asyncio
 
 from toolweft_server.sandbox.backends.local import UnsafeProcess
 from toolweft_server.sandbox.base import Program
-from toolweft_server.sandbox.limits import MIB
+from toolweft_server.sandbox.limits import MIB, Limits
+from toolweft_server.sandbox.texts import limit_hit
 
 SEND = """
 import json, os, struct, time
@@ -177,6 +178,27 @@ async def test_endless_waiting_ends_at_the_total(open_session, host):
     session = await open_session(total=0.3)
     outcome = await session.run(Program("a", "box.gate()", ("box",)), host)
     assert (outcome.status, outcome.limits, outcome.kept) == ("timeout", ("total=0.3 s",), True)
+
+
+async def test_descriptors_are_limited_and_the_limit_is_named(open_session, host):
+    session = await open_session(open_files=32)
+    outcome = await session.run(Program("a", "import os\nheld = []\nwhile True: held += os.pipe()"), host)
+    assert (outcome.status, outcome.error.type, outcome.limits) == ("error", "OSError", ("open_files=32",))
+    assert (await session.run(Program("b", "[os.close(each) for each in held]\n'free'"), host)).value == "free"
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "told"),
+    [
+        ("OSError", "[Errno 28] No space left on device", "disk=64 MiB or inodes=4096"),
+        ("OSError", "[Errno 27] File too large", "file_size=64 MiB"),
+        ("RuntimeError", "can't start new thread", "threads=64"),
+        ("OSError", "[Errno 2] No such file or directory: '[Errno 28]'", None),
+        ("ValueError", "[Errno 28] No space left on device", None),
+    ],
+)
+def test_an_error_of_pythons_is_told_as_the_limit_behind_it(error, message, told):
+    assert limit_hit(Limits(), error, message) == told
 
 
 async def test_memory_is_limited_and_variables_survive(open_session, host):
