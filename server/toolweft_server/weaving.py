@@ -22,12 +22,18 @@ class Weaver:
         while True:
             unfinished = self._live.unfinished = anyio.Event()
             try:
-                await self._round()
+                await self.finish()
             except ToolweftError as error:
                 logger.warning("the index is not finished: %s", error)
             await unfinished.wait()
 
-    async def _round(self) -> None:
+    async def finish(self) -> None:
+        """Does what is left now, and saves it.
+
+        Raises:
+            ToolweftError: The store cannot be used.
+
+        """
         begun = self._live.index.unfinished()
         left, before = await self._live.further(), begun  # a finished index makes ready for the first request
         while left:

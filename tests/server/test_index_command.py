@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tiny_woven
+from toolweft_catalog import cli
 from toolweft_server.commands import index
 from toolweft_server.errors import EncoderError
 from toolweft_server.index.woven.engine import Engine
@@ -155,3 +156,18 @@ def test_learn_says_when_learning_is_off(config, toolweft):
     document = json.loads(config.read_text(encoding="utf-8")) | {"index": {"learn": False}}
     config.write_text(json.dumps(document), encoding="utf-8")
     assert toolweft("learn")[1].startswith("learning is off (index.learn): this is kept from before, and not used\n")
+
+
+def test_find_in_the_terminal_knows_what_new_tools_mean(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Engine, "shipped", classmethod(lambda _cls, folder=None: tiny_woven.engine(folder)))
+    (tmp_path / "post.py").write_text(
+        "from toolweft_catalog.ingest.python import tool\n\n\n"
+        '@tool(read_only=True)\ndef post(to: str) -> str:\n    """Send a letter."""\n    return to\n',
+        encoding="utf-8",
+    )
+    document = {"python": {"post": {"module": "post.py"}}, "store": "t.db"}
+    (tmp_path / "toolweft.json").write_text(json.dumps(document), encoding="utf-8")
+    argv = ["find", "send a letter", "--json", "--config", str(tmp_path / "toolweft.json")]
+    assert cli.main(argv) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["note"], "dense" in found["tools"][0]["why"]) == (None, True)

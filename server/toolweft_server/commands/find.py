@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from toolweft_server.commands.opened import add_common, show, with_app
 
 if TYPE_CHECKING:
     from toolweft_server.app import App
+
+PATIENCE = 10.0
+"""Seconds for the vectors of new tools; without them words rank, and the answer says so."""
+AT_ONCE = 150
+"""New tools whose vectors take two seconds at most."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +33,18 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     async def find(app: App) -> int:
-        from toolweft_server.serving import Asker
+        import anyio
 
+        from toolweft_server.serving import Asker
+        from toolweft_server.weaving import Weaver
+
+        await app.live.settled(app.limits["manifest_wait"])
+        if (new := app.live.index.unfinished()) > AT_ONCE:
+            print(f"… {new} tools are new and are encoded, for {PATIENCE:g} seconds at most", file=sys.stderr)
+        with anyio.move_on_after(PATIENCE) as patience:
+            await Weaver(app.live).finish()  # what a server does beside its answers
+        if patience.cancelled_caught:
+            await app.live.save()
         arguments = {"query": " ".join(args.query), "limit": args.limit, "detail": "full" if args.full else "signature"}
         if args.server:
             arguments["server"] = args.server
