@@ -21,7 +21,7 @@ import anyio
 
 from toolweft_catalog.tool import Json
 from toolweft_client.budget import Budget
-from toolweft_client.errors import AgentError, ModelError, Reason, SessionError, StoppedError
+from toolweft_client.errors import AgentError, ModelError, Reason, SessionError, StoppedError, TraceError
 from toolweft_client.model.base import ChatModel
 from toolweft_client.session import Session
 from toolweft_client.stages.answer import Answer, answer, failed
@@ -82,6 +82,9 @@ class Agent:
             result = await self._bounded(work)
             status = result.status
             return result
+        except TraceError:
+            status = "unresumable"  # half a story: nobody is to go on from here
+            raise
         except Exception:
             status = "crashed"
             raise

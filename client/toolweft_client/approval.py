@@ -31,14 +31,14 @@ async def batch(work: Work, program: str) -> None:
 
     """
     asking = [use for use in _uses(program) if _asks(work, use.tool)]
-    if not asking or not work.session.attended:
-        return
     tools = list(dict.fromkeys(use.tool for use in asking))
-    held = work.tape.take("approval", tools=[*tools])
-    if held is None:
+    # A run is resumed as it went, whoever can be asked by now: what nobody was asked then, the server asks or refuses.
+    if work.tape.next("approval") and (held := work.tape.take("approval", tools=[*tools])) is not None:
+        decision: str | None = str(held["decision"])
+    elif asking and work.session.attended and not work.tape:
         decision = await work.session.ask(_question(work, asking), (ALLOW, REFUSE))
     else:
-        decision = str(held["decision"])
+        return
     work.trace.add("approval", tools=[*tools], decision=decision or "none")
     if decision != ALLOW:
         told = "A person refused" if decision == REFUSE else "Nobody answered the question whether to allow"

@@ -35,7 +35,13 @@ def merged(program: str, reply: str) -> str:
     known = {each.name for each in old.body if isinstance(each, _Named)}
     added = [_text(reply, each) for each in new.body if isinstance(each, _Named) and each.name not in known]
     texts = {each.name: _text(reply, each) for each in new.body if isinstance(each, _Named)}
+    if not old.body:
+        return reply
+    line = 0
     for each in old.body:
+        if each.lineno <= line:
+            continue  # it stands on a line that is there already
+        line = each.end_lineno or each.lineno
         if isinstance(each, _Named) and added:
             parts, added = [*parts, *added], []
         parts.append(texts.get(each.name, _text(program, each)) if isinstance(each, _Named) else _text(program, each))

@@ -105,18 +105,7 @@ def text_of_line(program: str, line: int | None) -> str:
 
 
 def _of_problem(kind: str) -> Kind:
-    plain: dict[str, Kind] = {
-        "syntax": "syntax",
-        "unknown_tool": "unknown_tool",
-        "probe": "probe",
-        "no_result": "no_result",
-    }
-    return plain.get(kind, "argument")
-
-
-def _of_status(status: str) -> Kind:
-    named: dict[str, Kind] = {"refused": "policy", "cancelled": "policy", "violation": "sandbox", "error": "code"}
-    return named.get(status, "limit")
+    return _OF_PROBLEMS.get(kind, "argument")
 
 
 def _failing(calls: Sequence[CallRecord], error: Error) -> CallRecord | None:

@@ -49,8 +49,17 @@ def _plain(step: Step, write: Callable[[str], object]) -> None:
         write(f"{step.stage:<9} {line}")
 
 
+def plain(text: str) -> str:
+    """What programs, tools and models said may not steer the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
 def describe(step: Step) -> str:
-    """A step in one line; empty for those that say nothing on their own."""
+    """A step in one line, fit for a terminal; empty for those that say nothing on their own."""
+    return plain(_described(step))
+
+
+def _described(step: Step) -> str:
     data = step.data
     if step.event == "find" and data.get("detail") == "solved":
         return f"{data['examples']} solved before that are like it" if data.get("examples") else ""

@@ -7,15 +7,25 @@ done twice: programs that have ended are on the tape, and one that had only begu
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Iterable, Mapping
 
 from toolweft_catalog.tool import Json
 from toolweft_client.errors import TraceError
+from toolweft_client.redact import MASK
 from toolweft_client.trace import Step
 
 ANSWERS = frozenset({"find", "llm", "approval", "begin", "run"})
 """Events that hold an answer from outside; `begin` holds the id of a program that was sent."""
+
+
+def masked(steps: Iterable[Step]) -> bool:
+    """Whether something that the run would do again holds a secret that the trace does not."""
+    held: list[Json] = []
+    for step in steps:
+        held += [step.data.get(key) for key in {"task.start": ("task", "setup"), "llm": ("reply",)}.get(step.event, ())]
+    return MASK in json.dumps(held)
 
 
 class Tape:
@@ -26,6 +36,14 @@ class Tape:
 
     def count(self, event: str) -> int:
         return sum(step.event == event for step in self._left)
+
+    def __bool__(self) -> bool:
+        """Whether answers are left; until there are none, nobody outside is asked."""
+        return bool(self._left)
+
+    def peek(self, key: str) -> Json:
+        """What the next answer says under a name."""
+        return self._left[0].data.get(key) if self._left else None
 
     def next(self, event: str) -> bool:
         """Whether the next answer is of this kind."""

@@ -20,6 +20,10 @@ from toolweft_client.errors import TraceError
 from toolweft_client.redact import Redactor
 
 VERSION = 1
+EVENTS = (
+    "task.start", "stage", "find", "llm", "check", "approval", "begin", "run", "repair", "replan", "library",
+    "task.end",
+)  # fmt: skip
 
 _GEN_AI: dict[str, dict[str, Json]] = {
     "task.start": {"gen_ai.operation.name": "invoke_agent"},
@@ -35,7 +39,7 @@ Watcher: TypeAlias = "Callable[[Step], None]"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line. `event` is task.start, stage, find, llm, check, begin, run, repair, replan, library or task.end."""
+    """One line. `event` is one of `EVENTS`."""
 
     seq: int
     parent: int | None
@@ -118,8 +122,11 @@ class Trace:
     def close(self) -> None:
         """Gives the file back. Idempotent; what was written stays readable without it."""
         if self._sink is not None:
-            self._sink.close()
-            self._sink = None
+            sink, self._sink = self._sink, None
+            try:
+                sink.close()
+            except OSError as error:  # what could not be written before cannot now
+                self.broken = self.broken or f"{self.path}: {error.strerror}"
 
     def redacted(self, text: str) -> str:
         return self._redact.text(text)
@@ -166,7 +173,7 @@ def read(path: Path) -> list[Step]:
             continue
         try:
             steps.append(_step(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             if number == len(lines):
                 break
             raise TraceError(f"{path}, line {number}: not a step of a trace: {error!r}") from error

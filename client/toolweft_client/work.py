@@ -171,7 +171,12 @@ class Work:
     async def _executed(self, program: str, stage: str, session: str | None, before: str | None) -> Execution:
         """What became of a program: from the tape, or from the server, which then knows it by the id in the trace."""
         attempts = [before]
-        while self.tape.next("begin") and (begun := self.tape.take("begin", retry_of=attempts[-1])):
+        while self.tape:
+            # One that never arrived is on record nowhere: what came after it retries what was before.
+            while len(attempts) > 1 and self.tape.peek("retry_of") != attempts[-1]:
+                attempts.pop()
+            begun = self.tape.take("begin", retry_of=attempts[-1])
+            assert begun is not None
             self.trace.add("begin", execution=begun["execution"], retry_of=attempts[-1])
             if self.tape.next("run") and (held := self.tape.take("run", program=self.trace.redacted(program))):
                 known = {key: value for key, value in held.items() if key in Execution.model_fields}

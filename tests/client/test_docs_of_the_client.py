@@ -12,7 +12,7 @@ from toolweft_client.agent import Agent
 from toolweft_client.model.base import Message
 from toolweft_client.model.scripted import ScriptedModel
 from toolweft_client.session import Session
-from toolweft_client.trace import Trace
+from toolweft_client.trace import EVENTS, Trace
 
 DOCS = Path(__file__).parents[2] / "docs"
 REPLIES = ["```python\nshop.list_orders(customer='Ada')\n```", "```python\nlen(shop.list_orders(customer='Ada'))\n```"]
@@ -56,9 +56,7 @@ async def test_reader_on_the_traces_page_reads(server, tmp_path, monkeypatch, ca
     assert int(tokens) > 500
 
 
-@pytest.mark.parametrize(
-    "event", ["task.start", "stage", "find", "llm", "check", "run", "repair", "replan", "library", "task.end"]
-)
+@pytest.mark.parametrize("event", EVENTS)
 def test_every_event_is_on_the_traces_page(event):
     assert f"| `{event}` |" in (DOCS / "trace.md").read_text(encoding="utf-8")
 

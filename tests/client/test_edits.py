@@ -113,3 +113,10 @@ ONCE = "a = mail.send(to='Ada')\nmail.send(to='Bob')\n"
 )
 def test_a_call_that_is_there_once_more_is_named(changed, lines):
     assert [use.line for use in doubled(ONCE, changed)] == lines
+
+
+def test_a_program_without_statements_is_replaced_and_a_line_of_two_statements_stays_one():
+    reply = "def f():\n    return 1"
+    assert merged("# nothing yet\n", reply) == reply
+    changed = merged("def f():\n    return 0\n\n\na = shop.order(n=1); b = f()\n", reply)
+    assert changed.count("shop.order") == 1

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -268,3 +269,20 @@ def test_what_a_program_printed_does_not_steer_the_terminal_that_shows_the_trace
     shown = console.export_text()
     assert "\x1b" not in shown
     assert "\\x1b]0;title\\x07\\x9bred" in shown
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_costs_the_trace_and_not_the_run():
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        trace = Trace(sink=full)
+        trace.add("task.start", task="x")
+        assert trace.broken
+        trace.end(status="answered")
+    assert trace.steps[-1].event == "task.end"
+
+
+def test_a_trace_nested_beyond_reason_is_no_trace(tmp_path):
+    path = tmp_path / "deep.jsonl"
+    path.write_text('{"v": 1, "data": ' + "[" * 100_000 + "]" * 100_000 + "}\n{}\n", encoding="utf-8")
+    with pytest.raises(TraceError, match="line 1: not a step of a trace"):
+        read(path)

@@ -77,6 +77,24 @@ async def test_a_decision_is_part_of_the_trace_and_is_not_asked_for_again_when_t
     assert (resumed.text, person.asked) == ("burnt", [])
 
 
+async def test_a_run_that_a_person_allowed_is_resumed_as_it_went_where_nobody_can_be_asked(config, desk):
+    trace, program = Trace(), "desk.write_note(text='one')"
+    await solve(config, program, program, person=Person("allow them"), trace=trace)
+    cut = [each for each in trace.steps if each.event not in ("library", "task.end")]
+    resumed = await solve(config, tape=Tape(cut))
+    assert (resumed.status, (desk / "notes.txt").read_text(encoding="utf-8")) == ("answered", "one\n")
+
+
+async def test_a_run_that_nobody_could_be_asked_about_is_resumed_as_it_went_where_somebody_can(config, desk):
+    trace, program, person = Trace(), "desk.write_note(text='one')", Person("allow them")
+    await solve(config, program, program, trace=trace)
+    begun = next(n for n, each in enumerate(trace.steps) if each.event == "begin")
+    resumed = await solve(config, person=person, tape=Tape(trace.steps[: begun + 1]))
+    assert (len(person.asked), resumed.reason) == (1, "refused")  # by the server's form, which knows no "allow them"
+    assert "A program wants to call desk.write_note" in person.asked[0]
+    assert not (desk / "notes.txt").exists()
+
+
 async def test_where_nobody_can_be_asked_the_line_that_allows_it_is_named(config, desk):
     answer = await solve(config, PROGRAM, PROGRAM)
     assert (answer.status, answer.reason, (desk / "notes.txt").exists()) == ("failed", "refused", False)

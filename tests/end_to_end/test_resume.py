@@ -101,6 +101,19 @@ async def test_a_run_killed_after_any_event_goes_on_as_if_it_had_not_been(write_
             assert told(after) == told(steps), where
 
 
+async def test_a_program_that_never_arrived_may_be_resumed_again_and_again(write_config, desk):
+    config = write_config(index={"kind": "lexical"}, policy={"default": "trust"})
+    _, steps = await run(config)
+    (desk / "notes.txt").unlink()
+    other = write_config(index={"kind": "lexical"}, policy={"default": "trust"}, store=str(desk / "other.db"))
+    begun = next(n for n, each in enumerate(steps) if each.event == "begin")
+    steps = steps[: begun + 1]
+    for more in (1, 2, 3):  # killed each time a little later; the first program is on record nowhere
+        _, steps = await run(other, steps=steps, killed_after=begun + 1 + more)
+    answer, _ = await run(other, steps=steps)
+    assert (answer.text, (desk / "notes.txt").read_text(encoding="utf-8")) == ("1", "milk\n")
+
+
 async def test_a_trace_of_another_task_is_refused(write_config):
     config = write_config(index={"kind": "lexical"})
     _, steps = await run(config)
@@ -197,6 +210,19 @@ def test_a_program_killed_after_its_write_is_resumed_and_writes_nothing_again(va
 
 
 def test_what_cannot_be_resumed_is_said(vault):
+    secret = "ghp_" + "a1" * 18
+    begun = {"model": "scripted:replies.json", "mode": "program"}
+    for name, task, status, words in (
+        ("masked", f"use {secret}", None, "are masked"),
+        ("misfit", "x", "unresumable", "did not fit its trace"),
+        ("codeact", "x", None, "A run in mode codeact cannot be resumed"),
+    ):
+        trace = Trace.to(vault.folder / f"{name}.jsonl")
+        mode = {**begun, "mode": "codeact"} if name == "codeact" else begun
+        trace.add("task.start", task=task, budget={"repairs": 1}, setup=mode)
+        trace.end(status=status) if status else trace.close()
+        code, _, err = vault("resume", f"{name}.jsonl")
+        assert (code, words in err) == (2, True), err
     code, _, err = vault("resume", "nothing.jsonl")
     assert (code, "There is no trace 'nothing.jsonl'" in err) == (2, True)
     mine = Trace.to(vault.folder / "mine.jsonl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from pathlib import Path
@@ -57,7 +58,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--writes", type=positive, default=5, help="no program starts after so many calls that write (default: 5)"
     )
     parser.add_argument("--tool-calls", type=positive, default=40, help="no program starts after so many (default: 40)")
-    parser.add_argument("--seconds", type=float, default=600.0, help="budget of time for the whole task (default: 600)")
+    parser.add_argument(
+        "--seconds", type=seconds, default=600.0, help="budget of time for the whole task (default: 600)"
+    )
     parser.add_argument("--quiet", action="store_true", help="show no progress on stderr")
     parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
 
@@ -91,6 +94,13 @@ async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
     config = str(args.config) if args.config else None
     setup = Setup(args.model, args.mode, budget, base_url=args.base_url, config=config, server=args.server)
     return await solved(task, setup, Tape(), args, path)
+
+
+def seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no time that ends")
+    return number
 
 
 def positive(text: str) -> int:

@@ -44,24 +44,33 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _resume(args: argparse.Namespace, path: list[Path]) -> Answer:
-    from toolweft_client.commands.solving import Setup, solved
+    from toolweft_client.commands.solving import RESUMABLE, Setup, solved
     from toolweft_client.commands.trace import path_of
     from toolweft_client.errors import UsageError
-    from toolweft_client.tape import Tape
+    from toolweft_client.tape import Tape, masked
     from toolweft_client.trace import read
 
     source = path_of(args.which)
     steps = read(source)
     begun, last = steps[0], steps[-1]
-    if last.event == "task.end" and last.data.get("status") in ("answered", "failed"):
-        raise UsageError(f"{source} has ended: {last.data.get('status')}. There is nothing left to do.")
+    status = last.data.get("status") if last.event == "task.end" else None
+    if status in ("answered", "failed"):
+        raise UsageError(f"{source} has ended: {status}. There is nothing left to do.")
     setup = Setup.of(begun.data)
-    if setup.mode not in ("program", "paper", "react"):
+    if status == "unresumable":
+        whole = setup.resumes or "the trace that it goes on from"
+        raise UsageError(f"{source} is a resumption that did not fit its trace. Start the task anew, or try {whole}.")
+    if setup.mode not in RESUMABLE:
         raise UsageError(
             f"A run in mode {setup.mode} cannot be resumed: what it had computed was in the server's session. "
             "Start the task anew."
         )
-    setup = setup.changed(model=args.model, base_url=args.base_url, server=args.server,
+    if masked(steps):
+        raise UsageError(
+            f"Secrets in {source} are masked, in the task, the setup or what the model wrote, so it cannot be "
+            "repeated as it was. Start the task anew."
+        )
+    setup = setup.changed(resumes=str(source), model=args.model, base_url=args.base_url, server=args.server,
                           config=str(args.config) if args.config else None)  # fmt: skip
     if not args.quiet:
         print(f"resuming {source.name}: {len(steps)} steps so far", file=sys.stderr)

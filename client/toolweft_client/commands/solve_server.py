@@ -33,7 +33,7 @@ Exit codes: 0 the host has left, 2 wrong usage.
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    from toolweft_client.commands.ask import count, positive
+    from toolweft_client.commands.ask import count, positive, seconds
 
     parser.epilog = EXAMPLES
     parser.add_argument("--config", type=Path, help="configuration of the server that is started")
@@ -47,7 +47,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tool-calls", type=positive, default=40, help="no program starts after so many (default: 40)")
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=seconds,
         default=600.0,
         help="budget of time for a task, the host's model included (default: 600)",
     )

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from toolweft_client.stages.answer import Answer
     from toolweft_client.tape import Tape
 
+OPTIONAL = ("base_url", "config", "server", "resumes")
+RESUMABLE = frozenset({"program", "paper", "react", "toolweaver"})
+"""Modes in which all that a run knows is in its trace."""
+
 Solving: TypeAlias = "Callable[[argparse.Namespace, list[Path]], Awaitable[Answer]]"
 """The list receives the trace's path as soon as there is one, for a run that is interrupted."""
 
@@ -34,6 +38,8 @@ class Setup:
     base_url: str | None = None
     config: str | None = None
     server: str | None = None
+    resumes: str | None = None
+    """The trace that the run goes on from."""
 
     @classmethod
     def of(cls, begun: Mapping[str, Json]) -> Setup:
@@ -48,7 +54,7 @@ class Setup:
             raise TraceError(
                 "The trace does not say how its model and server are found; only `toolweft ask` writes so."
             )
-        texts = {key: value for key in ("base_url", "config", "server") if isinstance(value := setup.get(key), str)}
+        texts = {key: value for key in OPTIONAL if isinstance(value := setup.get(key), str)}
         known = {each.name for each in fields(Budget)}
         numbers = {key: value for key, value in limits.items() if key in known and isinstance(value, int | float)}
         return cls(str(setup.get("model")), str(setup.get("mode")), Budget(**numbers), **texts)  # type: ignore[arg-type]
@@ -73,10 +79,9 @@ def answered(label: str, args: argparse.Namespace, solving: Solving) -> int:
     except KeyboardInterrupt:
         answer = None
     if answer is None:
-        told = (
-            f"interrupted; the trace so far: {path[0]}\n`toolweft resume {path[0]}` goes on" if path else "interrupted"
-        )
-        print(told, file=sys.stderr)
+        print(f"interrupted; the trace so far: {path[0]}" if path else "interrupted", file=sys.stderr)
+        if path and getattr(args, "mode", "program") in RESUMABLE:
+            print(f"`toolweft resume {path[0]}` goes on", file=sys.stderr)
         return 130
     _show(answer, as_json=args.json)
     return 0 if answer.status == "answered" else 1

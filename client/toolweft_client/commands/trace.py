@@ -45,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    from toolweft_client.progress import plain
+
     rows = [_row(path) for path in reversed(_files()[-max(1, args.limit) :])]
     if args.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
@@ -53,7 +55,7 @@ def _list(args: argparse.Namespace) -> int:
         print("No traces yet; `toolweft ask` writes one for each task.")
         return 0
     for row in rows:
-        print(f"{row['name']}  {row['status']:<11}  {row['task']}")
+        print(plain(f"{row['name']}  {row['status']:<11}  {row['task']}"))
     return 0
 
 
@@ -110,9 +112,9 @@ def tree(steps: Sequence[Step], *, full: bool = False) -> Tree:
     from rich.text import Text
     from rich.tree import Tree
 
-    from toolweft_client.progress import describe
+    from toolweft_client.progress import describe, plain
 
-    root = Tree(Text(str(steps[0].data.get("task", "task")), style="bold"))
+    root = Tree(Text(plain(str(steps[0].data.get("task", "task"))), style="bold"))
     nodes = {steps[0].seq: root}
     answered = {step.data.get("execution") for step in steps if step.event == "run"}
     for step in steps[1:]:
@@ -124,19 +126,14 @@ def tree(steps: Sequence[Step], *, full: bool = False) -> Tree:
             if step.data.get("execution") not in answered:
                 above.add(Text(_sent(step)))
         elif step.event == "task.end":
-            root.add(Text(_plain(_end(step))))
+            root.add(Text(plain(_end(step))))
         elif line := describe(step) or (f"{step.event} ok" if full else ""):
-            nodes[step.seq] = above.add(Text(_plain(line)))
+            nodes[step.seq] = above.add(Text(line))
             for title, text in _details(step) if full else ():
-                nodes[step.seq].add(Text(_plain(f"{title}\n{text}"), style="dim"))
+                nodes[step.seq].add(Text(plain(f"{title}\n{text}"), style="dim"))
     if steps[-1].event != "task.end":
         root.add(Text("unfinished: the process ended here"))
     return root
-
-
-def _plain(text: str) -> str:
-    """What programs and tools said may not steer the terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def _details(step: Step) -> list[tuple[str, str]]:

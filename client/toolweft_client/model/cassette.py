@@ -7,6 +7,7 @@ program that asks has changed, and the recording has to be made again.
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ class Recording:
         self._model, self._path, self._redact = model, path, Redactor.of_environment()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.open("x", encoding="utf-8").close()
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # as a trace: for its owner alone
         except OSError as error:
             raise UsageError(f"The cassette {path} cannot be made: {error.strerror}.") from error
 
@@ -43,8 +44,11 @@ class Recording:
         said = {"text": self._redact.text(reply.text), "usage": list(reply.usage), "stop_reason": reply.stop_reason,
                 "model": reply.model}  # fmt: skip
         line = {"stage": stage, "messages": json.loads(_key(messages, self._redact)), "reply": said}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise ModelError(f"The cassette {self._path} cannot be written: {error.strerror}.") from error
         return reply
 
 
