@@ -260,7 +260,7 @@ class App:
         known = {identifier(name): why for name, why in (reading | unread).items()}
         return {name: why for name, why in known.items() if name not in present}
 
-    async def known(self, execution: str, owner: str) -> bool:
+    async def known(self, execution: str, owner: str | None = None) -> bool:
         await self.ledger.settled()
         return await self.live.look(self.store.executions.get, execution, owner) is not None
 

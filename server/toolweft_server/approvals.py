@@ -67,7 +67,7 @@ class Approvals:
         if doubt:
             answer = await self._questions.ask({**params, "requestedSchema": DOUBT})
             return (
-                await self._understood(tool, answer)
+                await self._understood(tool, answer, doubt=True)
                 if isinstance(answer, Reply)
                 else _unanswered(call, reason, answer, doubt)
             )
@@ -87,13 +87,13 @@ class Approvals:
             logger.warning("what was approved for good could not be read, so %s asks: %s", tool.id, error)
             return False
 
-    async def _understood(self, tool: Tool, answer: Reply) -> str | None:
+    async def _understood(self, tool: Tool, answer: Reply, *, doubt: bool = False) -> str | None:
         if answer.action == "cancel":
             return f"the question whether {tool.id} may be called was closed without an answer; it was not called."
         decision = answer.content.get("decision")
         if answer.action == "decline" or decision == REFUSE:
             return f"a person refused the call of {tool.id}; it was not made. Do not try it again in another way."
-        if decision not in (ONCE, RUN, ALWAYS):
+        if decision not in ((ONCE,) if doubt else (ONCE, RUN, ALWAYS)):
             return f"the answer whether {tool.id} may be called says {decision!r:.60}, which is no decision; refused."
         if decision != ONCE:
             self._run.add(_key(tool))

@@ -24,6 +24,10 @@ class Functions(Protocol):
     async def source(self, name: str, version: int | None) -> SavedSource | str: ...
 
 
+SAID = 10_000
+"""Characters of a tool's failure that a program is told: taking secrets out of more would hold up everybody's calls."""
+
+
 @dataclass
 class Bridge:
     """One program's `sandbox.Host`."""
@@ -59,7 +63,8 @@ class Bridge:
         if self.observe is not None and not result.replayed:
             self.observe(found, result)
         if (failure := result.failure) is not None:
-            return replace(result, failure=replace(failure, message=self.scrub(failure.message)))
+            said = failure.message if len(failure.message) <= SAID else failure.message[:SAID] + "…"
+            return replace(result, failure=replace(failure, message=self.scrub(said)))
         return result
 
     async def describe(self, tool: str) -> str | None:

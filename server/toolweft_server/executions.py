@@ -11,7 +11,6 @@ import logging
 import math
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -76,7 +75,7 @@ class Work(Protocol):
 
     def scrub_json(self, value: Json) -> Json: ...
 
-    async def known(self, execution: str, owner: str) -> bool: ...
+    async def known(self, execution: str, owner: str | None = None) -> bool: ...
 
     def begun(self, execution: str, request: Request) -> None: ...
 
@@ -108,6 +107,10 @@ class _Running:
     answer: Answer | None = None
     recorder: Recorder | None = None
     progress: Progress | None = None
+    ended: bool = False
+    """Its end is on record, or will be."""
+    waiting: int = 0
+    """Requests that wait for it."""
     detached: bool = False
     """Its caller was told `waiting` or given questions: it goes on without a request."""
 
@@ -140,7 +143,8 @@ class Executions:
         if execution is None:
             given = request.terms.execution
             execution = given or "ex_" + secrets.token_hex(6)
-            if given and (given in self._running or await self._work.known(given, request.owner)):
+            # Asked of everybody's executions, and twice of those that run: another request may come meanwhile.
+            if given and (given in self._running or await self._work.known(given) or given in self._running):
                 told = f"{execution} names an execution already; leave it out, or ask for that one with retry_of"
                 return self._refused(execution, "ExecutionExists", told)
             self._running[execution] = running = _Running(request, Questions(self._approval))
@@ -190,7 +194,9 @@ class Executions:
         self, execution: str, running: _Running, progress: Progress | None, person: Person | None
     ) -> Answer:
         running.progress = progress
-        running.questions.attend(person)
+        if person is not None or not running.waiting:  # else somebody who waits, too, may be answering
+            running.questions.attend(person)
+        running.waiting += 1
         asked: Round | None = None
         try:
             with anyio.move_on_after(self._patience) as patience:
@@ -208,6 +214,7 @@ class Executions:
             raise
         finally:
             running.progress = None
+            running.waiting -= 1
         if running.answer is None:
             running.detached = True
             calls = list(running.recorder.records) if running.recorder else []
@@ -233,13 +240,16 @@ class Executions:
                 running.answer = self._failed(execution, "cancelled", None)
             running.questions.end()
             running.done.set()
-            if running.answer.execution.status in ("cancelled", "crashed"):
+            if not running.ended and running.answer.execution.status in ("cancelled", "crashed"):
                 await self._close(running.answer.execution)
 
     async def _close(self, execution: Execution) -> None:
         """Notes the end of a program that did not come to one of its own, also while everything is being cancelled."""
-        with anyio.move_on_after(2, shield=True), suppress(ToolweftError):
-            await self._work.ended(execution, {}, {})
+        try:
+            with anyio.move_on_after(2, shield=True):
+                await self._work.ended(execution, {}, {})
+        except Exception as error:  # noqa: BLE001 - in here it would end the server for everybody
+            logger.warning("the end of execution %s is not on record: %r", execution.id, error)
 
     async def _answer(self, execution: str, running: _Running) -> Answer:
         request = running.request
@@ -265,7 +275,9 @@ class Executions:
                 saved, notes = await self._work.learn(execution, request, bridge, running.recorder.records)
         except (ToolweftError, InputError) as error:
             notes = [f"nothing was saved: {error}"]
-        return await self._compose(execution, outcome, session, running.recorder.records, saved, notes)
+        answer = await self._compose(execution, outcome, session, running.recorder.records, saved, notes)
+        running.ended = True
+        return answer
 
     async def _compose(
         self,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import anyio
 import anyio.to_thread
+from sqlalchemy.exc import IntegrityError
 
 from toolweft_server.errors import StoreError
 from toolweft_server.store.calls import Rows
@@ -123,6 +124,9 @@ class Writer:
             for noted in batch:
                 noted.error = error
         except Exception as error:
+            if len(batch) == 1 and isinstance(error, IntegrityError):
+                batch[0].error = StoreError("a call was noted twice: an execution id is in use by two recorders.")
+                return
             if len(batch) == 1:
                 logger.exception("a call cannot be put on record")
                 batch[0].error = StoreError(f"the record of calls cannot be written: {error!r}")

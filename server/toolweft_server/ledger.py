@@ -112,6 +112,8 @@ class _Recorder:
         self._reading = anyio.Lock()
         """Protects `_past`: the first call of a retry reads it, the others wait."""
         self._seen: Counter[tuple[str, str]] = Counter()
+        self._repeated: Counter[tuple[str, str]] = Counter()
+        """Calls of unknown outcome that this attempt made again."""
         self._next = 0
         self._records: dict[int, CallRecord] = {}
 
@@ -136,9 +138,7 @@ class _Recorder:
                 return _unnoted(error)
             noted = False
         if answered is None:
-            doubt = "" if reads or not self._past else self._doubt(self._past, call, key)
-            if (refusal := await permit(call, doubt=doubt)) is not None:
-                answered = Result(failure=refusal)
+            answered, key = await self._permitted(permit, call, key)
         began = time.perf_counter()
         beginning = self._beginning.write() if self._beginning is not None else None
         try:
@@ -163,6 +163,23 @@ class _Recorder:
         ordinal = self._seen[tool, arguments]
         self._seen[tool, arguments] += 1
         return seq, Key(tool, arguments, ordinal)
+
+    async def _permitted(self, permit: Permit, call: Call, key: Key) -> tuple[Result | None, Key]:
+        """The refusal of a call that the record does not answer, if there is one; and the key that it has."""
+        reads = call.tool.annotations.effect == "read"
+        doubt = "" if reads or not self._past else self._doubt(self._past, call, key)
+        if (refusal := await permit(call, doubt=doubt)) is not None:
+            return Result(failure=refusal), key
+        return None, key if reads else self._repeats(key)
+
+    def _repeats(self, key: Key) -> Key:
+        """The key under which an earlier attempt made the call, if nobody knows how that ended: it is the same call."""
+        same = key.tool, key.arguments
+        made = self._past.writes.get(same) if self._past else None
+        if made is None or self._repeated[same] >= len(made.unknown):
+            return key
+        self._repeated[same] += 1
+        return key._replace(ordinal=made.unknown[self._repeated[same] - 1])
 
     def _keyed(self, call: Call, key: Key) -> Call:
         """With a key for the call, where the tool takes one and the program gave none: the same in every attempt.

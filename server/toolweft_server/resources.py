@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
 from toolweft_catalog.wire import FunctionCard
+from toolweft_server.library.function import PERSONAL
 
 ROOT = "toolweft://reusable_functions"
 SOLVED = "toolweft://solved_tasks"
@@ -115,7 +116,7 @@ async def read(uri: str, library: Library, *, owner: str) -> Content | None:
         return Content("application/json", json.dumps({"functions": rows}, ensure_ascii=False))
     if match := _FUNCTION.fullmatch(uri):
         card = await library.function(unquote(match[1]), int(match[2]) if match[2] else None)
-        return Content("application/json", card.model_dump_json()) if card else None
+        return Content("application/json", _public(card).model_dump_json()) if card else None
     if match := _SOLVED.fullmatch(uri):
         task = unquote(match[1])[:LONGEST_TASK]
         return Content("application/json", await library.learning.solved.examples(task, owner=owner))
@@ -125,6 +126,13 @@ async def read(uri: str, library: Library, *, owner: str) -> Content | None:
     if match := _FILE.fullmatch(uri):
         return await library.file(match[1], unquote(match[2]), owner=owner)
     return None
+
+
+def _public(card: FunctionCard) -> FunctionCard:
+    """Without whose program it came from, and what they wanted: the library is everybody's on this store."""
+    provenance = {key: each for key, each in card.provenance.items() if key not in PERSONAL}
+    history = [{key: each for key, each in event.items() if key not in PERSONAL} for event in card.history]
+    return card.model_copy(update={"provenance": provenance, "history": history})
 
 
 def _entry(card: FunctionCard) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import sys
 
+from toolweft_server.bridge import SAID
+
 SECRET = "must not say refuse"
 
 
@@ -19,3 +21,14 @@ async def test_a_secret_in_a_tools_error_reaches_no_program_in_any_disguise(writ
     assert ran["status"] == "ok"
     assert SECRET not in ran["value"][::-1]
     assert "[secret]" in ran["value"][::-1]
+
+
+async def test_a_tools_endless_error_is_cut_for_the_program(write_config, in_process, desk):
+    (desk / "long.py").write_text(
+        "from toolweft_catalog.ingest.python import tool\n\n\n"
+        "@tool(read_only=True)\ndef fail() -> None:\n    raise ValueError('x' * 3_000_000)\n",
+        encoding="utf-8",
+    )
+    code = "try:\n    long.fail()\nexcept ToolError as error:\n    said = len(str(error))\nsaid"
+    async with in_process(write_config(python={"long": {"module": str(desk / "long.py")}})) as host:
+        assert (await host.execute(code))["value"] == SAID + 1

@@ -543,5 +543,9 @@ async def test_a_record_that_was_changed_is_not_imported(folder, tmp_path, capsy
 async def test_a_function_keeps_the_words_of_its_task_only_where_texts_are_kept(folder, kept):
     async with toolweft(folder, index={"kind": "lexical", "keep_requests": kept}) as host:
         await host.saved(SPENT, task="what did she spend?")
-        provenance = (await host.card("spent"))["provenance"]
-    assert provenance["task"] == ("what did she spend?" if kept else None)
+        told = await host.card("spent")
+    shown = {key for each in (told["provenance"], *told["history"]) for key in each}
+    assert not shown & {"task", "owner", "execution"}
+    with Store.open(folder / "t.db") as store:
+        (function,) = FunctionStore(store).versions("spent")
+    assert function.provenance["task"] == ("what did she spend?" if kept else None)

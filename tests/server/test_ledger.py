@@ -371,3 +371,36 @@ async def test_what_succeeded_at_the_second_try_is_the_answer_to_the_first_one_o
         await call(Call(WRITE, A))
     assert (await ledger.recorder("ex_2", "ex_1")(second)(Call(WRITE, A))).value == "done"
     assert second.made == []
+
+
+async def test_a_call_of_unknown_outcome_that_is_made_again_has_its_own_key_however_often(store):
+    schema = {"type": "object", "properties": {"to": {"type": "string"}, "idempotency_key": {"type": "string"}}}
+    tool, ledger = Tool("bank.pay", "pay", "bank", parameters=schema), Ledger(store)
+    slow, upstreams = failed("timeout", "slow"), []
+    for n, answers in enumerate([(failed("tool", "not now"), slow), (slow,), (Result("paid"),)], 1):
+        store.executions.start(f"ex_{n}", "local", "c", None, "", f"ex_{n - 1}" if n > 1 else None)
+        upstreams.append(Upstream(*answers))
+        call = ledger.recorder(f"ex_{n}", f"ex_{n - 1}" if n > 1 else None)(upstreams[-1], permit=allowed)
+        for _ in answers:
+            await call(Call(tool, A))
+        await ledger.settled()
+    keys = [[arguments["idempotency_key"] for _, arguments in each.made] for each in upstreams]
+    (_, unknown), (second,), (third,) = keys
+    assert unknown == second == third
+
+
+async def test_a_row_that_is_there_already_costs_no_row_of_others(store):
+    ledger = Ledger(store)
+    await ledger.recorder("ex_1")(Upstream())(Call(WRITE, A))
+    await ledger.settled()
+    doubled, innocent = ledger.recorder("ex_1")(Upstream()), ledger.recorder("ex_2")(Upstream())
+    results = {}
+
+    async def make(name, call):
+        results[name] = await call(Call(WRITE, A))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(make, "doubled", doubled)
+        tasks.start_soon(make, "innocent", innocent)
+    assert results["innocent"].ok
+    assert "noted twice" in results["doubled"].failure.message

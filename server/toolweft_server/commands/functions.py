@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from toolweft_server import config as configuration
     from toolweft_server.errors import ConfigError, ToolweftError
     from toolweft_server.library.store import FunctionStore
+    from toolweft_server.sandbox.texts import clean
     from toolweft_server.scrub import Scrubber
     from toolweft_server.store.store import Store
 
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         with Store.open(config.store, scrub=Scrubber(config.secrets)) as store:
             return _ACTIONS[args.action](args, FunctionStore(store), store)
     except ToolweftError as error:
-        print(f"toolweft: {error}", file=sys.stderr)
+        print(f"toolweft: {clean(str(error))}", file=sys.stderr)  # a stranger's folder may be quoted in it
         return 2 if isinstance(error, ConfigError) else 1
 
 

@@ -43,6 +43,8 @@ def fit(general: str, its: str, special: str, name: str) -> Fit | None:
         if parameter in match.literals:
             found[parameter] = Argument("literal", match.literals[parameter])
         elif parameter in match.names:
+            if parameter in required and match.names[parameter] not in _required(inner.args):
+                return None  # a call that leaves it out works with the instance alone
             found[parameter] = Argument("parameter", match.names[parameter])
         elif parameter in required:
             return None
@@ -96,11 +98,17 @@ class _Match:
             case ast.Constant():
                 return type(one.value) is type(two.value) and bool(one.value == two.value)
             case ast.AST():
-                return self._fields(one, two)
+                return not self._by_keyword(one) and self._fields(one, two)
             case list():
                 return len(one) == len(two) and all(self._same(a, b) for a, b in zip(one, two, strict=True))
             case _:
                 return bool(one == two)
+
+    def _by_keyword(self, node: ast.AST) -> bool:
+        """Whether it calls a function of the module with keywords: its parameters may have changed places there."""
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            return False
+        return bool(node.keywords) and node.func.id in self._bound[0]
 
     def _fields(self, one: ast.AST, two: ast.AST, besides: str = "") -> bool:
         names = [each for each in one._fields if each != besides]

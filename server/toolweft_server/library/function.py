@@ -29,6 +29,9 @@ EXAMPLES = 3
 
 EventKind = Literal["admitted", "again", "used", "failed", "state", "removed"]
 
+PERSONAL = frozenset({"task", "owner", "execution"})
+"""Parts of a provenance that stay at home: a person's words, who they are, a number that means nothing elsewhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class Function:

@@ -29,7 +29,7 @@ from toolweft_catalog.tool import digest
 from toolweft_catalog.wire import FunctionCard
 from toolweft_server.errors import LibraryError
 from toolweft_server.library.extract import SOURCE, Extracted, extract
-from toolweft_server.library.function import Function, bad_name, normalised
+from toolweft_server.library.function import PERSONAL, Function, bad_name, normalised
 from toolweft_server.scrub import Scrubber
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ _TITLE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _TOOL = r"^[A-Za-z_][A-Za-z0-9_]{0,127}\.[A-Za-z_][A-Za-z0-9_]{0,255}$"
 _HEX = r"^[0-9a-f]{32}$"
 
-PERSONAL = frozenset({"task", "owner", "execution"})
-"""Parts of a provenance that stay at home: a person's words, who they are, a number that means nothing elsewhere."""
 
 _Text = Annotated[str, Field(max_length=20_000)]
 

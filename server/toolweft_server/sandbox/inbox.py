@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import anyio
+
 LARGEST = 256 * 1024
 """Bytes taken at a time."""
 
@@ -39,7 +41,11 @@ class Inbox:
         while (got := self._got if self._loop else self.now()) is None:
             loop = asyncio.get_running_loop()
             if self._loop is None:
-                loop.add_reader(self._channel, self._read)
+                try:
+                    loop.add_reader(self._channel, self._read)
+                except NotImplementedError:  # the loop of Windows has none; anyio's threads have
+                    await anyio.wait_readable(self._channel)
+                    continue
                 self._loop = loop
             self._waiter = loop.create_future()
             try:

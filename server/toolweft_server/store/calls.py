@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Table, and_, exc, insert, select
+from sqlalchemy import Table, and_, insert, select
 
 from toolweft_catalog.call import Blob, Result, Value
-from toolweft_server.errors import StoreError
 from toolweft_server.scrub import Scrubber
 from toolweft_server.store.database import Database
 from toolweft_server.store.schema import call_blob, call_end, call_start, execution
@@ -48,8 +47,8 @@ class Written(NamedTuple):
     times: int
     arguments: str
     """As JSON, without secrets."""
-    unknown: bool
-    """One of them began, and its outcome is not known."""
+    unknown: tuple[int, ...]
+    """The ordinals of those that began, and whose outcome is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +72,19 @@ class Calls:
         self._database, self._scrub = database, scrub
 
     def write(self, makers: Iterable[Callable[[], Rows]]) -> None:
-        """Adds the rows that the makers give, in one transaction."""
+        """Adds the rows that the makers give, in one transaction.
+
+        Raises:
+            IntegrityError: One of them is there already; none was added.
+
+        """
         by_table: dict[Table, list[dict[str, Any]]] = {}
         for make in makers:
             for table, row in make():
                 by_table.setdefault(table, []).append(row)
-        try:
-            with self._database.write() as db:
-                for table, rows in by_table.items():
-                    db.execute(insert(table), rows)
-        except exc.IntegrityError as error:
-            raise StoreError("a call was noted twice: an execution id is in use by two recorders.") from error
+        with self._database.write() as db:
+            for table, rows in by_table.items():
+                db.execute(insert(table), rows)
 
     def of(self, execution_id: str) -> list[Mapping[str, Any]]:
         """What is written of an execution, without results: a mapping for each call; `status` is `None` without end."""
@@ -112,8 +113,9 @@ class Calls:
                 elif not unknown:
                     continue
                 if row["effect"] != "read" and not row["replayed"]:
-                    before = writes.get(same, Written(0, row["arguments"], False))
-                    writes[same] = before._replace(times=before.times + 1, unknown=before.unknown or unknown)
+                    before = writes.get(same, Written(0, row["arguments"], ()))
+                    again = (row["ordinal"],) if unknown and row["ordinal"] not in before.unknown else ()
+                    writes[same] = before._replace(times=before.times + 1, unknown=before.unknown + again)
         return Past(succeeded, chain[-1] if chain else "", writes)
 
     def result(self, execution_id: str, seq: int) -> Result:

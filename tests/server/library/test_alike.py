@@ -78,3 +78,16 @@ def test_a_parameter_that_the_general_one_needs_and_the_instance_has_not_is_none
     general = "def spent(who, unused):\n    return shop.list(who)"
     assert of("def cost(who):\n    return shop.list(who)", general) is None
     assert of("def cost(who):\n    return shop.list(who)", general.replace("unused", "unused=1")) is not None
+
+
+LESS = "def less({}):\n    return x - n\n\n\ndef f(a: int, b: int):\n    return less(x=a, n=b)\n"
+
+
+def test_functions_that_call_a_helper_by_other_names_are_not_the_same():
+    assert fit(LESS.format("x, n"), "f", LESS.format("n, x").replace("x=a, n=b", "n=a, x=b"), "f") is None
+
+
+def test_a_function_that_may_be_called_with_less_is_no_instance():
+    general, special = "def g(a, n):\n    return a + n\n", "def h(a, n=10):\n    return a + n\n"
+    assert fit(general, "g", special, "h") is None
+    assert fit(special, "h", general, "g") is not None
