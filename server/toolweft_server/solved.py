@@ -50,8 +50,11 @@ class Solved:
         code = request.code
         if not (request.task and self._using.keeps_texts and clean and len(code) <= LONGEST):
             return
-        if self._store.scrub.find(code) or swallows(code):
-            return
+        try:
+            if self._store.scrub.find(code) or swallows(code):
+                return
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return  # it ran in a newer Python than ours
         cards = {call.tool: self._live.catalog.get(call.tool) for call in calls}
         tools = {tool: card.digest for tool, card in cards.items() if card}
         if len(tools) < len(cards):
