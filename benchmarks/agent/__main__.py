@@ -4,6 +4,7 @@
     python -m benchmarks.agent restbench-music --faults each --per 10
     python -m benchmarks.agent apibank --checkout FOLDER    a folder that holds upstream's api-bank
     python -m benchmarks.agent bfcl-base --checkout FOLDER  a folder that holds upstream's bfcl_eval
+    python -m benchmarks.agent m3tooleval --checkout FOLDER a folder that holds upstream's scripts/eval/m3tooleval
 
 The gold coder knows the answers: what is measured is the loop, the server and the sandbox, never a model. `--faults
 each` makes every fault at every stage it can happen at, `--per` times; `--faults 0.3` makes one in that share of the
@@ -17,6 +18,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -24,7 +26,7 @@ from benchmarks import machine
 from benchmarks.agent import report
 from benchmarks.agent.plan import jobs
 from benchmarks.agent.run import Record, open_bench, run_all, way
-from benchmarks.agent.task import Benchmark, operations
+from benchmarks.agent.task import Benchmark, Task, operations, play
 
 from toolweft_client.budget import Budget
 
@@ -37,6 +39,7 @@ NAMES = (
     "apibank-tasks",
     "bfcl-base",
     "bfcl-long_context",
+    "m3tooleval",
 )
 
 
@@ -53,6 +56,10 @@ def benchmarks(name: str, checkout: str) -> list[Benchmark]:
         from benchmarks.agent.bfcl import Bfcl
 
         return [Bfcl(Path(checkout), name.removeprefix("bfcl-"))]
+    if name == "m3tooleval":
+        from benchmarks.agent.m3tooleval import M3ToolEval
+
+        return [M3ToolEval(Path(checkout))]
     from benchmarks.agent.apibank import ApiBank
 
     return [ApiBank(Path(checkout), whole=name == "apibank-tasks")]
@@ -64,11 +71,22 @@ def shown(number: int, of: int, record: Record) -> None:
               file=sys.stderr, flush=True)  # fmt: skip
 
 
+def enough(benchmark: Benchmark, tasks: Sequence[Task]) -> Budget:
+    """The usual budget, with as many calls and writes as the longest gold program makes, if those are more."""
+    usual, played = Budget(), [play(task, benchmark.worlds()).calls for task in tasks]
+    writes = [sum(call.effect != "read" for call in calls) for calls in played]
+    return replace(
+        usual, writes=max([usual.writes, *writes]), tool_calls=max([usual.tool_calls, *map(len, played)])
+    )  # fmt: skip
+
+
 async def measure(benchmark: Benchmark, options: argparse.Namespace, folder: Path) -> list[Record]:
     tasks = list(benchmark.tasks())[: options.tasks]
     known = operations(benchmark.worlds())
     wanted = jobs(tasks, known, options.faults, per=options.per, seed=options.seed)
-    budget = Budget(run_seconds=options.run_seconds, model_calls=way(options.mode).model_calls)
+    budget = replace(
+        enough(benchmark, tasks), run_seconds=options.run_seconds, model_calls=way(options.mode).model_calls
+    )
     async with open_bench(benchmark, folder / benchmark.name, checkout=options.checkout, budget=budget,
                           mode=options.mode, strict=options.strict) as bench:  # fmt: skip
         return await run_all(bench, wanted, shown)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from benchmarks.agent.world import World
 
+ROOMS = ("message_decoder", "dna_sequencer", "trade_calculator", "travel_itinerary_planning", "web_browsing")
+"""Of M3ToolEval, by the names of upstream's modules."""
+
 
 def open_world(name: str, checkout: str = "") -> World:
     """
@@ -29,4 +32,8 @@ def open_world(name: str, checkout: str = "") -> World:
         from benchmarks.agent.bfcl import Errands
 
         return Errands(Path(checkout))
-    raise SystemExit(f"there is no world {name!r}; there are films, music, bank and bfcl")
+    if name in ROOMS:
+        from benchmarks.agent.m3tooleval import Room, Upstream
+
+        return Room(name, Upstream(Path(checkout)))
+    raise SystemExit(f"there is no world {name!r}; there are films, music, bank, bfcl, {', '.join(ROOMS)}")
