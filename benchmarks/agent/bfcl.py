@@ -29,6 +29,10 @@ CLASSES = ("GorillaFileSystem", "MathAPI", "MessageAPI", "TicketAPI", "TradingBo
            "VehicleControlAPI")  # fmt: skip
 _READS = ("get_", "list_", "view_", "search_", "check_", "display_", "estimate_", "find", "ls", "pwd", "cat", "tail",
           "grep", "sort", "diff", "wc", "du", "retrieve_", "verify_", "compute_")  # fmt: skip
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "array": (list, tuple),
+    "object": (dict,),
+}  # fmt: skip
 _TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": "string"}
 _KEPT = ("description", "enum", "items", "properties", "required")
 
@@ -56,6 +60,28 @@ class Upstream:
         answers = self._data / "possible_answer"
         self.entries = {row["id"]: row for name in names for row in _rows(self._data / name)}
         self.gold = {row["id"]: row["ground_truth"] for name in names for row in _rows(answers / name)}
+        self._methods: Mapping[str, Sequence[str]] = {
+            name: list(inspect.signature(method).parameters)
+            for each in CLASSES
+            for name, method in inspect.getmembers(self.instance(each, {}), inspect.ismethod)
+        }
+
+    def parsed(self, text: str) -> tuple[str, dict[str, Any]]:
+        """A gold call: the tool, and its arguments by name."""
+        call = ast.parse(text, mode="eval").body
+        assert isinstance(call, ast.Call)
+        assert isinstance(call.func, ast.Name)
+        arguments = dict(zip(self._methods[call.func.id], map(ast.literal_eval, call.args), strict=False))
+        return call.func.id, arguments | {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+
+    def passed(self) -> dict[tuple[str, str], list[Any]]:
+        """What the gold calls give each parameter of each tool."""
+        found: dict[tuple[str, str], list[Any]] = {}
+        for text in (call for turns in self.gold.values() for turn in turns for call in turn):
+            tool, arguments = self.parsed(text)
+            for name, value in arguments.items():
+                found.setdefault((tool, name), []).append(value)
+        return found
 
     def instance(self, name: str, scenario: Mapping[str, Any], *, long_context: bool = False) -> Any:
         made = getattr(importlib.import_module(self.files[name]), name)()
@@ -83,10 +109,11 @@ class Errands:
         }
 
     def operations(self) -> Sequence[Operation]:
+        passed = self.upstream.passed()
         return [
             Operation(
                 row["name"], row["description"].partition("Tool description: ")[2] or row["description"],
-                _effect(each, row["name"]), _properties(row), self._run(each, row["name"]),
+                _effect(each, row["name"]), _properties(row, passed), self._run(each, row["name"]),
                 frozenset(set(row["parameters"]["properties"]) - set(row["parameters"].get("required", ()))),
             )
             for each in CLASSES
@@ -118,7 +145,6 @@ class Bfcl:
         self.excluded: dict[str, str] = {}
         self._world, self._category = Errands(checkout), category
         self._numbers = itertools.count()
-        self._methods = self._signatures()
 
     def worlds(self) -> Sequence[World]:
         return [self._world]
@@ -142,7 +168,7 @@ class Bfcl:
         world.reset(task)
         named = {each.name: each for each in world.operations()}
         for number, text in enumerate((call for turn in world.upstream.gold[task] for call in turn), 1):
-            name, arguments = self._parsed(text)
+            name, arguments = world.upstream.parsed(text)
             lines.append(f"step_{number} = bfcl.{name}({_given(arguments)})")
             try:
                 named[name].run(arguments)
@@ -155,22 +181,6 @@ class Bfcl:
                 ]
             kept.append(f"step_{number}")
         return program("What the person asks for, one after the other.", lines, f"[{', '.join(kept)}]")
-
-    def _parsed(self, text: str) -> tuple[str, dict[str, Any]]:
-        call = ast.parse(text, mode="eval").body
-        assert isinstance(call, ast.Call)
-        assert isinstance(call.func, ast.Name)
-        names = self._methods[call.func.id]
-        arguments = dict(zip(names, map(ast.literal_eval, call.args), strict=False))
-        return call.func.id, arguments | {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
-
-    def _signatures(self) -> Mapping[str, Sequence[str]]:
-        upstream = self._world.upstream
-        return {
-            name: list(inspect.signature(method).parameters)
-            for each in CLASSES
-            for name, method in inspect.getmembers(upstream.instance(each, {}), inspect.ismethod)
-        }
 
 
 def _rows(path: Path) -> list[Any]:
@@ -190,8 +200,15 @@ def _effect(owner: str, name: str) -> Effect:
     return "read" if owner == "MathAPI" or name.startswith(_READS) else "add"
 
 
-def _properties(row: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {name: _schema(each) for name, each in row["parameters"]["properties"].items()}
+def _properties(
+    row: Mapping[str, Any], passed: Mapping[tuple[str, str], Sequence[Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """A type that upstream's own gold calls break is not said: upstream never checks it, and we would."""
+    made = {name: _schema(each) for name, each in row["parameters"]["properties"].items()}
+    for name, schema in made.items():
+        if not all(isinstance(value, _KINDS[schema["type"]]) for value in passed.get((row["name"], name), ())):
+            del schema["type"]
+    return made
 
 
 def _schema(given: Mapping[str, Any]) -> dict[str, Any]:

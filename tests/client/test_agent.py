@@ -130,6 +130,14 @@ async def test_tool_that_exists_but_was_not_found_is_looked_up_by_the_check(serv
     assert "def mail.send(to: str" in model.prompts[1][-1].text
 
 
+async def test_tool_that_exists_is_not_called_unknown_because_many_others_are(server, shop):
+    shop.hidden.add("mail.send")
+    many = "\n".join(f"shop.get_orders_{number}()" for number in range(6))
+    _, model = await solve(server, fenced(f"{many}\nmail.send(to='Ada', text='hello')"), DESIGN, PROGRAM)
+    assert "there is no tool shop.get_orders_5" in model.prompts[1][-1].text
+    assert "there is no tool mail.send" not in model.prompts[1][-1].text
+
+
 async def test_wrong_argument_in_the_design_is_told_to_the_implement_prompt(server):
     wrong = fenced("orders = shop.list_orders(client='Ada')")
     answer, model = await solve(server, wrong, PROGRAM)

@@ -20,8 +20,8 @@ from toolweft_client.reply import syntax_error
 from toolweft_client.signature import Parameters, literal, of_tool
 from toolweft_client.work import Problem, Work
 
-MOST_LOOKUPS = 4
-"""Names looked up in one check."""
+MOST_LOOKUPS = 20
+"""Names looked up in one check: more than a program needs, since one that was not looked up counts as unknown."""
 ALTERNATIVES = 3
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
