@@ -29,14 +29,15 @@ from toolweft_server.upstream.python import PythonUpstream
 def sandbox_of(config: Config) -> ChosenSandbox:
     """What runs programs. A backend that the configuration names is the only one tried."""
     wanted = config.sandbox
-    tiers = platforms.order(sys.platform) if wanted.backend == "auto" else (wanted.backend,)
+    named = wanted.backend != "auto"
+    tiers = (wanted.backend,) if named else platforms.order(sys.platform)
 
     def make(tier: str, packages: Environment | None) -> Sandbox:
         return _tier(tier, packages, config)
 
     # In the cloud the template brings its packages, and Monty can import none.
     here = [] if wanted.backend in ("e2b", "monty") else wanted.packages
-    return ChosenSandbox(tiers, make, packages=here, configuration=wanted.model_dump(mode="json"))
+    return ChosenSandbox(tiers, make, named=named, packages=here, configuration=wanted.model_dump(mode="json"))
 
 
 def _tier(tier: str, packages: Environment | None, config: Config) -> Sandbox:

@@ -8,12 +8,14 @@ system stops; the others must come to nothing on every backend.
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent
 PRELUDE = (ROOT / "prelude.py").read_text(encoding="utf-8")
+PRELUDE_OF_MONTY = (ROOT / "prelude_monty.py").read_text(encoding="utf-8")
 AREAS = sorted(path.stem for path in (ROOT / "programs").glob("*.py"))
 ISOLATION = frozenset({"descriptors", "environment", "files", "kernel", "network", "privileges", "processes"})
 
@@ -46,12 +48,17 @@ class Attack(NamedTuple):
     def id(self) -> str:
         return f"{self.area}__{self.name}"
 
-    def code(self, host: Mapping[str, object]) -> str:
+    def code(self, host: Mapping[str, object], *, monty: bool = False) -> str:
         last = f"{self.name}()" if self.bare else f"attempt({self.name})"
-        return f"{PRELUDE}\nHOST.update({dict(host)!r})\n{self.body}\n{last}"
+        return self._program(host, f"{self.body}\n{last}", monty=monty)
 
-    def code_before(self, host: Mapping[str, object]) -> str:
-        return f"{PRELUDE}\nHOST.update({dict(host)!r})\n{self.first}"
+    def code_before(self, host: Mapping[str, object], *, monty: bool = False) -> str:
+        return self._program(host, self.first or "", monty=monty)
+
+    def _program(self, host: Mapping[str, object], body: str, *, monty: bool) -> str:
+        if monty:  # a module that is not there stops nobody before what else the program tries
+            body = re.sub(r"^((?:import|from) .*)$", r"try:\n    \1\nexcept ImportError:\n    pass", body, flags=re.M)
+        return f"{PRELUDE_OF_MONTY if monty else PRELUDE}\nHOST.update({dict(host)!r})\n{body}"
 
 
 def ends(*statuses: str) -> Callable:

@@ -222,7 +222,7 @@ async def _lane(
                         await _first(backend, attack, witness)
                     if session is None:
                         session = await backend.open(_limits(attack))
-                    verdict = report.verdicts[attack.id] = await _verdict(session, attack, witness)
+                    verdict = report.verdicts[attack.id] = await _verdict(backend, session, attack, witness)
                     if attack is lane[-1] or not verdict.startswith("refused"):
                         await session.aclose()
                         session = None
@@ -238,22 +238,26 @@ async def _lane(
 async def _first(backend: Sandbox, attack: Attack, witness: Witness) -> None:
     assert attack.first is not None
     session = await backend.open(_limits(attack))
+    before = attack.code_before({"token": witness.token}, monty=backend.name == "monty")
     try:
-        await session.run(Program(attack.id, attack.code_before({"token": witness.token})), Box(witness.token))
+        await session.run(Program(attack.id, before), Box(witness.token))
     finally:
         await session.aclose()
 
 
-async def _verdict(session: Session, attack: Attack, witness: Witness) -> str:
+async def _verdict(backend: Sandbox, session: Session, attack: Attack, witness: Witness) -> str:
     host, box = witness.plant(attack), Box(witness.token)
     before = witness.state(attack)
-    outcome = await session.run(Program(attack.id, attack.code(host), ("box",)), box)
+    monty = backend.name == "monty"
+    outcome = await session.run(Program(attack.id, attack.code(host, monty=monty), ("box",)), box)
     box.over = True
     await anyio.lowlevel.checkpoint()
     traces = [*_difference(before, witness.state(attack)), *_burdens(outcome, attack)]
     if box.late:
         traces.append("a call after the end")
     said = _said(attack, outcome)
+    if monty and said.startswith("broken"):  # most come to another end than in Python: what counts is seen from outside
+        said = f"ended: otherwise than in Python ({said})"
     return said if not traces else f"OPEN: {traces} ({said})"
 
 

@@ -27,7 +27,7 @@ pytestmark = [
 
 ORDINARY = 31_999
 """A user's number that no machine has given to anybody."""
-NEEDED = ("annotated_types", "anyio", "idna", "platformdirs", "pydantic", "pydantic_core", "sniffio",
+NEEDED = ("annotated_types", "anyio", "idna", "platformdirs", "pydantic", "pydantic_core", "pydantic_monty", "sniffio",
           "typing_extensions", "typing_inspection")  # fmt: skip
 
 ATTACKS = {attack.id: attack for attack in attacks()}
@@ -114,13 +114,16 @@ def as_somebody_else(tier, share, python):
                     shutil.copy(source, copied)
         shutil.copytree(Path(__file__).parent, copied / "escape", ignore=shutil.ignore_patterns("__pycache__"))
         subprocess.run(["chmod", "-R", "a+rX", str(root)], check=True)
+        if monty := shutil.which("monty", path=str(Path(sys.executable).parent)):
+            shutil.copy(monty, copied)
         home = root / "home"
         home.mkdir()
         home.joinpath("diary.txt").touch()
         os.chown(home, ORDINARY, ORDINARY)
     done = subprocess.run(
         [python, "-X", "utf8", "-m", "escape.battery", tier, str(share)], cwd=root / "home",
-        env={"PYTHONPATH": str(copied), "HOME": str(root / "home"), "PATH": os.environ["PATH"]},
+        env={"PYTHONPATH": str(copied), "HOME": str(root / "home"), "PATH": os.environ["PATH"],
+             "MONTY_BIN": str(copied / "monty")},
         user=ORDINARY, group=ORDINARY, extra_groups=[],
         capture_output=True, encoding="utf-8", check=False, timeout=500,
     )  # fmt: skip
@@ -168,6 +171,8 @@ async def test_another_owner_of_a_session_of_the_same_name_sees_nothing(tier, tm
         "import builtins, os, sys\n[hasattr(builtins, 'kept'), hasattr(sys, 'kept'), 'x' in globals(), "
         "'KEPT' in os.environ, os.path.exists('left.txt')]"
     )
+    if tier == "monty":  # there is nothing but variables to leave something in
+        plant, look = "x = 'mine'", "try:\n    seen = bool(x)\nexcept NameError:\n    seen = False\n[seen] * 5"
     try:
         async with Sessions(backend, Limits()) as sessions:
             await sessions.run(Program("a", plant), Box(""), owner="anna", session="work")

@@ -10,7 +10,7 @@ from toolweft_server.sandbox.backends.linux import LinuxSandbox
 from toolweft_server.sandbox.backends.local import UnsafeProcess
 from toolweft_server.sandbox.base import Sandbox
 
-ISOLATING = ("namespaces", "bwrap", "chroot", "landlock")
+ISOLATING = ("namespaces", "bwrap", "chroot", "landlock", "monty")
 
 _PROBING = "Landlock has no right for looking: whether a path exists, and its size, can be found out"
 _NAME = "the machine's name can be asked of the kernel (`uname`)"
@@ -50,6 +50,7 @@ EXCEPTIONS: Mapping[str, Mapping[str, str]] = {
         "privileges__be_root": "the server's own user, of whose rights none is left",
         "processes__ask_for_the_session_of_the_server": _NUMBERS,
     },
+    "monty": {"bridge__arguments_in_a_circle": "what contains itself is sent as the text of it, and ends there"},
 }
 
 
@@ -57,4 +58,8 @@ def backend_of(name: str, folder: Path) -> Sandbox:
     """`folder` is for what the backend keeps; it must exist."""
     if name == "unsafe-process":
         return UnsafeProcess(folder=folder)
+    if name == "monty":
+        from toolweft_server.sandbox.backends.monty import MontySandbox
+
+        return MontySandbox()
     return BwrapSandbox(folder=folder) if name == "bwrap" else LinuxSandbox(name, cache=folder)  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ def chosen(tmp_path):
 
     def choose(**findings):
         made = {name: Tier(name, found) for name, found in findings.items()}
-        return ChosenSandbox(list(made), lambda name, _: made[name], cache=tmp_path), made
+        return ChosenSandbox(list(made), lambda name, _: made[name], named=len(made) == 1, cache=tmp_path), made
 
     return choose
 
@@ -88,7 +88,7 @@ async def test_what_a_person_has_mended_counts_at_once(chosen):
 
 
 async def test_packages_that_cannot_be_installed_are_the_reason(tmp_path):
-    sandbox = ChosenSandbox(["landlock"], Tier, packages=["./x"], cache=tmp_path)
+    sandbox = ChosenSandbox(["landlock"], Tier, named=True, packages=["./x"], cache=tmp_path)
     report = await sandbox_report.of(sandbox, named=False, fresh=True)
     assert not report["ok"]
     assert "'./x' is no requirement" in "\n".join(sandbox_report.lines(report))

@@ -42,12 +42,17 @@ class ChosenSandbox:
         tiers: Sequence[str],
         make: Make,
         *,
+        named: bool = False,
         packages: Sequence[str] = (),
         configuration: object = None,
         cache: Path | None = None,
     ) -> None:
-        """`configuration` is whatever the outcome of the checks depends on beside the machine, as JSON data."""
+        """`named`: a person chose the one tier of `tiers`, so it is used unchecked, and no other in its place.
+
+        `configuration` is whatever the outcome of the checks depends on beside the machine, as JSON data.
+        """
         self.tiers = tuple(tiers)
+        self._named = named
         self._make, self._packages, self._cache = make, packages, cache
         self._key = checked.key([list(tiers), configuration])
         self._inner: Sandbox | None = None
@@ -58,7 +63,7 @@ class ChosenSandbox:
         """The tier in use; before the first `open` the one that is asked for."""
         if self._inner is not None:
             return self._inner.name
-        return self.tiers[0] if len(self.tiers) == 1 else "auto"
+        return self.tiers[0] if self._named else "auto"
 
     async def open(self, limits: Limits) -> Session:
         """
@@ -73,7 +78,7 @@ class ChosenSandbox:
                     return await self._inner.open(limits)
                 except SandboxError as error:
                     # What worked at the last check may not any more; later failures are the tier's own.
-                    if len(self.tiers) == 1:
+                    if self._named:
                         raise
                     logger.warning(
                         "the tier %s does not start any more, so the choice is made anew: %s", self.name, error
@@ -85,15 +90,15 @@ class ChosenSandbox:
         return await inner.open(limits)
 
     async def examine(self, *, fresh: bool = False, report: Report = _silent) -> Verdicts:
-        """What each tier showed, in order, up to the first that works; from the last time unless `fresh`, or none of
-        several worked then: a person who was told what helps may have done it.
+        """What each tier showed, in order, up to the first that works; from the last time unless `fresh`, or none
+        worked then: a person who was told what helps may have done it.
 
         Raises:
             SandboxError: The packages could not be installed.
 
         """
         found = None if fresh else checked.load(self._key, folder=self._cache)
-        if found is not None and (_best(found) is not None or len(self.tiers) == 1):
+        if found is not None and (_best(found) is not None or self._named):
             return found
         ready = await self._environment(report)
         verdicts: dict[str, Verdict] = {}
@@ -121,7 +126,7 @@ class ChosenSandbox:
 
     async def _choose(self, *, fresh: bool = False) -> Sandbox:
         ready = await self._environment(logger.info)
-        if len(self.tiers) == 1:
+        if self._named:
             return self._make(self.tiers[0], ready)
         verdicts = await self.examine(fresh=fresh, report=logger.info)
         best = _best(verdicts)

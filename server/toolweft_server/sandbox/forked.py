@@ -121,8 +121,9 @@ class Zygote:
         self._numbers = 0
         self._opened: dict[int, asyncio.Future[int]] = {}
         self._ended: dict[int, asyncio.Future[int]] = {}
-        self._ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closed = False
+        self._empty: anyio.Event | None = None
         asyncio.get_running_loop().add_reader(control, self._read)
 
     @classmethod
@@ -164,9 +165,16 @@ class Zygote:
         return not self._closed
 
     @property
-    def facts(self) -> Mapping[str, Any]:
-        """What it found on this machine: version of Landlock, architecture, version of Python."""
-        return self._ready.result()
+    def forks(self) -> int:
+        """Sessions that were asked of it so far."""
+        return self._numbers
+
+    async def retire(self) -> None:
+        """Waits until nobody has a session of it any more, and ends it."""
+        self._empty = anyio.Event()
+        if self._ended and not self._closed:
+            await self._empty.wait()
+        await self.aclose()
 
     async def fork(self, limits: Limits, rlimits: Mapping[str, tuple[int, int]]) -> Forked:
         """A new session's process.
@@ -207,6 +215,8 @@ class Zygote:
     def forget(self, number: int) -> None:
         """Nobody asks for this session any more."""
         self._ended.pop(number, None)
+        if self._empty is not None and not self._ended:
+            self._empty.set()
 
     async def aclose(self) -> None:
         """Ends it, and with it every session. Idempotent."""
@@ -249,8 +259,8 @@ class Zygote:
 
     def _take(self, message: dict[str, Any], passed: list[int]) -> None:
         match message:
-            case {"ready": dict(facts)}:
-                _settle(self._ready, facts)
+            case {"ready": True}:
+                _settle(self._ready, None)
             case {"failed": str(reason)}:
                 self._lost(reason[:500])
             case {"opened": int(number)}:
@@ -275,7 +285,7 @@ class Zygote:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(future.result(), signal.SIGKILL)
             os.close(future.result())
-        self._ended.pop(number, None)
+        self.forget(number)
 
     def _lost(self, reason: str) -> None:
         """It is gone, or must go: everybody who waits is told."""

@@ -98,3 +98,11 @@ def test_runner_uses_the_standard_library_alone():
     ).stdout.split()
     roots = {name.partition(".")[0] for name in loaded if not name.startswith("_")}
     assert roots - sys.stdlib_module_names <= {"toolweft_server", "distutils-precedence", "setuptools"}
+
+
+async def test_a_kernel_without_landlock_is_told_and_is_no_reason_against_a_file_tree(monkeypatch):
+    linux = pytest.importorskip("toolweft_server.sandbox.backends.linux")
+    monkeypatch.setattr("toolweft_server.sandbox.linux.landlock.version", lambda: 0)
+    found = linux.second_wall()
+    assert (found.ok, found.passed) == (False, True)
+    assert "this kernel has no Landlock" in found.detail

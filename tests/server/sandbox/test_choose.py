@@ -36,7 +36,7 @@ class Tier:
 def choose(tmp_path):
     def chosen(*tiers):
         made = {tier.name: tier for tier in tiers}
-        return ChosenSandbox(list(made), lambda name, _: made[name], cache=tmp_path)
+        return ChosenSandbox(list(made), lambda name, _: made[name], named=len(made) == 1, cache=tmp_path)
 
     return chosen
 
@@ -73,3 +73,12 @@ async def test_a_tier_that_the_configuration_names_is_never_replaced(choose):
 async def test_where_no_tier_holds_the_error_says_what_each_lacks_and_what_helps(choose):
     with pytest.raises(SandboxError, match=r"- a: no file: not stopped.*\n- b: a tool answers.*\n.*toolweft\[monty\]"):
         await choose(Tier("a", [OPEN]), Tier("b", [LATE])).open(Limits())
+
+
+async def test_the_only_tier_of_a_platform_is_checked_as_every_other(tmp_path):
+    """On Windows there is one: that is no choice of the person's."""
+    only = Tier("monty", [OPEN])
+    chosen = ChosenSandbox(["monty"], lambda _name, _packages: only, cache=tmp_path)
+    with pytest.raises(SandboxError, match="programs cannot be isolated on this machine") as error:
+        await chosen.open(Limits())
+    assert OPEN.detail in str(error.value)

@@ -8,7 +8,7 @@ from toolweft_catalog.call import Blob
 from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox.backends.monty import MontySandbox
 from toolweft_server.sandbox.base import FileIn, Program
-from toolweft_server.sandbox.limits import MIB
+from toolweft_server.sandbox.limits import MIB, Limits
 
 pytest.importorskip("pydantic_monty", reason="the extra `monty` is not installed")
 
@@ -90,6 +90,15 @@ async def test_variables_stay_from_run_to_run_and_the_last_value_is_kept(run):
     assert (await run("_")).value == 11
     assert (await run("1 / 0")).error.type == "ZeroDivisionError"
     assert (await run("x")).value == 5
+
+
+async def test_a_package_without_its_program_is_an_error_that_says_so(monkeypatch):
+    def absent(**_settings):
+        raise FileNotFoundError("could not locate the `monty` binary")
+
+    monkeypatch.setattr("pydantic_monty.AsyncMonty", absent)
+    with pytest.raises(SandboxError, match="Monty does not start on this machine: could not locate"):
+        await MontySandbox().open(Limits())
 
 
 async def test_sessions_share_nothing(open_session, host):

@@ -86,6 +86,31 @@ async def test_zygote_that_dies_unnoticed_costs_the_next_open_nothing(tier, host
         assert await tier.answers(host)
 
 
+async def test_zygote_is_renewed_after_many_sessions_and_the_old_one_ends_with_its_last(tier, host, until, monkeypatch):
+    monkeypatch.setattr("toolweft_server.sandbox.backends.linux.RENEWED", 3)
+    fresh, before = tiers.backend(tier.name, tier.folder), tier.processes()
+    try:
+        kept = await fresh.open(Limits())
+        await kept.run(Program("x", "x = 41"), host)
+        first = next(iter(tier.processes().keys() - before.keys()))
+        for _ in range(2):
+            await (await fresh.open(Limits())).aclose()
+        last = await fresh.open(Limits())  # by the old one still, while another starts
+        await last.aclose()
+        await until(lambda: fresh._renewing is None)
+        assert (await kept.run(Program("x", "x + 1"), host)).value == 42
+        assert first in tier.processes()
+        session = await fresh.open(Limits())
+        assert (await session.run(Program("x", "1 + 1"), host)).value == 2
+        await kept.aclose()
+        await until(lambda: first not in tier.processes())
+        assert (await session.run(Program("x", "1 + 2"), host)).value == 3
+        await session.aclose()
+    finally:
+        await fresh.aclose()
+    await until(lambda: tier.processes() == before)
+
+
 async def test_zygote_that_cannot_be_replaced_is_tried_once_and_said(tier, host, tmp_path, monkeypatch):
     script, starts = tmp_path / "broken.py", tmp_path / "starts"
     script.write_text(f"open({str(starts)!r}, 'a').write('x')\nraise SystemExit('no luck')", encoding="utf-8")

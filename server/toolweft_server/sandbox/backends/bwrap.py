@@ -26,7 +26,7 @@ from anyio import to_thread
 from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox import folders
 from toolweft_server.sandbox.backends import local
-from toolweft_server.sandbox.backends.linux import INSIDE, hidden, interpreter, standard_library
+from toolweft_server.sandbox.backends.linux import INSIDE, hidden, interpreter, second_wall, standard_library
 from toolweft_server.sandbox.base import Finding
 from toolweft_server.sandbox.broker import ChildSession
 from toolweft_server.sandbox.limits import Limits
@@ -117,7 +117,8 @@ class BwrapSandbox:
     async def self_check(self) -> Sequence[Finding]:
         from toolweft_server.sandbox.self_check import check
 
-        return await check(self)
+        findings = await check(self)
+        return [*findings, second_wall()] if findings[0].ok else findings
 
     async def aclose(self) -> None:
         pass

@@ -30,6 +30,9 @@ Tier = Literal["namespaces", "chroot", "landlock"]
 INSIDE = "/packages"
 """Where programs find the packages, in the tiers that have a file tree of their own."""
 ZONEINFO = "/usr/share/zoneinfo"
+RENEWED = 5_000
+"""Sessions after which another zygote takes over: all sessions of one share its addresses and its hash seed, and
+what a program learnt of these is worth nothing then. A start is a fifth of a second, beside hours of use."""
 
 
 class LinuxSandbox:
@@ -40,6 +43,9 @@ class LinuxSandbox:
         self._tier, self._packages = tier, packages
         self._cache = cache or Path(platformdirs.user_cache_dir("toolweft", appauthor=False))
         self._zygote: Zygote | None = None
+        self._due = RENEWED
+        self._renewing: asyncio.Task[None] | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
         self._boot = anyio.CancelScope()
         self._closed = False
@@ -63,12 +69,18 @@ class LinuxSandbox:
     async def self_check(self) -> Sequence[Finding]:
         from toolweft_server.sandbox.self_check import check
 
-        return await check(self)
+        findings = await check(self)
+        return [*findings, second_wall()] if self._tier == "namespaces" and findings[0].ok else findings
 
     async def aclose(self) -> None:
         """Ends the zygote and with it every session; a start that is going on is given up. For good."""
         self._closed = True
         self._boot.cancel()
+        tasks = [each for each in (self._renewing, *self._retiring) if each is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         zygote, self._zygote = self._zygote, None
         if zygote is not None:
             await zygote.aclose()
@@ -76,6 +88,8 @@ class LinuxSandbox:
     async def _ready(self) -> Zygote:
         async with self._starting:
             if self._zygote is not None and self._zygote.alive:
+                if self._zygote.forks >= self._due and self._renewing is None:
+                    self._renewing = asyncio.get_running_loop().create_task(self._renew())
                 return self._zygote
             if self._zygote is not None:
                 await self._zygote.aclose()
@@ -87,6 +101,21 @@ class LinuxSandbox:
                         return zygote
                     await zygote.aclose()
             raise SandboxError("the sandbox is closed: the server is stopping")
+
+    async def _renew(self) -> None:
+        """Puts another zygote in the place of this one, which ends with its last session."""
+        try:
+            zygote = await self._start()
+        except SandboxError:  # while the old one serves nobody needs to know
+            self._due += RENEWED
+        else:
+            old, self._zygote, self._due = self._zygote, zygote, RENEWED
+            if old is not None:
+                task = asyncio.get_running_loop().create_task(_retire(old))
+                self._retiring.add(task)
+                task.add_done_callback(self._retiring.discard)
+        finally:
+            self._renewing = None
 
     async def _start(self) -> Zygote:
         if not sys.platform.startswith("linux"):
@@ -112,11 +141,28 @@ class LinuxSandbox:
         return str(self._cache / f"root-{digest([sys.version, *marks])[:16]}")
 
 
+async def _retire(zygote: Zygote) -> None:
+    try:
+        await zygote.retire()
+    finally:
+        await zygote.aclose()
+
+
 async def _session(zygote: Zygote, limits: Limits) -> ChildSession:
     child = await zygote.fork(limits, rlimits(limits) | {"RLIMIT_NPROC": (limits.threads, limits.threads)})
     session = ChildSession(child, limits)
     await session.start()
     return session
+
+
+def second_wall() -> Finding:
+    """Whether Landlock stands around files too, in tiers whose programs have a file tree of their own."""
+    from toolweft_server.sandbox.linux import landlock
+
+    found = landlock.version()
+    why = "this kernel has no Landlock, or it is switched off: the file tree alone keeps your files away"
+    detail = f"version {found}" if found else why
+    return Finding("Landlock is a second wall around files", ok=found > 0, detail=detail, area="files", expected=detail)
 
 
 def interpreter() -> list[str]:

@@ -101,8 +101,8 @@ class MontySandbox:
                 except ImportError as error:
                     raise SandboxError(MISSING) from error
                 self._workers.start()
-                pool = AsyncMonty(max_processes=WORKERS)
                 try:
+                    pool = AsyncMonty(max_processes=WORKERS)
                     self._pool = await pool.__aenter__()
                 except Exception as error:
                     await self._workers.aclose()

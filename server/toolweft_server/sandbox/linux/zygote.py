@@ -3,7 +3,7 @@
 It reads one socket, the server's, in messages with descriptors beside them, and never runs a program itself:
 
     server to zygote   {"open": id, "rlimits": {…}, "disk": bytes, "inodes": count} + [channel, stdout, stderr]
-    zygote to server   {"ready": {…}}, or {"failed": reason} and its end
+    zygote to server   {"ready": true}, or {"failed": reason} and its end
                        {"opened": id} + [pidfd], or {"refused": id, "why": …}; {"ended": id, "status": n}
 """
 
@@ -77,8 +77,7 @@ class Zygote:
 
     def serve(self) -> None:
         """Until the server closes its end."""
-        facts = {"landlock": landlock.version(), "machine": libc.MACHINE, "python": sys.version.split()[0]}
-        self._send({"ready": facts})
+        self._send({"ready": True})
         self._pid = os.getpid()
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
