@@ -153,7 +153,7 @@ class Learning:
             same = await self._live.look(self._library.same, draft.source, name)
             if hidden := failed.intersection(draft.tools):
                 proofs[name] = Proof("candidate", f"a call of {min(hidden)} failed, and its program went on")
-            elif same is not None and same.state == "active" and same.tools == draft.tools:
+            elif same is not None and same.state == "active" and _stands(same) == _stands(draft):
                 proofs[name] = Proof("active", "")
             else:
                 fresh.append(Drafted(name, draft, kept[name].given))
@@ -204,6 +204,11 @@ class Learning:
             changed |= state not in ("active", None)
         if changed:
             await self._live.reload()
+
+
+def _stands(function: Function) -> tuple[Mapping[str, str], Mapping[str, int]]:
+    """What the function was verified with: digests of tools, versions of others."""
+    return function.tools, function.functions
 
 
 def _fit(

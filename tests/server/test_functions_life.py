@@ -433,6 +433,34 @@ async def test_a_tool_that_disappears_is_named_as_the_reason_and_its_return_heal
         assert (await host.execute("functions.spent('Ada')"))["value"] == {"sum": 90}
 
 
+async def test_what_is_written_anew_for_a_tool_in_place_of_another_is_the_next_version_of_the_stale_function(folder):
+    async with toolweft(folder) as host:
+        await host.saved(SPENT)
+        await host.saved(TWICE)
+    rewrite(folder, "def list_orders(customer", "def orders_of(client")
+    rewrite(folder, "if not customer", "if not client")
+    rewrite(folder, '["customer"] == customer', '["customer"] == client')
+    async with toolweft(folder) as host:
+        await host.found("orders")
+        await settled(host, "twice_spent", "stale")
+        # One that answers otherwise does another job, whatever its name.
+        other = SPENT.replace("list_orders(customer=", "orders_of(client=").replace('{"sum": sum(', "[sum(")
+        assert (await host.saved(other.replace(")}", ")]")))[0] == [("spent_2", "active")]
+        assert (await host.card("spent"))["state"] == "stale"
+        anew = SPENT.replace("list_orders(customer=", "orders_of(client=")
+        assert (await host.saved(anew))[0] == [("spent", "active")]
+        card = await host.card("spent")
+        assert (card["version"], [*card["tools"]]) == (2, ["shop.orders_of"])
+        (admitted,) = [each for each in card["history"] if (each["kind"], each["version"]) == ("admitted", 2)]
+        assert admitted["why"] == "repairs version 1, which is stale: shop.list_orders disappeared"
+        assert (await host.execute("functions.spent('Bob')"))["value"] == {"sum": 120}
+        # The same code on another version of what it uses is another version, proven by its own run.
+        assert (await host.saved(TWICE))[0] == [("twice_spent", "active")]
+        card = await host.card("twice_spent")
+        assert (card["version"], card["functions"]) == (2, {"spent": 2})
+        assert (await host.execute("functions.twice_spent('Bob')"))["value"] == 240
+
+
 async def test_a_server_that_this_host_does_not_have_makes_nothing_stale(folder):
     async with toolweft(folder) as host:
         await host.saved(SPENT)

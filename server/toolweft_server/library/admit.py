@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
+from toolweft_catalog import shape
 from toolweft_catalog.tool import Effect, Json
 from toolweft_catalog.wire import FunctionState
 from toolweft_server.errors import LibraryError
 from toolweft_server.library.extract import Extracted
 from toolweft_server.library.function import Function, bad_name, normalised, renamed
+from toolweft_server.library.proof import fits
 from toolweft_server.library.typed import typed
 from toolweft_server.scrub import Scrubber
 
@@ -75,21 +77,40 @@ def draft(
 def place(new: Function, held: Mapping[str, Sequence[Function]], newest: Mapping[str, int]) -> Placement:
     """Where a draft goes.
 
-    The same code again is the same function. Same signature and tools with another body is a new version. Another
-    signature or other tools is another function, under the first free name. `held` are the existing functions of the
-    family (`name`, `name_2` …) with all their versions, `newest` the highest version each name was ever given.
+    The same code again is the same function, if it stands on the same versions of others. Same signature and tools
+    with another body is a new version, and so is what repairs one, whatever its tools. Another signature or other
+    tools is another function, under the first free name. `held` are the existing functions of the family (`name`,
+    `name_2` …) with all their versions, `newest` the highest version each name was ever given.
     """
     for versions in held.values():
         for old in versions:
-            if old.digest == new.digest and old.kind == new.kind:
+            if old.digest == new.digest and old.kind == new.kind and old.functions == new.functions:
                 return Placement(old, "again")
     for name, versions in held.items():
+        broken = repaired(new, versions)
+        if broken is not None:
+            why = f"repairs version {broken.version}, which is {broken.state}: {broken.why}"
+            told = replace(new, why=f"{why}; {new.why}" if new.why else why)
+            return Placement(named(told, name, newest[name] + 1), "version")
         if versions and versions[-1].kind == new.kind:
             return Placement(named(new, name, newest[name] + 1), "version")
     name, n = new.name, 2
     while held.get(name):
         name, n = f"{new.name}_{n}", n + 1
     return Placement(named(new, name, newest.get(name, 0) + 1), "new")
+
+
+def repaired(new: Function, versions: Sequence[Function]) -> Function | None:
+    """The version that `new` repairs: out of use since its tools drifted or it failed, called like `new` and answering
+    like it. How one answers that was never run is not known.
+    """
+    worked = [each for each in versions if each.state not in ("candidate", "verified")]
+    last = worked[-1] if worked else None
+    if last is None or last.state not in ("stale", "quarantined") or last.signature != new.signature:
+        return None
+    before, now = last.shapes.get("result"), new.shapes.get("result")
+    known = before is not None and now is not None
+    return last if known and fits(shape.from_json(before), shape.from_json(now)) else None
 
 
 def is_family(name: str, base: str) -> bool:

@@ -81,11 +81,11 @@ def like(kept: Json, result: Any) -> bool:
 
     Nothing where there was something counts as alike: another question may have an empty answer.
     """
-    before, now = shape.from_json(kept), shape.observe(result)
-    return _like(before, now)
+    return fits(shape.from_json(kept), shape.observe(result))
 
 
-def _like(before: shape.Shape, now: shape.Shape) -> bool:
+def fits(before: shape.Shape, now: shape.Shape) -> bool:
+    """As `like`, for what was observed of the results."""
     if before.unknown or now.unknown or now.scalars == {"null"} or before.scalars == {"null"}:
         return True
     numbers = {"int", "float"}
@@ -94,11 +94,11 @@ def _like(before: shape.Shape, now: shape.Shape) -> bool:
     if (now.items is not None and before.items is None) or (now.fields is not None and before.fields is None):
         return False
     if now.items is not None and before.items is not None and shape.NOTHING not in (now.items, before.items):
-        return _like(before.items, now.items)
+        return fits(before.items, now.items)
     if now.fields is not None and before.fields is not None:
         missing = before.fields.keys() - before.optional - now.fields.keys()
         both = before.fields.keys() & now.fields.keys()
-        return not (missing and now.fields) and all(_like(before.fields[k], now.fields[k]) for k in both)
+        return not (missing and now.fields) and all(fits(before.fields[k], now.fields[k]) for k in both)
     return True
 
 

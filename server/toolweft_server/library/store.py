@@ -248,10 +248,10 @@ class FunctionStore:
         return found[-1] if found and found[-1].state == "stale" else None
 
     def same(self, source: str, name: str) -> Function | None:
-        """The function with this code, whatever it is called: active rather than not, then the oldest."""
+        """The function with this code, whatever it is called: active rather than not, then the newest."""
         with self._database.read() as db:
             found = admitting.same(db, normalised(source, name))
-        return min(found, key=lambda each: each.state not in rows.OFFERED) if found else None
+        return min(found, key=lambda each: (each.state not in rows.OFFERED, -each.version)) if found else None
 
     def versions(self, name: str) -> list[Function]:
         """Every version of a function in any state, oldest first."""

@@ -16,6 +16,7 @@ from toolweft_catalog.wire import SavedFunction
 from toolweft_server.errors import LibraryError
 from toolweft_server.library import care, rows
 from toolweft_server.library.extract import extract
+from toolweft_server.library.proof import Observed, Proof
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.store.store import Store
 
@@ -93,6 +94,27 @@ def test_another_signature_or_other_tools_make_another_function_under_its_own_na
     assert "def titles_2(repo" in library.get("titles_2").source
     assert "titles_2(repo, 1)" in library.get("titles_2").source
     assert [each.name for each in library.list()] == ["titles", "titles_2", "titles_3"]
+
+
+def test_a_function_that_lost_its_tool_is_repaired_by_what_is_called_and_answers_alike(library):
+    def run(program, answer):
+        proof = Proof("active", "", [Observed("titles", {"repo": "a"}, answer)])
+        (made,) = admit(library, program, proofs={"titles": proof}).saved
+        return f"{made.name}@{made.version}"
+
+    other = FIRST.replace("git.log", "git.push")
+    assert run(FIRST, ["x"]) == "titles@1"
+    assert run(other, ["x"]) == "titles_2@1"  # while the first one works, it is another function
+    library.remove("titles_2")
+    library.mark("titles", 1, "stale", "git.log changed")
+    assert run(other.replace("n: int", "m: int").replace("n)", "m)"), ["x"]) == "titles_2@2"
+    library.remove("titles_2")
+    assert run(other, {"titles": ["x"]}) == "titles_2@3"
+    library.remove("titles_2")
+    assert run(other, ["y", "z"]) == "titles@2"
+    assert library.get("titles").source == other
+    assert library.get("titles", 1) is None
+    assert run(FIRST, ["x"]) == "titles@1"
 
 
 def test_a_name_that_merely_starts_alike_is_no_relative(library):
