@@ -24,6 +24,8 @@ class Batch(NamedTuple):
     requests: list[str]  # Q
     documents: list[str]  # D
     right: NDArray[np.bool_]  # (Q, D)
+    groups: list[int]  # D, of the documents
+    golds: list[frozenset[int]]  # Q, the groups of all right tools, in the batch or not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,4 +92,5 @@ def _batch(config: BatchConfig, corpus: Corpus, numbers: Sequence[int], random: 
             if corpus.group[row] in column:
                 right[at, column[corpus.group[row]]] = True
     texts = [lowered(corpus.requests[number].text, random) for number in numbers]
-    return Batch(texts, list(documents.values()), right)
+    golds = [frozenset(corpus.group[row] for row in corpus.requests[number].gold) for number in numbers]
+    return Batch(texts, list(documents.values()), right, list(documents), golds)

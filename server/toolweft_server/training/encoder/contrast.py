@@ -19,8 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from toolweft_server.index.woven.document import text_of
 from toolweft_server.training.encode import Encoder, mean_pooled
 from toolweft_server.training.encoder.batches import Batch, BatchConfig, epoch, plan
+from toolweft_server.training.encoder.memory import Memory
 from toolweft_server.training.encoder.pairs import Corpus
 from toolweft_server.training.errors import ArtefactError, TrainingError
 from toolweft_server.training.progress import Progress, Step, silent
@@ -45,6 +47,9 @@ class ContrastConfig:
     """Layers from the bottom that stay as they are, with the embeddings: a third of the work, and little is lost."""
     together: int = 16
     """Texts that go through the encoder at a time, of about the same length: little is padded."""
+    memory: int = 0
+    """Steps after which the vectors of all documents are computed anew; they are negatives of every request between
+    (`memory`). 0: only the documents of a batch are. A training that is taken up again computes them at once."""
     keep_every: int = 50
     """Steps after which the state is kept, when somebody said where."""
 
@@ -87,14 +92,20 @@ def train(
     done, losses = _resumed(state, model, optimiser, stamp)
     model.train()
     batches = _batches(batching, corpora, steps, config.seed)
+    memories: dict[int, Memory] = {}
     for step, batch in enumerate(batches):
         if step < done:
             continue
+        memory = None
+        if config.memory:
+            if step == done or step % config.memory == 0:
+                memories = {number: _remembered(config, encoder, corpora[number]) for number in sorted(set(steps))}
+            memory = memories[steps[step]]
         for group in optimiser.param_groups:
             group["lr"] = config.rate * _slope(step, len(steps), config.warm_up)
-        loss = contrast(config, encoder, batch)
+        loss = contrast(config, encoder, batch, memory)
         if not bool(torch.isfinite(loss)):
-            raise TrainingError(f"the loss is {float(loss)} at step {step}: lower the rate ({config.rate:g})")
+            raise TrainingError(f"the loss is {float(loss.detach())} at step {step}: lower the rate ({config.rate:g})")
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(learning, config.clip)
@@ -107,22 +118,40 @@ def train(
     return Trained(encoder, len(steps), tuple(losses))
 
 
-def contrast(config: ContrastConfig, encoder: Encoder, batch: Batch) -> Tensor:
-    """The loss of one batch: a scalar."""
+def contrast(config: ContrastConfig, encoder: Encoder, batch: Batch, memory: Memory | None = None) -> Tensor:
+    """The loss of one batch: a scalar. With `memory`, its documents are wrong too, and it learns the new vectors."""
     requests = _encoded(config, encoder, batch.requests, config.request_tokens)
     documents = _encoded(config, encoder, batch.documents, config.document_tokens)
     right = torch.from_numpy(batch.right)
-    scores = requests @ documents.T / config.temperature  # (Q, D)
+    cosines = requests @ documents.T  # (Q, D)
+    scores = cosines / config.temperature
     wanted = right.any(0)  # hard negatives are wanted by nobody
-    return 0.5 * (_one_way(scores, right) + _one_way(scores.T[wanted], right.T[wanted]))
+    beside = torch.empty(len(requests), 0)
+    if memory is not None:
+        nearest = cosines.detach().masked_fill(~right, -math.inf).amax(1)
+        beside = memory.negatives(requests, batch, nearest) / config.temperature
+        memory.learn(batch.groups, documents.detach())
+    return 0.5 * (_one_way(scores, right, beside) + _one_way(scores.T[wanted], right.T[wanted]))
 
 
-def _one_way(scores: Tensor, right: Tensor) -> Tensor:
-    """Mean over all right pairs of -log(e^s / (e^s + sum over wrong ones))."""
-    wrong = scores.masked_fill(right, -math.inf).logsumexp(1, keepdim=True)  # (rows, 1)
+def _one_way(scores: Tensor, right: Tensor, beside: Tensor | None = None) -> Tensor:
+    """Mean over all right pairs of -log(e^s / (e^s + sum over wrong ones)); all scores `beside` are of wrong ones."""
+    wrong = scores.masked_fill(right, -math.inf)
+    if beside is not None:
+        wrong = torch.cat([wrong, beside], 1)
+    wrong = wrong.logsumexp(1, keepdim=True)  # (rows, 1)
     each = nn.functional.softplus(wrong - scores)  # -log sigmoid of the margin
     shares = right / right.sum(1, keepdim=True)  # a request of five tools weighs as one of one tool
     return (each.masked_fill(~right, 0.0) * shares).sum(1).mean()
+
+
+def _remembered(config: ContrastConfig, encoder: Encoder, corpus: Corpus) -> Memory:
+    """The documents of `corpus`, whole, of the servers that somebody asks for: the others are to stay unseen."""
+    asked = {corpus.tools[row].server for request in corpus.requests for row in request.gold}
+    rows = {corpus.group[row]: row for row, tool in enumerate(corpus.tools) if tool.server in asked}
+    with torch.no_grad():
+        texts = [text_of(corpus.tools[row]) for row in rows.values()]
+        return Memory(list(rows), _encoded(config, encoder, texts, config.document_tokens), complete=corpus.complete)
 
 
 def _encoded(config: ContrastConfig, encoder: Encoder, texts: Sequence[str], tokens: int) -> Tensor:

@@ -44,6 +44,8 @@ class Corpus:
     """Requests of one server that stay together in a batch; 1 where a server is one tool."""
     hard: tuple[tuple[int, ...], ...] = ()
     """For each request rows of tools that look right and are not; may be empty."""
+    complete: bool = False
+    """Whether every tool that is not named as right is wrong: then the nearest of them are negatives too."""
 
 
 def mined(corpus: Corpus) -> tuple[tuple[int, ...], ...]:
