@@ -131,4 +131,4 @@ def test_the_memory_takes_newer_vectors_and_leaves_those_of_the_last_loss_alone(
     memory.learn([12, 99], torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
     loss.backward()
     assert request.grad[0].tolist() == pytest.approx([0.5, 3**0.5 / 2])
-    assert float(memory.negatives(request, batch([11], [11]), nearest)[0, 2]) == pytest.approx(0.0)
+    assert memory.negatives(request, batch([11], [11]), nearest)[0, 2].item() == pytest.approx(0.0)
