@@ -200,9 +200,7 @@ def _effect(owner: str, name: str) -> Effect:
     return "read" if owner == "MathAPI" or name.startswith(_READS) else "add"
 
 
-def _properties(
-    row: Mapping[str, Any], passed: Mapping[tuple[str, str], Sequence[Any]]
-) -> dict[str, Mapping[str, Any]]:
+def _properties(row: Mapping[str, Any], passed: Mapping[tuple[str, str], Sequence[Any]]) -> dict[str, dict[str, Any]]:
     """A type that upstream's own gold calls break is not said: upstream never checks it, and we would."""
     made = {name: _schema(each) for name, each in row["parameters"]["properties"].items()}
     for name, schema in made.items():

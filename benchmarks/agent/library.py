@@ -7,7 +7,9 @@ A family is a question about films with another name in it each time (`FAMILIES`
 one of RestBench). The *family coder* stands for the model: it writes a function with parameters for the family and
 calls it; if a prompt shows the saved function of the family, it calls that one instead. It knows the answers, so its
 figures say what the server offers and when, never how well a model would do. *Cold* runs the same tasks with programs
-from which nothing can be saved. Everything is counted from traces and from the world's own log.
+from which nothing can be saved; *solved* is cold with solved tasks kept as examples: the coder needs none, so what is
+counted is whether a design is shown a task of its own family, and what that costs. Everything is counted from traces
+and from the world's own log.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -26,7 +28,6 @@ from typing import Any, NamedTuple
 import anyio
 from benchmarks import machine
 from benchmarks.agent.films_data import library
-from benchmarks.agent.report import Rate
 from benchmarks.agent.restbench import RestBench
 from benchmarks.agent.run import Bench, open_bench
 from benchmarks.agent.task import Task, play
@@ -34,6 +35,7 @@ from benchmarks.agent.world import Now
 
 from toolweft_client.agent import Agent
 from toolweft_client.model.base import Message, Reply, Usage
+from toolweft_client.rate import Rate
 from toolweft_client.trace import Trace
 
 _FILM = "found = films.search_movie(query=film)['results'][0]"
@@ -127,7 +129,11 @@ class FamilyCoder:
 
     asked: Asked
     warm: bool
+    spoilt: str = ""
+    """A program that it writes in place of the family's, whatever it is shown."""
     name: str = "family coder"
+    prompts: list[str] = field(default_factory=list)
+    """Those in which a design was asked for."""
 
     async def complete(
         self,
@@ -137,8 +143,13 @@ class FamilyCoder:
         stop: Sequence[str] | None = None,  # noqa: ARG002
         stage: str = "",
     ) -> Reply:
-        saved = self._saved(messages[-1].text)
-        if self.warm and saved is not None:
+        if stage == "design":
+            self.prompts.append(messages[-1].text)
+        # What a repair is about is shown to it, too: that is no offer.
+        saved = self._saved(messages[-1].text) if stage != "repair" else None
+        if self.spoilt:
+            code = self.spoilt
+        elif self.warm and saved is not None:
             code = saved
         elif stage == "direct":
             code = f"# more: {self.asked.family.doc}\n"
@@ -167,6 +178,8 @@ class Run(NamedTuple):
     input_tokens: int
     reused: bool
     """Whether a saved function answered."""
+    examples: Sequence[str] = ()
+    """Solved tasks that its design was shown, as they were asked."""
 
 
 def tasks(count: int, seed: int) -> list[Asked]:
@@ -189,27 +202,43 @@ def tasks(count: int, seed: int) -> list[Asked]:
     return list(made.values())
 
 
+_EXAMPLE = re.compile(r"^The task: (.+)$", re.MULTILINE)
+
+
 async def solved(bench: Bench, asked: Asked, number: int, *, warm: bool) -> Run:
     task = Task(f"family-{number}", asked.text, asked.program(saved=True))
     gold = play(task, bench.benchmark.worlds())
     Now(number, task.id).write(bench.folder)
-    answer = await Agent(FamilyCoder(asked, warm), bench.session, budget=bench.budget).run(asked.text, trace=Trace())
+    model = FamilyCoder(asked, warm)
+    answer = await Agent(model, bench.session, budget=bench.budget).run(asked.text, trace=Trace())
     assert answer.spent is not None
     return Run(
         asked.family.name, answer.status == "answered" and answer.value == gold.value, answer.spent.model_calls,
-        answer.spent.input_tokens, "functions." in answer.program,
+        answer.spent.input_tokens, "functions." in answer.program, _EXAMPLE.findall("\n".join(model.prompts)),
     )  # fmt: skip
 
 
 async def measure(wanted: Sequence[Asked], folder: Path) -> dict[str, list[Run]]:
     runs: dict[str, list[Run]] = {}
-    for label in ("cold", "warm"):
-        async with open_bench(RestBench("films"), folder / label) as bench:
+    for label in ("cold", "warm", "solved"):
+        kept = {"index": {"keep_requests": label == "solved"}}
+        async with open_bench(RestBench("films"), folder / label, distractors=kept) as bench:
             for number, asked in enumerate(wanted, 1):
                 runs.setdefault(label, []).append(await solved(bench, asked, number, warm=label == "warm"))
                 if number % 40 == 0:
                     print(f"{label} {number}/{len(wanted)}", file=sys.stderr, flush=True)
     return runs
+
+
+def shown(wanted: Sequence[Asked], runs: Sequence[Run]) -> dict[str, float]:
+    """Shares of the tasks: with an example at all, and with one of its own family where there had been one."""
+    families = {each.text: each.family.name for each in wanted}
+    akin = [run.family in {families.get(each) for each in run.examples} for run in runs]
+    met = [number for number, run in enumerate(runs) if run.family in {each.family for each in runs[:number]}]
+    return {
+        "any": sum(bool(run.examples) for run in runs) / len(runs),
+        "of_its_family": sum(akin[number] for number in met) / max(1, len(met)),
+    }
 
 
 def summary(runs: Sequence[Run]) -> dict[str, Any]:
@@ -262,16 +291,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     print(machine.line())
     with tempfile.TemporaryDirectory() as scratch:
-        runs = anyio.run(measure, tasks(options.tasks, options.seed), Path(scratch))
+        wanted = tasks(options.tasks, options.seed)
+        runs = anyio.run(measure, wanted, Path(scratch))
     figures = {label: summary(each) for label, each in runs.items()}
+    figures["solved"]["examples"] = examples = shown(wanted, runs["solved"])
     print(
         f"{options.tasks} tasks of {len(FAMILIES)} families over RestBench's films, emulated; family coder, seed {options.seed}"
     )
     for label, each in figures.items():
-        print(f"{label:<5} success {each['success']}; a task: {each['model_calls']:.2f} model calls, "
+        print(f"{label:<6} success {each['success']}; a task: {each['model_calls']:.2f} model calls, "
               f"{each['input_tokens']:.0f} input tokens; answered by a saved function: {100 * each['reused']:.1f} %")  # fmt: skip
     fewer = 1 - figures["warm"]["model_calls"] / figures["cold"]["model_calls"]
     print(f"warm against cold: {100 * fewer:.1f} % fewer model calls")
+    print(f"solved: {100 * examples['any']:.1f} % of the designs are shown a solved task, {100 * examples['of_its_family']:.1f} % "
+          "one of their own family where there had been one")  # fmt: skip
     print("model calls by tenths of the tasks:",
           *(f"{each['model_calls']:.2f}" for each in figures["warm"]["by_tenths"]))  # fmt: skip
     if options.json:

@@ -1,6 +1,6 @@
 """The library benchmark: its families, and what a saved function saves."""
 
-from benchmarks.agent.library import FAMILIES, summary, tasks
+from benchmarks.agent.library import FAMILIES, shown, summary, tasks
 from benchmarks.agent.library import measure as measured
 from benchmarks.agent.restbench import RestBench
 from benchmarks.agent.task import Task, play
@@ -20,7 +20,10 @@ async def test_a_family_met_again_takes_one_model_call_and_gives_the_same_answer
     (family,) = [each for each in FAMILIES if each.name == "director_of_film"]
     same = [each for each in tasks(200, seed=1) if each.family == family and each.text.startswith("Who")][:2]
     runs = await measured(same, tmp_path)
-    assert [each.right for each in (*runs["cold"], *runs["warm"])] == [True] * 4
+    assert [each.right for label in runs for each in runs[label]] == [True] * 6
+    assert [[*each.examples] for each in runs["solved"]] == [[], [same[0].text]]
+    assert not any(each.examples for each in runs["cold"])
+    assert shown(same, runs["solved"]) == {"any": 0.5, "of_its_family": 1.0}
     assert not any(each.reused for each in runs["cold"])
     assert [each.reused for each in runs["warm"]] == [False, True]
     assert (runs["warm"][1].model_calls, runs["cold"][1].model_calls > 1) == (1, True)
