@@ -176,12 +176,13 @@ def _file(folder: Path) -> Path:
 
 def _read(path: Path) -> NDArray[np.void]:
     try:
-        kept = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:  # `np.load` would take an archive for one too
+            kept = np.lib.format.read_array(file, allow_pickle=False)
         if kept.dtype != _KEPT or kept.ndim != 1:
             raise ValueError(f"it holds {kept.dtype} of shape {kept.shape}")
     except FileNotFoundError:
         return np.zeros(0, _KEPT)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError) as error:
         logger.warning("what tools require and give is read again from them: %s: %s", path, error)
         return np.zeros(0, _KEPT)
     found: NDArray[np.void] = kept

@@ -162,7 +162,9 @@ def test_what_tools_require_and_give_is_known_after_a_restart_and_after_changes(
     assert without.updated([LIST], []).search(TELL, 10) == first.search(TELL, 10)
 
 
-@pytest.mark.parametrize("damage", [lambda _: b"", lambda kept: kept[:-1], lambda _: b"\x93NUMPY", lambda _: b"{}"])
+@pytest.mark.parametrize(
+    "damage", [lambda _: b"", lambda kept: kept[:-1], lambda _: b"\x93NUMPY", lambda _: b"{}", lambda _: b"PK\x03\x04"]
+)
 def test_a_damaged_file_of_what_is_known_of_tools_costs_reading_them(tmp_path, caplog, damage):
     first = WovenIndex.build(CHAT, tiny_woven.engine(tmp_path)).further()
     first.save(tmp_path)
