@@ -196,6 +196,7 @@ class Step(NamedTuple):
     """One change, and what became of the functions that depend on its tool."""
 
     what: str
+    announced: bool
     dependents: int
     stale: int
     """Of those, marked before the next task began."""
@@ -204,8 +205,9 @@ class Step(NamedTuple):
     repaired: int
     """Followed by a version that was written anew and is active."""
     unverified: int
-    """Uses after the change of a version that had not been verified since. Where nothing tells of the change, its
-    failures are counted in their place: nobody could know."""
+    """Uses after an announced change of a version that had not been verified since."""
+    failures: int
+    """Of versions from before the change, in programs after it."""
 
 
 class Drifted(NamedTuple):
@@ -272,7 +274,7 @@ async def _change(bench: Bench, world: Shifting, store: Store) -> tuple[Step, di
         await anyio.sleep(20 * LOOK)  # the server knows it by then; nobody else can
     stale = sum(_state(library, each) == "stale" for each in held)
     marks = {(each.name, each.version): _events(store, each.name)[-1].seq for each in held}
-    return Step(change.what, len(held), stale, 0, 0, 0), marks
+    return Step(change.what, bool(change.seen), len(held), stale, 0, 0, 0, 0), marks
 
 
 async def _until(bench: Bench, tool: str, seen: str) -> None:
@@ -293,24 +295,17 @@ def _ended(steps: list[Step], before: Mapping[tuple[str, int], int], store: Stor
     """The last step with what became of its functions by now."""
     if not steps:
         return steps
-    again = repaired = unverified = 0
-    told = bool(steps[-1].stale)
+    last, again, repaired, unverified, failures = steps[-1], 0, 0, 0, 0
     for (name, version), mark in before.items():
         later = [each for each in _events(store, name) if each.seq > mark]
-        moved = [(each.version, json.loads(each.detail).get("state")) for each in later if each.kind == "state"]
-        followed = any(number > version and state == "active" for number, state in moved)
-        again += told and (version, "active") in moved
-        repaired += followed
-        for each in later:
-            if (
-                each.version == version
-                and each.kind == "state"
-                and told
-                and json.loads(each.detail)["state"] == "active"
-            ):
-                break
-            unverified += each.version == version and each.kind in (("used", "failed") if told else ("failed",))
-    return [*steps[:-1], steps[-1]._replace(again=again, repaired=repaired, unverified=unverified)]
+        active = [each for each in later if json.loads(each.detail).get("state") == "active"]
+        back = next((each.seq for each in active if each.version == version), None)
+        uses = [each for each in later if each.version == version and each.kind in ("used", "failed")]
+        again += back is not None
+        repaired += any(each.version > version for each in active)
+        unverified += last.announced * sum(back is None or each.seq < back for each in uses)
+        failures += sum(each.kind == "failed" for each in uses)
+    return [*steps[:-1], last._replace(again=again, repaired=repaired, unverified=unverified, failures=failures)]
 
 
 def _state(library: FunctionStore, function: Function) -> str:
@@ -366,7 +361,8 @@ def text(figures: Mapping[str, Any]) -> str:
                      f"{100 * part['reused']:>5.1f} %              {change['what'] if change else ''}")  # fmt: skip
     lines += [
         f"{each['what']}: {each['dependents']} functions depend on it, {each['stale']} stale before the next task; "
-        f"{each['again']} active again, {each['repaired']} repaired, {each['unverified']} uses of what was not verified"
+        f"{each['again']} active again, {each['repaired']} repaired; "
+        f"{each['unverified']} uses of what was not verified, {each['failures']} failures"
         for each in figures["changes"]
     ]
     bad = figures["wrong_on_purpose"]

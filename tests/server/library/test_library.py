@@ -135,6 +135,9 @@ def test_a_function_pins_the_functions_it_uses(library):
     assert dict(library.get("report").functions) == {"titles": 1}
     saved(library, FIRST.replace("return ", "return 0 or "))
     assert dict(library.get("report").functions) == {"titles": 1}
+    # The same code, run with another version of what it uses, is another version.
+    assert saved(library, "def report(): return functions.titles('x')") == ["report@2"]
+    assert [dict(each.functions) for each in library.versions("report")] == [{"titles": 1}, {"titles": 2}]
 
 
 @pytest.mark.parametrize(
