@@ -31,7 +31,7 @@ import anyio
 from benchmarks.agent.__main__ import MODES, NAMES, benchmarks
 from benchmarks.agent.run import PROGRAMS, ROOT, Bench, Record, failures, open_bench, way
 from benchmarks.agent.task import Benchmark, Task, harm, operations, play
-from benchmarks.agent.transcripts import Kept, transcript, without_paths
+from benchmarks.agent.transcripts import Exchange, Kept, transcript, without_paths
 from benchmarks.agent.world import Now, read_log
 
 from toolweft_client import trace as traces
@@ -96,13 +96,11 @@ async def solve(bench: Bench, task: Task, model: ChatModel, number: int) -> tupl
         state = benchmark.score(task, gold.value, calls, answered=answered)["accuracy"]
         measures["told"] = state and tells(value, gold.value)
     account, done = account_of(steps), harm(gold.calls, calls)
-    shown = "\n".join(each.text for each in kept.exchanges[0].messages) if kept.exchanges else ""
     wanted = [tool for tool in operations(worlds) if f"{tool}(" in task.source]
-    found = sum(f"{tool}(" in shown for tool in wanted) / len(wanted) if wanted else 1.0
     record = Record(
         task.id, "", [], answer.status, answer.reason or "", measures, account.model_calls, account.input_tokens,
         account.output_tokens, account.programs, account.tool_calls, failures(steps), done.duplicates, done.strays,
-        list(account.exceeded), found, account.seconds, path.name,
+        list(account.exceeded), shown(wanted, kept.exchanges), account.seconds, path.name,
     )  # fmt: skip
     ours = benchmark.name.startswith(OURS)
     head: dict[str, object] = {"task": task.id, "mode": bench.mode, "model": model.name}
@@ -110,6 +108,13 @@ async def solve(bench: Bench, task: Task, model: ChatModel, number: int) -> tupl
     head |= {"status": " ".join(filter(None, [answer.status, answer.reason])), **measures}
     head |= {"answer": json.dumps(value, ensure_ascii=False)} if ours else {}
     return record, transcript(head, kept.exchanges, steps, ours=ours)
+
+
+def shown(wanted: Sequence[str], exchanges: Iterable[Exchange]) -> float:
+    """Share of the gold tools in the first prompt that showed any: what the first search found."""
+    prompts = ("\n".join(message.text for message in each.messages) for each in exchanges)
+    counts = (sum(f"{tool}(" in prompt for tool in wanted) for prompt in prompts)
+    return next(filter(None, counts), 0) / len(wanted) if wanted else 1.0
 
 
 def tells(answer: object, gold: object) -> bool:
