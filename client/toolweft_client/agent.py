@@ -109,17 +109,21 @@ async def solve(work: Work) -> Answer:
     await discover(work)
     program = await direct(work) or await planned(work)
     while not (attempt := await run(work, program)).ok:
-        program = await (planned(work) if stale(work) else repair(work, attempt))
+        mended = None if stale(work) else await repair(work, attempt)
+        program = mended or await planned(work)
     return answer(work, attempt, learn(work, attempt))
 
 
 async def planned(work: Work) -> str:
     """A program by way of a design."""
-    plan = await design(work)
-    if whole(plan):
-        return plan.source
-    await probe(work, plan)
-    return await implement(work, plan)
+    program = None
+    while program is None:
+        plan = await design(work)
+        if whole(plan):
+            return plan.source
+        await probe(work, plan)
+        program = await implement(work, plan)
+    return program
 
 
 def _reason(error: AgentError) -> Reason:

@@ -190,6 +190,32 @@ async def test_part_that_no_tool_can_do_is_said_in_the_answer(server):
     assert answer.value == 7
 
 
+LACKING = fenced("# missing: send a letter")
+
+
+async def test_tool_that_the_program_lacks_is_searched_for_and_a_new_design_drawn(server, shop):
+    answer, model = await solve(server, DESIGN, LACKING, DESIGN, GOOD)
+    assert model.stages == ["design", "implement", "design", "implement"]
+    assert "It lacked: send a letter" in asked(model, 2)
+    assert "mail.send(to: str" in asked(model, 2)
+    assert "mail.send(to: str" not in asked(model, 0)
+    assert (answer.text, answer.spent.replans) == ("7", 1)
+
+
+async def test_tool_that_a_repair_lacks_is_searched_for_and_what_was_done_is_told(server, shop):
+    answer, model = await solve(server, DESIGN, fenced(f"{READ}[0]['nothing']"), LACKING, DESIGN, GOOD)
+    assert model.stages == ["design", "implement", "repair", "design", "implement"]
+    assert "1. shop.list_orders read ok" in asked(model, 3)
+    assert (answer.text, answer.spent.replans, answer.spent.tool_calls) == ("7", 1, 1)
+
+
+@pytest.mark.parametrize(("lacking", "replans"), [(fenced("# missing: launch rockets\n..."), 2), (LACKING, 0)])
+async def test_tool_that_no_search_finds_or_no_design_is_left_for_ends_the_run(server, lacking, replans):
+    answer, _ = await solve(server, DESIGN, lacking, replans=replans)
+    assert (answer.status, answer.reason) == ("failed", "missing")
+    assert "No tool was found for: " in answer.text
+
+
 STEPS = fenced('''def early(customer: str) -> list:
     """Early orders.
 
@@ -221,6 +247,36 @@ async def test_nothing_is_run_first_where_the_shape_is_known_or_no_probe_is_left
     shop.observed["shop.list_orders"] = "def list_orders(customer: str) -> list[{'id': int}]:\n    ..."
     answer, _ = await solve(server, STEPS, GOOD)
     assert (answer.spent.probes, len(shop.programs)) == (0, 2)
+
+
+GAPS = fenced('''from string import capwords
+
+
+def early(customer: str) -> list:
+    """Early orders."""
+    # 1. read: all orders
+    orders = shop.list_orders(customer=customer)
+    first = ...
+    # 2. read: those of another spelling
+    name = capwords(customer)
+    unused = 1 / 0
+    others = [order for order in shop.list_orders(customer=name)]
+    # 3. read: those of the first one
+    theirs = shop.list_orders(customer=first)
+    # 4. write: a letter
+    mail.send(to=customer, text=...)
+    # 5. read: what is left
+    left = shop.list_orders(customer="Bela")
+    return ...
+
+
+early("ada")''')
+
+
+async def test_what_a_design_leaves_open_does_not_keep_other_reads_from_being_run_first(server, shop):
+    _, model = await solve(server, GAPS, GOOD)
+    assert [arguments["customer"] for _, arguments in shop.done] == ["ada", "Ada"]
+    assert 'ok: {"orders": [], "others": [{"id": 7' in asked(model)
 
 
 async def test_model_may_ask_to_see_a_result_first(server, shop):

@@ -102,6 +102,10 @@ def test_data_cannot_close_or_open_its_own_fence(closing):
     assert len(re.findall(r"</?data\b", text, re.IGNORECASE)) == 2
 
 
+def test_what_has_no_room_is_left_out_whole():
+    assert prompt.cut("secret", 0) == "\n… 6 characters left out …\n"
+
+
 def test_long_data_is_cut_in_the_middle():
     text = prompt.cut("a" * 500 + "b" * 500, 300)
     assert text.startswith("a" * 200)

@@ -36,7 +36,7 @@ async def design(work: Work) -> Design:
     solved = await examples(work) if not work.spent.replans else []
     plan = await _draw(work, "", solved)
     while plan.missing or any(problem.kind == "unknown_tool" for problem in plan.problems):
-        new = await _search(work, plan)
+        new = await search(work, plan.missing)
         if work.spent.replans >= work.budget.replans or not (new or plan.problems):
             break
         work.spent.replans += 1
@@ -102,10 +102,10 @@ def complaints(plan: Design) -> str:
     return "The check of the last design found:\n" + "\n".join(lines) if lines else ""
 
 
-async def _search(work: Work, plan: Design) -> bool:
-    """Looks for what the design says is missing. True when that brought a tool not seen before."""
+async def search(work: Work, capabilities: Sequence[str]) -> bool:
+    """Looks for what a model says is missing. True when that brought a tool not seen before."""
     before = len(work.tools)
-    for wanted in plan.missing:
+    for wanted in capabilities:
         found = await work.find(wanted, limit=3, stage="design")
         work.know(found.tools)
     return len(work.tools) > before

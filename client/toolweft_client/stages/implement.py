@@ -6,15 +6,25 @@ from toolweft_client import prompt
 from toolweft_client.stages.check import check
 from toolweft_client.stages.design import complaints
 from toolweft_client.stages.probe import asked_for, look
+from toolweft_client.stages.repair import lacking
 from toolweft_client.stubs import SHORTER, SHORTEST, fetch, shown
 from toolweft_client.work import Design, Work
 
 
-async def implement(work: Work, plan: Design) -> str:
-    """The program. A part of it that only reads may come first, to see what tools return: that one is run here."""
+async def implement(work: Work, plan: Design) -> str | None:
+    """The program; `None` where a new design is due, since the model lacks a tool.
+
+    A part of it that only reads may come first, to see what tools return: that one is run here.
+
+    Raises:
+        StoppedError: No tool was found for what the model lacks.
+
+    """
     while True:
         work.trace.enter("implement")
         program = await work.ask("implement", await text(work, plan))
+        if await lacking(work, program):
+            return None
         if not asked_for(program) or work.spent.probes >= work.budget.probes:
             return program
         checked = await check(work, program)

@@ -14,6 +14,7 @@ from toolweft_client.errors import StoppedError
 from toolweft_client.failure import ADVICE, Failure, failure_of, on_line, unanswered
 from toolweft_client.model.base import Reply
 from toolweft_client.reply import DefectError, program_in, syntax_error
+from toolweft_client.stages.design import missing, search
 from toolweft_client.stubs import SHORTER, SHORTEST, fetch, shown
 from toolweft_client.work import Attempt, Work, same_program
 
@@ -22,17 +23,19 @@ AROUND = 5
 MOST_CALLS = 30
 
 
-async def repair(work: Work, attempt: Attempt) -> str:
-    """The next program.
+async def repair(work: Work, attempt: Attempt) -> str | None:
+    """The next program; `None` where a new design is due, since the model lacks a tool.
 
     Raises:
-        StoppedError: No repair is left, or the model wrote a program that has failed already.
+        StoppedError: No repair is left, the model wrote a program that has failed already, or no tool was found.
 
     """
     work.spent.repair(work.budget, because=attempt.trouble)
     work.trace.enter("repair")
     failure = failure_of(attempt, work.calls)
     program = await work.ask("repair", await text(work, attempt, failure), lambda reply: _changed(work, attempt, reply))
+    if await lacking(work, program):
+        return None
     work.trace.add("repair", kind=failure.kind, signature=list(failure.signature), lines=size(attempt.program, program))
     if failure.kind != "no_result" and any(same_program(program, each.program) for each in work.attempts):
         raise StoppedError("stuck", f"The model wrote a program again that had failed: {attempt.trouble}")
@@ -65,6 +68,33 @@ def stale(work: Work) -> bool:
     return True
 
 
+async def lacking(work: Work, program: str) -> bool:
+    """Whether the model wrote no program but what no tool shown can do: that was looked for, and a design is due.
+
+    Raises:
+        StoppedError: No search finds such a tool, or no new design is left.
+
+    """
+    if not (wanted := _only_missing(program)):
+        return False
+    if not await search(work, wanted) or work.spent.replans >= work.budget.replans:
+        raise StoppedError("missing", f"No tool was found for: {'; '.join(wanted)}. Connect a server that offers it.")
+    work.spent.replans += 1
+    work.trace.add("replan", missing=list(wanted))
+    told = f"It lacked: {'; '.join(wanted)}\nCalls so far; those that succeeded are replayed:\n{call_log(work.calls)}"
+    work.learnt.append(
+        "An earlier design chose tools that were not enough. The list holds what a search for the rest has found.\n"
+        + prompt.data("run", told, limit=3_000)
+    )
+    return True
+
+
+def _only_missing(program: str) -> tuple[str, ...]:
+    """What stands behind `# missing:`, where nothing else stands there."""
+    code = [] if syntax_error(program) else [line for line in program.split("\n") if line.strip(" \t.")]
+    return missing(program) if code and all(line.lstrip().startswith("#") for line in code) else ()
+
+
 async def text(work: Work, attempt: Attempt, failure: Failure) -> str:
     """The prompt; what does not fit is left out in this order: long stubs, stubs of tools that are not on the failing
     line, values and output. Never the task, the program or the record of calls.
@@ -94,7 +124,10 @@ async def text(work: Work, attempt: Attempt, failure: Failure) -> str:
 
 def _changed(work: Work, attempt: Attempt, reply: Reply) -> str:
     """The program with what the reply changes; its asserts hold, and nothing is written once more."""
-    program = merged(attempt.program, program_in(reply))
+    written = program_in(reply)
+    if _only_missing(written):
+        return written
+    program = merged(attempt.program, written)
     error = attempt.execution.error if attempt.execution else None
     broken = error.line if error and error.type != "AssertionError" else None
     if lost := weakened(attempt.program, program, broken=broken):
@@ -107,7 +140,7 @@ def _changed(work: Work, attempt: Attempt, reply: Reply) -> str:
 
 
 def describe(attempt: Attempt, *, outputs: int, values: int) -> str:
-    """What went wrong, where, and the values there; `outputs` and `values` are characters of each."""
+    """What went wrong, where, and the values there; `outputs` and `values` are characters of each, 0 for none."""
     ran = attempt.execution
     if attempt.problems or ran is None:
         begin = "Its result was questioned:" if ran else "The program was not run. The check found:"
@@ -121,7 +154,8 @@ def describe(attempt: Attempt, *, outputs: int, values: int) -> str:
         parts += [f"hint: {error.hint}"] if error.hint else []
         parts += [excerpt(attempt.program, error.line)] if error.line else []
         parts += ["frames:", *(f"  {each}" for each in error.frames[-8:])] if error.frames else []
-        held = [f"  {name} = {prompt.cut(value, values)}" for name, value in list(error.locals.items())[:20]]
+        shown_locals = list(error.locals.items())[:20] if values else []
+        held = [f"  {name} = {prompt.cut(value, values)}" for name, value in shown_locals]
         parts += ["values at that line:", *held] if held else []
     for name, output in (("stdout", ran.stdout), ("stderr", ran.stderr)):
         parts += [f"{name}:\n{prompt.cut(output.rstrip(), outputs)}"] if output.strip() else []
