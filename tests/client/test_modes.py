@@ -43,6 +43,12 @@ def send_sack(sack: int) -> str:
     with SENT.open("a", encoding="utf-8") as file:
         file.write(f"{sack} ")
     return f"sent {sack}"
+
+
+@tool(read_only=True)
+def tower_clock() -> str:
+    """Tell what time it is, as seen from far away."""
+    return "noon"
 '''
 TASK = "List the sacks of Ada, then send the heaviest sack to its owner"
 SACKS = "mill.list_sacks(owner='Ada')"
@@ -164,6 +170,19 @@ async def test_react_is_told_of_tools_and_arguments_that_do_not_exist_and_nothin
 async def test_react_stops_when_no_json_comes(mill):
     answer, _ = await solve(mill, "react", "hm", "{", '{"tool": 3}')
     assert (answer.status, answer.reason) == ("failed", "reply")
+
+
+LOOKS = {"codeact": fenced("# missing: tell the time of the clock"), "react": '{"find": "tell the time of the clock"}'}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+async def test_a_turn_may_look_for_a_tool_that_the_first_search_did_not_bring(mill, name):
+    last = {"codeact": (SEND, "Sent."), "react": (step("mill.tower_clock"), '{"answer": "Sent."}')}
+    answer, model = await solve(mill, name, LOOKS[name], LOOKS[name], *last[name])
+    assert "tower_clock" not in model.prompts[0][0].text
+    assert "# call: mill.tower_clock(...)" in model.prompts[1][-1].text
+    assert model.prompts[2][-1].text == "No further tool was found."
+    assert (answer.status, answer.text) == ("answered", "Sent.")
 
 
 @pytest.mark.parametrize(("name", "reply"), [("codeact", "It is done."), ("react", '{"answer": "It is done."}')])

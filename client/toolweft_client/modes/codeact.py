@@ -3,19 +3,21 @@
     task -> code -> what it gave -> code -> … -> answer
 
 Variables stay from turn to turn. A reply with a code fence is run; one without is the answer, which counts only when a
-program has ended well before.
+program has ended well before. A turn may also ask for tools, with the one line `# missing: …`.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 
 from toolweft_catalog.wire import Execution
 from toolweft_client import prompt
 from toolweft_client.model.base import Message
 from toolweft_client.reply import DefectError, program_in
 from toolweft_client.stages.answer import Answer, concluded
+from toolweft_client.stages.design import only_missing, search
 from toolweft_client.stages.discover import discover
 from toolweft_client.stages.run import stop_if_hopeless
 from toolweft_client.stubs import fetch, shown
@@ -41,10 +43,21 @@ async def solve(work: Work) -> Answer:
         if "```" not in reply.text and reply.text.strip():
             return concluded(work, reply.text.strip())
         try:
-            observed = await _ran(work, program_in(reply), session)
+            program = program_in(reply)
+            wanted = only_missing(program)
+            observed = await searched(work, wanted) if wanted else await _ran(work, program, session)
         except DefectError as defect:
             observed = f"Nothing was run: {defect}."
         turns += [Message("assistant", reply.text.strip() or "(empty reply)"), Message("user", observed)]
+
+
+async def searched(work: Work, wanted: Sequence[str]) -> str:
+    """The stubs of the tools that a search brings and that were not known before."""
+    before = set(work.tools)
+    await search(work, wanted)
+    new = [tool for tool in work.tools if tool not in before]
+    await fetch(work, new)
+    return shown(work, new) if new else "No further tool was found."
 
 
 async def _ran(work: Work, program: str, session: str) -> str:

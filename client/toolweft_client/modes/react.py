@@ -1,6 +1,7 @@
 """ReAct: one tool call as JSON a turn, to compare the agent's own loop with (arXiv 2210.03629).
 
     task -> {"thought", "tool", "arguments"} -> result -> … -> {"thought", "answer"}
+            {"thought", "find"} -> further tools
 
 A call is a program of one line, so policies, the record and limits hold as for any other. An answer counts only when a
 call has succeeded before.
@@ -16,10 +17,10 @@ from toolweft_catalog.tool import Json
 from toolweft_client import prompt
 from toolweft_client.errors import StoppedError
 from toolweft_client.model.base import Message
-from toolweft_client.modes.codeact import OBSERVATION, observation
+from toolweft_client.modes.codeact import OBSERVATION, observation, searched
 from toolweft_client.stages.answer import Answer, concluded
 from toolweft_client.stages.check import check
-from toolweft_client.stages.discover import discover
+from toolweft_client.stages.discover import LONGEST_QUERY, discover
 from toolweft_client.stages.run import stop_if_hopeless
 from toolweft_client.stubs import fetch, shown
 from toolweft_client.work import Attempt, Work
@@ -49,12 +50,15 @@ async def solve(work: Work) -> Answer:
         if isinstance(answer := step.get("answer"), str):
             return concluded(work, answer)
         tool, arguments = step.get("tool"), step.get("arguments", {})
-        if isinstance(tool, str) and isinstance(arguments, dict):
+        if isinstance(wanted := step.get("find"), str):
+            senseless = 0
+            observed = await searched(work, [wanted[:LONGEST_QUERY]])
+        elif isinstance(tool, str) and isinstance(arguments, dict):
             senseless = 0
             observed = await _called(work, tool, arguments)
         else:
             senseless += 1
-            observed = 'Nothing was called: write one JSON object with "tool" and "arguments", or with "answer".'
+            observed = 'Nothing was called: write one JSON object with "tool" and "arguments", "find" or "answer".'
         if senseless >= SENSELESS:
             raise StoppedError("reply", f"No step from the model, {SENSELESS} times: {prompt.cut(reply.text, 300)!r}")
         turns += [Message("assistant", reply.text.strip() or "(empty reply)"), Message("user", observed)]

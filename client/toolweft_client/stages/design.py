@@ -12,7 +12,7 @@ from functools import partial
 
 from toolweft_client import prompt
 from toolweft_client.errors import StoppedError
-from toolweft_client.reply import program_in
+from toolweft_client.reply import program_in, syntax_error
 from toolweft_client.solved import Solved, examples, shown
 from toolweft_client.stages.check import check
 from toolweft_client.steps import effects
@@ -94,6 +94,12 @@ def text(work: Work, problems: str, solved: Sequence[Solved] = ()) -> str:
 def missing(source: str) -> tuple[str, ...]:
     found = (each[:200] for each in _MISSING.findall(source))
     return tuple(each for each in found if each.strip(" .").lower() not in _NONE)[:3]
+
+
+def only_missing(program: str) -> tuple[str, ...]:
+    """What stands behind `# missing:`, where nothing else stands there."""
+    code = [] if syntax_error(program) else [line for line in program.split("\n") if line.strip(" \t.")]
+    return missing(program) if code and all(line.lstrip().startswith("#") for line in code) else ()
 
 
 def complaints(plan: Design) -> str:

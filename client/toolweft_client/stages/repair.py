@@ -14,7 +14,7 @@ from toolweft_client.errors import StoppedError
 from toolweft_client.failure import ADVICE, Failure, failure_of, on_line, unanswered
 from toolweft_client.model.base import Reply
 from toolweft_client.reply import DefectError, program_in, syntax_error
-from toolweft_client.stages.design import missing, search
+from toolweft_client.stages.design import only_missing, search
 from toolweft_client.stubs import SHORTER, SHORTEST, fetch, shown
 from toolweft_client.work import Attempt, Work, same_program
 
@@ -75,7 +75,7 @@ async def lacking(work: Work, program: str) -> bool:
         StoppedError: No search finds such a tool, or no new design is left.
 
     """
-    if not (wanted := _only_missing(program)):
+    if not (wanted := only_missing(program)):
         return False
     if not await search(work, wanted) or work.spent.replans >= work.budget.replans:
         raise StoppedError("missing", f"No tool was found for: {'; '.join(wanted)}. Connect a server that offers it.")
@@ -87,12 +87,6 @@ async def lacking(work: Work, program: str) -> bool:
         + prompt.data("run", told, limit=3_000)
     )
     return True
-
-
-def _only_missing(program: str) -> tuple[str, ...]:
-    """What stands behind `# missing:`, where nothing else stands there."""
-    code = [] if syntax_error(program) else [line for line in program.split("\n") if line.strip(" \t.")]
-    return missing(program) if code and all(line.lstrip().startswith("#") for line in code) else ()
 
 
 async def text(work: Work, attempt: Attempt, failure: Failure) -> str:
@@ -125,7 +119,7 @@ async def text(work: Work, attempt: Attempt, failure: Failure) -> str:
 def _changed(work: Work, attempt: Attempt, reply: Reply) -> str:
     """The program with what the reply changes; its asserts hold, and nothing is written once more."""
     written = program_in(reply)
-    if _only_missing(written):
+    if only_missing(written):
         return written
     program = merged(attempt.program, written)
     error = attempt.execution.error if attempt.execution else None
