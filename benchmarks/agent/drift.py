@@ -79,7 +79,8 @@ def _another(each: Operation) -> Operation:
 def _elsewhere(each: Operation) -> Operation:
     def run(given: Mapping[str, Any]) -> dict[str, Any]:
         found = dict(each.run(given))
-        return {**found, "counts": {"seasons": found.pop("number_of_seasons")}}
+        found["counts"] = {"seasons": found.pop("number_of_seasons")}
+        return found
 
     return replace(each, run=run)
 

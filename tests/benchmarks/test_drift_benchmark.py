@@ -27,6 +27,15 @@ def test_each_change_befalls_one_tool_that_programs_use_then():
         assert len(after) == len(before)
         assert sum(before.get(tool) != each for tool, each in after.items()) == bool(change.seen)
         assert f"films.{change.tool}(" in " ".join(line for asked in WANTED for line in now(asked, period).family.lines)
+        broken = [each for each in WANTED if not right(now(each, period), drift)]
+        assert bool(broken) == bool(change.words)
+
+
+def right(asked, drift):
+    try:
+        return play(Task("x", asked.text, asked.program(saved=True)), drift.worlds()).value is not None
+    except (KeyError, TypeError, AttributeError):
+        return False
 
 
 @pytest.mark.parametrize("swallows", [True, False])
