@@ -102,11 +102,13 @@ def place(new: Function, held: Mapping[str, Sequence[Function]], newest: Mapping
 
 def repaired(new: Function, versions: Sequence[Function]) -> Function | None:
     """The version that `new` repairs: out of use since its tools drifted or it failed, called like `new` and answering
-    like it. How one answers that was never run is not known.
+    like it. How one answers that was never run is not known. What only read is not repaired by what may write.
     """
     worked = [each for each in versions if each.state not in ("candidate", "verified")]
     last = worked[-1] if worked else None
     if last is None or last.state not in ("stale", "quarantined") or last.signature != new.signature:
+        return None
+    if last.effect == "read" != new.effect:
         return None
     before, now = last.shapes.get("result"), new.shapes.get("result")
     known = before is not None and now is not None

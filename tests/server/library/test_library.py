@@ -22,6 +22,7 @@ from toolweft_server.store.store import Store
 
 TOOLS = {
     "git.log": Tool("git.log", "log", "git", annotations=Annotations(read_only=True)),
+    "git.show": Tool("git.show", "show", "git", annotations=Annotations(read_only=True)),
     "git.push": Tool("git.push", "push", "git", annotations=Annotations(read_only=False)),
 }
 FIRST = '''def titles(repo: str, n: int = 5) -> list[str]:
@@ -102,7 +103,7 @@ def test_a_function_that_lost_its_tool_is_repaired_by_what_is_called_and_answers
         (made,) = admit(library, program, proofs={"titles": proof}).saved
         return f"{made.name}@{made.version}"
 
-    other = FIRST.replace("git.log", "git.push")
+    other = FIRST.replace("git.log", "git.show")
     assert run(FIRST, ["x"]) == "titles@1"
     assert run(other, ["x"]) == "titles_2@1"  # while the first one works, it is another function
     library.remove("titles_2")
@@ -110,6 +111,8 @@ def test_a_function_that_lost_its_tool_is_repaired_by_what_is_called_and_answers
     assert run(other.replace("n: int", "m: int").replace("n)", "m)"), ["x"]) == "titles_2@2"
     library.remove("titles_2")
     assert run(other, {"titles": ["x"]}) == "titles_2@3"
+    library.remove("titles_2")
+    assert run(FIRST.replace("git.log", "git.push"), ["x"]) == "titles_2@4"  # it may write, and the first one never did
     library.remove("titles_2")
     assert run(other, ["y", "z"]) == "titles@2"
     assert library.get("titles").source == other
