@@ -2,10 +2,10 @@
 
 It is one of the nested `Caller`s. It decides nothing about rights (`policy`) and knows no upstream. Rows are only
 ever added. What it promises: the start of a call that may write is in the file before the call leaves; on a retry, an
-identical call that succeeded is answered from the record, and a write that may have been made before is made only if a
-person says so: one whose outcome nobody knows, one with other arguments while an earlier write of the tool was not
-repeated, one more of the same. A tool that takes an idempotency key gets one that is the same
-in every attempt.
+identical call that succeeded is answered from the record, but for a read from before the latest write so far; and a
+write that may have been made before is made only if a person says so: one whose outcome nobody knows, one with other
+arguments while an earlier write of the tool was not repeated, one more of the same. A tool that takes an idempotency
+key gets one that is the same in every attempt.
 Nobody waits for the other rows, which are written soon after, and by `settled` at the latest: without the end of a
 write its outcome is unknown, and without a read it is read again, both of which are safe.
 """
@@ -114,6 +114,8 @@ class _Recorder:
         self._seen: Counter[tuple[str, str]] = Counter()
         self._repeated: Counter[tuple[str, str]] = Counter()
         """Calls of unknown outcome that this attempt made again."""
+        self._written = 0
+        """Which attempt the latest write so far is of, by its place in `Past.attempts`; behind the last is this one."""
         self._next = 0
         self._records: dict[int, CallRecord] = {}
 
@@ -130,15 +132,20 @@ class _Recorder:
         except RecursionError:
             return failed("arguments", "the arguments are nested too deeply", sent=False)
         seq, key = self._number(call.tool.id, arguments)
-        reads, noted, answered = call.tool.annotations.effect == "read", True, None
+        reads, noted, answered, past = call.tool.annotations.effect == "read", True, None, Past()
         try:
-            answered = await self._from_record(await self._read_past(), call, key)
+            past = await self._read_past()
+            key = self._since_written(past, key) if reads else key
+            answered = await self._from_record(past, call, key)
         except StoreError as error:
             if not reads:
                 return _unnoted(error)
             noted = False
+        made = past.succeeded.get(key)
         if answered is None:
             answered, key = await self._permitted(permit, call, key)
+        if not reads and (made or answered is None):
+            self._written = max(self._written, past.attempts.index(made[0]) if made else len(past.attempts))
         began = time.perf_counter()
         beginning = self._beginning.write() if self._beginning is not None else None
         try:
@@ -163,6 +170,14 @@ class _Recorder:
         ordinal = self._seen[tool, arguments]
         self._seen[tool, arguments] += 1
         return seq, Key(tool, arguments, ordinal)
+
+    def _since_written(self, past: Past, key: Key) -> Key:
+        """The key of a read, past records of attempts before the one that wrote last: those say how things were."""
+        same = key.tool, key.arguments
+        while (found := past.succeeded.get(key)) is not None and past.attempts.index(found[0]) < self._written:
+            key = key._replace(ordinal=self._seen[same])
+            self._seen[same] += 1
+        return key
 
     async def _permitted(self, permit: Permit, call: Call, key: Key) -> tuple[Result | None, Key]:
         """The refusal of a call that the record does not answer, if there is one; and the key that it has."""
@@ -192,7 +207,7 @@ class _Recorder:
         past = self._past or Past()
         made_before = past.writes.get((key.tool, key.arguments))
         another = made_before is not None and not made_before.unknown
-        root = self._execution if another or not past.root else past.root
+        root = self._execution if another or not past.attempts else past.attempts[0]
         made = uuid.UUID(bytes=hashlib.sha256("\0".join((root, *map(str, key))).encode()).digest()[:16], version=4)
         return replace(call, arguments={**call.arguments, name: str(made)})
 

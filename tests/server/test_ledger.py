@@ -97,6 +97,36 @@ async def test_a_retry_of_a_retry_knows_what_both_did(store):
     assert last.made == []
 
 
+async def test_what_was_read_before_a_write_is_no_answer_after_it(store):
+    for number in (1, 2, 3):
+        store.executions.start(f"ex_{number}", "local", "c", None, "", f"ex_{number - 1}" if number > 1 else None)
+    ledger = Ledger(store)
+    await ledger.recorder("ex_1")(Upstream(Result("as it was")))(Call(READ, {}))
+    steps = [(READ, "as it was"), (WRITE, "written"), (READ, "as it is")]
+    for attempt, replayed in (("ex_2", [True, False, False]), ("ex_3", [True, True, True])):
+        retry = ledger.recorder(attempt, f"ex_{int(attempt[-1]) - 1}")
+        call = retry(Upstream(Result("written"), Result("as it is")))
+        assert [(await call(Call(tool, {}))).value for tool, _ in steps] == [value for _, value in steps]
+        assert [each.replayed for each in retry.records] == replayed
+    for attempt, writes in (("ex_4", True), ("ex_5", False)):
+        call = ledger.recorder(attempt, "ex_3")(Upstream(Result("read anew")))
+        answers = [(await call(Call(tool, {}))).value for tool in ((WRITE, READ) if writes else (READ,))]
+        assert answers == (["written", "as it is"] if writes else ["as it was"])
+
+
+async def test_what_was_read_between_the_writes_of_one_attempt_is_replayed_in_whatever_order(store):
+    ledger, second = Ledger(store), Upstream()
+    call = ledger.recorder("ex_1")(Upstream())
+    for n in (1, 2):
+        await call(Call(READ, {"n": n}))
+        await call(Call(WRITE, {"n": n}))
+    call = ledger.recorder("ex_2", "ex_1")(second)
+    for n in (2, 1):
+        assert (await call(Call(WRITE, {"n": n}))).replayed
+        assert (await call(Call(READ, {"n": n}))).replayed
+    assert second.made == []
+
+
 @pytest.mark.parametrize("tool", [WRITE, UNKNOWN])
 @pytest.mark.parametrize(
     "end", [failed("timeout", "slow"), failed("unavailable", "died"), RuntimeError("defect"), None]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -58,8 +58,8 @@ class Past:
     succeeded: Mapping[Key, tuple[str, int, Kept]] = field(default_factory=dict)
     """Execution, number and fidelity of the record of each call that succeeded. The ordinals leave out those that
     failed: what succeeded at the second try is the answer to the first one of the next attempt."""
-    root: str = ""
-    """The first attempt."""
+    attempts: Sequence[str] = ()
+    """The first one first."""
     writes: Mapping[tuple[str, str], Written] = field(default_factory=dict)
     """By tool and arguments, the calls that took effect, or may have."""
 
@@ -116,7 +116,7 @@ class Calls:
                     before = writes.get(same, Written(0, row["arguments"], ()))
                     again = (row["ordinal"],) if unknown and row["ordinal"] not in before.unknown else ()
                     writes[same] = before._replace(times=before.times + 1, unknown=before.unknown + again)
-        return Past(succeeded, chain[-1] if chain else "", writes)
+        return Past(succeeded, tuple(reversed(chain)), writes)
 
     def result(self, execution_id: str, seq: int) -> Result:
         """The recorded value of a call that succeeded, marked as replayed."""
