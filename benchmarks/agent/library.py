@@ -159,16 +159,15 @@ class FamilyCoder:
         return Reply(text, Usage(sum(len(each.text) for each in messages) // 4, len(text) // 4), model=self.name)
 
     def _saved(self, prompt: str) -> str | None:
-        """A call of the family's saved function, with the arguments that its signature in the prompt asks for."""
+        """A call of a saved function of the family, with the arguments that its signature in the prompt asks for."""
         family = self.asked.family
-        if f"functions.{family.name}(" not in prompt:
-            return None
-        shown = re.search(rf"\b{family.name}\(([^)\n]*:[^)\n]*)\)", prompt)
         values = {family.slot: self.asked.name, **CONSTANTS}
-        names = re.findall(r"(\w+):", shown[1]) if shown else []
-        if not names or not set(names) <= values.keys():
-            return None
-        return f"functions.{family.name}({', '.join(f'{name}={values[name]!r}' for name in names)})\n"
+        for name in dict.fromkeys(re.findall(rf"functions\.({family.name}(?:_\d+)?)\(", prompt)):
+            shown = re.search(rf"\b{name}\(([^)\n]*:[^)\n]*)\)", prompt)
+            names = re.findall(r"(\w+):", shown[1]) if shown else []
+            if names and set(names) <= values.keys():
+                return f"functions.{name}({', '.join(f'{each}={values[each]!r}' for each in names)})\n"
+        return None
 
 
 class Run(NamedTuple):
