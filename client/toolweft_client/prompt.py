@@ -13,6 +13,8 @@ from importlib import resources
 from toolweft_client.errors import PromptError, StoppedError
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}(\n*)")
+_SKETCHES = frozenset({"design", "scaffold", "plan", "select", "reconstruct"})
+"""Stages whose reply is not run."""
 _CLOSING = re.compile(r"<(?=/?data\b)", re.IGNORECASE)
 
 
@@ -40,6 +42,11 @@ def render(name: str, **values: str) -> str:
     return _PLACE.sub(lambda place: values[place[1]] + place[2] if values[place[1]] else "", text).strip() + "\n"
 
 
+def head(stage: str) -> str:
+    """The system message; what only matters in a program that runs is said to those who write one."""
+    return render("head", rules="" if stage in _SKETCHES else source("rules").strip())
+
+
 def fit(name: str, tokens: int, shorter: Sequence[Mapping[str, str]], **values: str) -> str:
     """The prompt within `tokens`, head included, four characters each. `shorter` is taken step by step until it fits.
 
@@ -47,12 +54,13 @@ def fit(name: str, tokens: int, shorter: Sequence[Mapping[str, str]], **values: 
         StoppedError: It does not fit even then. The task and the record of calls are never cut.
 
     """
-    room = tokens * 4 - len(source("head"))
+    beside = len(head(name))
+    room = tokens * 4 - beside
     for step in ({}, *shorter):
         values |= step
         if len(text := render(name, **values)) <= room:
             return text
-    raise StoppedError("budget", f"The prompt of {name} has {(len(text) + len(source('head'))) // 4} tokens at its "
+    raise StoppedError("budget", f"The prompt of {name} has {(len(text) + beside) // 4} tokens at its "
                        f"shortest; the budget is {tokens}. Shorten the task or raise the budget.")  # fmt: skip
 
 

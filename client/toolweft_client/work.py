@@ -213,7 +213,7 @@ class Work:
             ModelError: The endpoint failed.
 
         """
-        messages = [Message("system", prompt.render("head")), Message("user", text)]
+        messages = [Message("system", prompt.head(stage)), Message("user", text)]
         reply = await self.complete(stage, messages)
         try:
             return take(reply)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from toolweft_catalog.wire import FoundTool, FoundTools
-from toolweft_client.stages.discover import LONGEST_QUERY, MOST_FUNCTIONS, MOST_TOOLS, merge, queries
+from toolweft_client.budget import Budget
+from toolweft_client.model.scripted import ScriptedModel
+from toolweft_client.session import Session
+from toolweft_client.stages.discover import LONGEST_QUERY, MOST_FUNCTIONS, MOST_TOOLS, discover, kinds, merge, queries
+from toolweft_client.trace import Trace
+from toolweft_client.work import Work
 
 
 def found(*ids: str) -> FoundTools:
@@ -56,3 +61,24 @@ def test_number_of_tools_and_of_saved_functions_is_bounded():
     merged = merge([found(*tools), found(*functions)])
     assert len(merged) == MOST_TOOLS
     assert sum(each.origin == "library" for each in merged) == MOST_FUNCTIONS
+
+
+def calling(*calls: str) -> list[FoundTool]:
+    return [FoundTool(id=call.split("(")[0], call=call, summary="", origin="mcp", score=1, why=[]) for call in calls]
+
+
+def test_kinds_of_ids_that_tools_need_are_told_the_most_needed_first():
+    tools = calling(
+        "a.one(userPlaylistId: str) -> Any", "a.two(movie_id: int, *, person_id: int = …) -> Any",
+        "a.three(movie_ids: list[int]) -> Any", "a.four(ids: list[int], valid: bool, paid: bool) -> Any",
+    )  # fmt: skip
+    assert kinds(tools) == ["movie", "user playlist"]
+
+
+async def test_tool_that_finds_what_another_needs_the_id_of_is_found_too(server, shop, monkeypatch):
+    finds = {"search order by name": ["shop.list_orders", "mail.send"]}
+    monkeypatch.setattr(shop, "search", lambda query, limit: finds.get(query, ["shop.cancel_order"])[:limit])
+    async with Session.connect(server) as session:
+        work = Work("Cancel what Ada ordered.", ScriptedModel([]), session, Budget(), Trace())
+        await discover(work)
+    assert list(work.tools) == ["shop.cancel_order", "shop.list_orders"]

@@ -10,6 +10,7 @@ from toolweft_client.model.scripted import ScriptedModel
 from toolweft_client.session import Session
 from toolweft_client.stages.answer import Answer
 from toolweft_client.stages.design import whole
+from toolweft_client.stages.probe import brief
 from toolweft_client.trace import Trace
 from toolweft_client.work import Design
 
@@ -241,6 +242,14 @@ async def test_reading_beginning_of_a_design_is_run_first_where_shapes_are_unkno
     assert (answer.text, answer.spent.probes, answer.spent.model_calls) == ("7", 1, 2)
 
 
+def test_of_what_a_reading_beginning_brings_every_key_is_shown_and_examples_of_values():
+    rows = [{"id": n, "note": "x" * 500} for n in range(9)]
+    assert brief({"rows": rows, "none": None}) == {
+        "rows": [{"id": 0, "note": "x" * 120 + "…"}, {"id": 1, "note": "x" * 120 + "…"}, "… 7 more"], "none": None,
+    }  # fmt: skip
+    assert brief([[[["deep"]]]], depth=2) == [["…"]]
+
+
 async def test_nothing_is_run_first_where_the_shape_is_known_or_no_probe_is_left(server, shop):
     answer, _ = await solve(server, STEPS, GOOD, probes=0)
     assert (answer.spent.probes, len(shop.programs)) == (0, 1)
@@ -276,7 +285,7 @@ early("ada")''')
 async def test_what_a_design_leaves_open_does_not_keep_other_reads_from_being_run_first(server, shop):
     _, model = await solve(server, GAPS, GOOD)
     assert [arguments["customer"] for _, arguments in shop.done] == ["ada", "Ada"]
-    assert 'ok: {"orders": [], "others": [{"id": 7' in asked(model)
+    assert '{"orders": [], "others": [{"id": 7' in asked(model)
 
 
 async def test_model_may_ask_to_see_a_result_first(server, shop):

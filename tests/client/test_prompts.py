@@ -30,8 +30,8 @@ def example(name: str) -> str:
 
 
 def test_there_are_as_many_prompts_as_stages_that_ask():
-    own = ["design", "design_example", "design_solved", "direct", "head", "implement", "implement_example", "reask"]
-    own += ["repair"]
+    own = ["design", "design_example", "design_solved", "direct", "direct_example", "head", "implement", "reask"]
+    own += ["repair", "rules"]
     paper = [f"paper_{stage}" for stage in ("code", "plan", "reconstruct", "review", "scaffold", "select")]
     judge = ["judge", "judge_passed", "judge_preferred", "judge_reask"]
     assert sorted([*own, *paper, *judge, "codeact", "react"]) == NAMES
@@ -61,21 +61,22 @@ def test_task_stands_last_and_the_stable_part_first():
 
 
 def test_example_of_the_design_prompt_passes_the_check_against_its_own_tools():
-    lines = re.search(r'<data from="find_tools">\n(.*?)</data>', prompt.source("design_example"), re.DOTALL)
-    assert lines
-    calls = [line for line in lines[1].splitlines() if not line.startswith(" ")]
-    tools = {
-        call.split("(")[0]: FoundTool(id=call.split("(")[0], call=call, summary="", origin="mcp", score=1, why=[])
-        for call in calls
-    }
-    assert set(tools) == {"shop.list_orders", "shop.cancel_order"}
+    shown = re.search(r"tool `((shop\.\w+)\(.*?)`", prompt.source("design_example"))
+    assert shown
+    tools = {shown[2]: FoundTool(id=shown[2], call=shown[1], summary="", origin="mcp", score=1, why=[])}
     assert find_problems(example("design"), tools) == ()
     assert missing(example("design")) == ()
 
 
-async def test_example_of_the_implement_prompt_runs_and_answers(server, shop):
+def test_what_only_matters_in_a_program_that_runs_is_not_said_of_a_sketch():
+    assert "`ToolError`" in prompt.head("implement")
+    assert "`ToolError`" not in prompt.head("design")
+    assert prompt.head("design").count("\n\n") == prompt.head("implement").count("\n\n") - 1
+
+
+async def test_example_of_a_finished_program_runs_and_answers(server, shop):
     async with Session.connect(server) as session:
-        ran = await session.execute_code(example("implement"))
+        ran = await session.execute_code(example("direct"))
     assert ran.value == "Ada placed these orders before 2026-03-01: 7."
     assert shop.done == [("shop.list_orders", {"customer": "Ada"})]
 
@@ -83,7 +84,7 @@ async def test_example_of_the_implement_prompt_runs_and_answers(server, shop):
 async def test_examples_of_the_prompts_solve_their_task_as_replies(server):
     from toolweft_client.agent import Agent
 
-    replies = [f"```python\n{example(name)}```" for name in ("design", "implement")]
+    replies = [f"```python\n{example(name)}```" for name in ("design", "direct")]
     async with Session.connect(server) as session:
         answer = await Agent(ScriptedModel(replies), session).run("Which orders of Ada were before 2026-03-01?")
     assert answer.text == "Ada placed these orders before 2026-03-01: 7."

@@ -18,7 +18,7 @@ from toolweft_client.trace import Step, Trace
 TASK = "Which orders of Ada were placed before 2026-03-01?"
 DESIGN = "```python\norders = shop.list_orders(customer='Ada')  # 1. read\n```"
 PROGRAM = "```python\n[each['id'] for each in shop.list_orders(customer='Ada')]\n```"
-BUILT_IN = "a good design is"
+BUILT_IN = "def orders_before("
 
 
 def knowing(server, *examples, body=None):

@@ -20,6 +20,8 @@ from toolweft_client.work import Design, Work
 
 LIKELY = 4
 """Tools that even the shortest prompt shows, the best of the search first."""
+NOTHING = " -> Any"
+"""How a line ends when nothing is known of the result."""
 
 _MISSING = re.compile(r"^\s*#\s*missing:\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 _NONE = frozenset({"nothing", "none", "n/a", "-", "no"})
@@ -73,7 +75,10 @@ def text(work: Work, problems: str, solved: Sequence[Solved] = ()) -> str:
     Tasks that were `solved` stand in place of the built-in example.
     """
     example = shown(solved) if solved else prompt.source("design_example").strip()
-    lines = [f"{tool.call}\n    {prompt.cut(tool.summary, 300)}".rstrip() for tool in work.tools.values()]
+    lines = [
+        f"{tool.call.removesuffix(NOTHING)}\n    {prompt.cut(tool.summary, 300)}".rstrip()
+        for tool in work.tools.values()
+    ]
 
     def tools(most: int) -> str:
         return prompt.data("find_tools", "\n".join(lines[:most]) or "(no tool was found)", limit=12_000)

@@ -7,6 +7,7 @@ still say that more is needed; then the design is drawn as for any other task.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from toolweft_client import prompt
 from toolweft_client.stages.discover import queries
@@ -27,7 +28,7 @@ async def direct(work: Work) -> str | None:
         return None
     work.trace.enter("direct")
     await fetch(work, [tool])
-    program = await work.ask("direct", text(work, tool))
+    program = await work.ask("direct", text(work, [tool]))
     if wanted := _MORE.search(program):
         work.learnt.append(f"The tool {tool} alone is not enough. What else is needed: {wanted[1].strip()[:300]}")
         return None
@@ -44,10 +45,10 @@ def obvious(work: Work) -> str | None:
     return best.id if all(best.score >= above * other.score for other in others[:1]) and others else None
 
 
-def text(work: Work, tool: str) -> str:
+def text(work: Work, tools: Sequence[str]) -> str:
     """The prompt; what does not fit is left out in this order: the example, a long stub."""
-    shorter = [{"example": ""}, {"stubs": shown(work, [tool], SHORTER)}, {"stubs": shown(work, [tool], SHORTEST)}]
+    shorter = [{"example": ""}, {"stubs": shown(work, tools, SHORTER)}, {"stubs": shown(work, tools, SHORTEST)}]
     return prompt.fit(
-        "direct", work.budget.implement_tokens, shorter, stubs=shown(work, [tool]), task=work.task.strip(),
-        example=prompt.source("implement_example").strip(),
+        "direct", work.budget.implement_tokens, shorter, stubs=shown(work, tools), task=work.task.strip(),
+        example=prompt.source("direct_example").strip(),
     )  # fmt: skip

@@ -1,20 +1,29 @@
-"""Discover: which tools could help. The task itself and up to two of its clauses are the queries; no model is asked."""
+"""Discover: which tools could help. The task itself and up to two of its clauses are the queries; no model is asked.
+
+A task names things, and tools ask for their ids. So the kinds of ids that the found tools need are looked up, too.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
 from toolweft_catalog.wire import FoundTool, FoundTools
+from toolweft_client.signature import of_line
 from toolweft_client.work import Work
 
 MOST_TOOLS = 12
 MOST_FUNCTIONS = 4
 """Saved functions among them: routing gets worse with every further one."""
-PER_QUERY = 8
+PER_QUERY = 10
+MOST_KINDS, PER_KIND = 3, 3
+"""Kinds of ids for which a tool that finds them is looked for, and what such a search brings."""
 LONGEST_QUERY = 500
 
+_ID = re.compile(r"(?:_id|Id|ID)s?$")
+_HUMP = re.compile(r"_|(?<=[a-z])(?=[A-Z])")
 _CLAUSE = re.compile(
     r"[.;!?:\n]+(?:\s|$)|,\s+(?:and|then)\s+|\b(?:and then|then|after that|afterwards)\b", re.IGNORECASE
 )
@@ -31,7 +40,11 @@ async def discover(work: Work) -> None:
         answers.append(found)
         if found.note and found.note not in work.notes:
             work.notes.append(found.note)
-    work.know(merge(answers))
+    tools = merge(answers)
+    for kind in kinds(tools)[:MOST_KINDS]:
+        found = await work.find(f"search {kind} by name", limit=PER_KIND, stage="discover")
+        tools += [each for each in found.tools if each.origin != "library" and not _ids(each)][:1]
+    work.know(tools)
 
 
 def queries(task: str) -> list[str]:
@@ -44,6 +57,18 @@ def queries(task: str) -> list[str]:
         return [whole]
     longest = sorted(clauses, key=len, reverse=True)[:2]
     return [whole, *(clause[:LONGEST_QUERY] for clause in clauses if clause in longest)][:3]
+
+
+def kinds(tools: Iterable[FoundTool]) -> Sequence[str]:
+    """Of what the tools need an id, in words, what most of them need first."""
+    return [kind for kind, _ in Counter(kind for tool in tools for kind in _ids(tool)).most_common()]
+
+
+def _ids(tool: FoundTool) -> list[str]:
+    """`user playlist` for an argument `user_playlist_id` or `userPlaylistId` that has to be given."""
+    known = of_line(tool.call)
+    needed = [name for name in known.names if name in known.required and _ID.search(name)] if known else []
+    return [" ".join(_HUMP.split(_ID.sub("", name))).lower() for name in needed]
 
 
 def merge(answers: Iterable[FoundTools]) -> list[FoundTool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from toolweft_client import prompt
 from toolweft_client.stages.check import check
 from toolweft_client.stages.design import complaints
-from toolweft_client.stages.probe import asked_for, look
+from toolweft_client.stages.probe import asked, asked_for
 from toolweft_client.stages.repair import lacking
 from toolweft_client.stubs import SHORTER, SHORTEST, fetch, shown
 from toolweft_client.work import Design, Work
@@ -31,20 +31,20 @@ async def implement(work: Work, plan: Design) -> str | None:
         writes = [tool for tool in checked.uses if work.effects.get(tool) not in ("read", None)]
         if checked.problems or writes:
             return program
-        await look(work, checked.source, checked.uses)
+        await asked(work, checked.source, checked.uses)
 
 
 async def text(work: Work, plan: Design) -> str:
-    """The prompt; what does not fit is left out in this order: the example, long stubs, what probes brought."""
+    """The prompt; what does not fit is left out in this order: long stubs, what probes brought."""
     await fetch(work, plan.uses)
     seen = [prompt.data("probe", each, limit=6_000) for each in work.seen]
-    brought = "\n\n".join(["These parts have been run; calls they made are replayed:", *seen]) if seen else ""
+    told = "Reading parts were run first and brought this; calls they made are replayed:"
+    brought = "\n\n".join([told, *seen]) if seen else ""
     shorter = [
-        {"example": ""}, {"stubs": shown(work, plan.uses, SHORTER)}, {"seen": prompt.cut(brought, 4_000)},
+        {"stubs": shown(work, plan.uses, SHORTER)}, {"seen": prompt.cut(brought, 4_000)},
         {"stubs": shown(work, plan.uses, SHORTEST)}, {"seen": ""},
     ]  # fmt: skip
     return prompt.fit(
         "implement", work.budget.implement_tokens, shorter, design=plan.source.strip(), problems=complaints(plan),
-        stubs=shown(work, plan.uses), seen=brought, example=prompt.source("implement_example").strip(),
-        task=work.task.strip(),
+        stubs=shown(work, plan.uses), seen=brought, task=work.task.strip(),
     )  # fmt: skip

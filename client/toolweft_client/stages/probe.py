@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import Execution
 from toolweft_client import prompt
 from toolweft_client.calls import called
@@ -18,6 +19,10 @@ from toolweft_client.work import Design, Work
 
 VALUE = 3_000
 """Characters of what a probe brought, in the next prompt."""
+ITEMS, TEXT, DEPTH = 2, 120, 6
+"""What is shown of a design's own reading steps: items of a list, characters of a text, levels. The shape is in the
+stubs by then; these are examples of values.
+"""
 
 
 async def probe(work: Work, plan: Design) -> None:
@@ -29,23 +34,47 @@ async def probe(work: Work, plan: Design) -> None:
     tools = called(program, work.tools)
     await fetch(work, tools)
     if tools and not all(shape_known(work.tools[each].call, work.stubs[each], each) for each in tools):
-        await look(work, program, tools)
+        ran = await look(work, program, tools)
+        # Its lines are those of the design, and its values are named as there.
+        told = _dumped(brief(ran.value)) if ran.status == "ok" else _told(program, ran)
+        work.seen.append(prompt.cut(told, VALUE))
 
 
-async def look(work: Work, program: str, tools: tuple[str, ...]) -> None:
-    """Runs `program`, and keeps what it brought for the next prompt; a failure is worth knowing, too."""
+async def asked(work: Work, program: str, tools: tuple[str, ...]) -> None:
+    """Runs the reading part that the model wrote, and keeps all that it wanted to see."""
+    work.seen.append(_told(program, await look(work, program, tools)))
+
+
+async def look(work: Work, program: str, tools: tuple[str, ...]) -> Execution:
+    """Runs `program`; a failure is worth knowing, too."""
     work.trace.enter("probe")
     work.spent.probes += 1
     ran = await work.execute(program, stage="probe")
     forget(work, tools)
-    work.seen.append(_told(program, ran))
+    return ran
+
+
+def brief(value: Json, depth: int = DEPTH) -> Json:
+    """Examples of what is in a value: every key, the first items of lists, the beginnings of texts."""
+    if isinstance(value, str):
+        return value if len(value) <= TEXT else f"{value[:TEXT]}…"
+    if isinstance(value, (list, dict)) and not depth:
+        return "…"
+    if isinstance(value, list):
+        rest = [f"… {len(value) - ITEMS} more"] if len(value) > ITEMS else []
+        return [*(brief(each, depth - 1) for each in value[:ITEMS]), *rest]
+    return {key: brief(each, depth - 1) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _told(program: str, ran: Execution) -> str:
-    value = f"{ran.error.type}: {ran.error.message}" if ran.error else json.dumps(ran.value, ensure_ascii=False)
+    value = f"{ran.error.type}: {ran.error.message}" if ran.error else _dumped(ran.value)
     return f"{program.strip()}\n\n{ran.status}: {prompt.cut(value, VALUE)}" + (
         f"\n{prompt.cut(ran.stdout, 1_000)}" if ran.stdout else ""
     )
+
+
+def _dumped(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def asked_for(source: str) -> bool:
