@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -36,6 +37,8 @@ class Mistake:
     """Whether this prompt tells what has to be changed."""
 
 
+_DATA = re.compile(r"<data .*?</data>", re.DOTALL)
+
 Edit: TypeAlias = Callable[[ast.Module, Operations, Random], "Mistake | None"]
 """Edits the tree in place; `None` where the program has no place for this mistake."""
 
@@ -50,6 +53,8 @@ class Fault(NamedTuple):
     trouble: Trouble = ""
     on: Literal["any", "reads", "writes"] = "any"
     """Which calls it befalls, or follows; a fault on writes needs a task that changes something."""
+    guessed: bool = False
+    """Made only where the prompt does not tell what is right: what is shown need not be guessed."""
 
     @property
     def writes_only(self) -> bool:
@@ -196,10 +201,26 @@ def _emptied(tree: ast.Module, _operations: Operations, _rng: Random) -> Mistake
     return _made(tree, _says("AssertionError"))
 
 
+def _guessed_key(tree: ast.Module, _operations: Operations, rng: Random) -> Mistake | None:
+    """A key of a result that was never seen: it stands in data of the prompt, or it is guessed."""
+    keys = [node.slice for node in ast.walk(tree) if isinstance(node, ast.Subscript) and _is_text(node.slice)]
+    if not keys:
+        return None
+    key = rng.choice(keys)
+    assert isinstance(key, ast.Constant)
+    right = str(key.value)
+    key.value = f"{right}_value"
+    return _made(tree, lambda prompt: any(re.search(rf"[\"']{right}[\"']", each) for each in _DATA.findall(prompt)))
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
 def _unfinished(tree: ast.Module, _operations: Operations, rng: Random) -> Mistake:
     lines = ast.unparse(tree).split("\n")
     lines.insert(rng.randrange(1, len(lines) - 1), "    for each in (:")
-    return Mistake("\n".join(lines) + "\n", _says("not valid Python"))
+    return Mistake("\n".join(lines) + "\n", _says("not valid Python", "SyntaxError"))
 
 
 def _foreign(tree: ast.Module, _operations: Operations, _rng: Random) -> Mistake:
@@ -268,6 +289,7 @@ FAULTS: Sequence[Fault] = (
     Fault("wrong_value", ("implement",), "silent", edit=_misspelt),
     Fault("exception", _CODE, edit=_inserted("undefined_name", "NameError", first=True)),
     Fault("missing_key", _CODE, edit=_inserted("dict(kept=1)['lost']", "KeyError")),
+    Fault("guessed_key", ("implement",), edit=_guessed_key, guessed=True),
     Fault("none", _CODE, edit=_inserted("nothing = None\nnothing['id']", "TypeError")),
     Fault("assert", _CODE, edit=_emptied),
     Fault("loop", ("implement",), edit=_inserted("while True: pass", "timeout", "limit")),

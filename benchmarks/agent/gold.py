@@ -75,6 +75,12 @@ KIND: Mapping[str, str] = {
 """What a stage of another mode asks for, in the words of the agent's own loop."""
 
 
+BROKEN = ("Error", "Nothing was run", "timeout", "limit", "crashed", "violation")
+"""What stands in what is shown of a program that did not end well."""
+MOST_REPEATED = 3
+"""Calls made again in single-call mode, after the tool said no."""
+
+
 @dataclass
 class GoldCoder:
     """For one task. Its random numbers are its own: the same seed makes the same mistakes."""
@@ -98,7 +104,12 @@ class GoldCoder:
     _sent: list[str] = field(default_factory=list)
     """The programs so far: the same one again would be taken for being stuck."""
     _mistake: Mistake | None = None
+    _shown: str = ""
+    """All messages of the latest prompt."""
     _designed: bool = False
+    _repeated: int = 0
+    _asked: set[str] = field(default_factory=set)
+    """Tools that it has looked for itself."""
     _turn: int = 0
     _calls: int = 0
 
@@ -112,10 +123,10 @@ class GoldCoder:
     ) -> Reply:
         self._calls += 1
         prompt = messages[-1].text
+        self._shown = "\n".join(each.text for each in messages)
         again = len(messages) > 1 and messages[-2].role == "assistant"
         if not self.seen and stage != "direct":
-            whole = "\n".join(each.text for each in messages)
-            self.seen = set(self._tools()) - set(self._unshown(whole, "{}("))
+            self.seen = set(self._tools()) - set(self._unshown(self._shown, "{}("))
         if stage == "act":
             text = self._act(prompt, len(messages) == 2)
         else:
@@ -146,11 +157,17 @@ class GoldCoder:
         """One turn of a conversation: the next call, the program, or the answer when there is nothing left to do."""
         self._turn += 1
         if self.mode == "react":
+            if "ToolError:" in prompt and not first and self._repeated < MOST_REPEATED:
+                self._turn, self._repeated = self._turn - 1, self._repeated + 1
             left = self.calls[self._turn - 1 : self._turn]
+            if left and self.strict and left[0].tool not in self._asked and f"{left[0].tool}(" not in self._shown:
+                self._turn -= 1
+                self._asked.add(left[0].tool)
+                return json.dumps({"thought": "missing", "find": self.operations[left[0].tool].description})
             if left:
                 return json.dumps({"thought": "next", "tool": left[0].tool, "arguments": dict(left[0].arguments)})
             return json.dumps({"thought": "done", "answer": json.dumps(self.value)})
-        broken = first or "Error" in prompt or "Nothing was run" in prompt
+        broken = first or any(word in prompt for word in BROKEN)
         return self._reply(prompt, "implement" if first else "repair") if broken else json.dumps(self.value)
 
     def _mistaken(self, fault: Fault, code: str, stage: str) -> str:
@@ -159,9 +176,10 @@ class GoldCoder:
         if fault.name == "same_program":
             self.made.append(f"{fault.name}@{stage}")
             return self._sent[-1]
-        self._mistake = mistake(fault, code, self.operations, self.rng)
-        if self._mistake is None:
+        made = mistake(fault, code, self.operations, self.rng)
+        if made is None or (fault.guessed and made.told(self._shown)):
             return code
+        self._mistake = made
         self.made.append(f"{fault.name}@{stage}")
         return self._mistake.source
 

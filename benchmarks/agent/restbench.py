@@ -227,9 +227,18 @@ class RestBench:
         return [self._world]
 
     def tasks(self) -> Sequence[Task]:
-        made = _filled(FILM_TEMPLATES, FILM_TASKS, _film_slots()) if self._half == "films" else _filled(
-            MUSIC_TEMPLATES, MUSIC_TASKS, _music_slots())  # fmt: skip
+        return self._made(FILM_TASKS if self._half == "films" else MUSIC_TASKS)
+
+    def _made(self, many: int) -> Sequence[Task]:
+        """The first so many; more of them begin with the same ones."""
+        made = _filled(FILM_TEMPLATES, many, _film_slots()) if self._half == "films" else _filled(
+            MUSIC_TEMPLATES, many, _music_slots())  # fmt: skip
         return [Task(f"{self.name}-{n:03}", text, source) for n, (text, source) in enumerate(made)]
+
+    def others(self, many: int) -> Sequence[Task]:
+        """Further tasks of the same templates with other names, none of them in `tasks`."""
+        known = FILM_TASKS if self._half == "films" else MUSIC_TASKS
+        return self._made(known + many)[known:]
 
     def score(self, task: Task, answer: Any, calls: Sequence[Logged], *, answered: bool) -> Mapping[str, bool]:
         value, path, state = self._right(task)

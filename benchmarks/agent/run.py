@@ -90,6 +90,9 @@ class Bench:
     budget: Budget
     mode: str = "program"
     strict: bool = False
+    loop: Loop | None = None
+    """Another than the mode's own."""
+    coder: type[GoldCoder] = GoldCoder
     _number: int = 0
     _gold: dict[str, Played] = field(default_factory=dict)
 
@@ -102,11 +105,11 @@ class Bench:
         now = job.trouble or Now(0, task.id)
         Now(self._number, task.id, now.tool, now.trouble).write(self.folder)
         known = operations(worlds)
-        model = GoldCoder(
+        model = self.coder(
             task.source, known, gold.calls, gold.value, self.mode, job.draw, Random(job.seed), self.strict
         )
         path = self.folder / "traces" / f"{self._number:05}.jsonl"
-        agent = Agent(model, self.session, budget=self.budget, loop=way(self.mode).solve)
+        agent = Agent(model, self.session, budget=self.budget, loop=self.loop or way(self.mode).solve)
         answer = await agent.run(task.text, trace=Trace.to(path), setup={"mode": self.mode})
         calls = read_log(self.folder, self._number)
         steps = traces.read(path)
@@ -147,8 +150,12 @@ async def open_bench(
     mode: str = "program",
     strict: bool = False,
     distractors: Mapping[str, Any] | None = None,
+    beside: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Bench]:
-    """Starts toolweft over the benchmark's worlds. `folder` is new and keeps everything; so is the store in it."""
+    """Starts toolweft over the benchmark's worlds. `folder` keeps everything, and is new but for a store it may hold.
+
+    `beside` are further servers of the configuration, `distractors` further keys of it.
+    """
     (folder / "traces").mkdir(parents=True)
     Now(0, "").write(folder)
     python_path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -160,6 +167,7 @@ async def open_bench(
         for world in benchmark.worlds()
     }  # fmt: skip
     config = folder / "toolweft.json"
+    servers |= beside or {}
     document = {"mcpServers": servers, "store": str(folder / "store.db"), "policy": {"default": "trust"}}
     config.write_text(json.dumps(document | dict(distractors or {})), encoding="utf-8")
     async with Session.connect(own_server(config), seconds=CONNECT) as session:

@@ -118,6 +118,15 @@ async def test_in_the_mode_of_single_calls_the_coder_makes_the_gold_calls_and_sa
     assert turns[-1] == {"thought": "done", "answer": json.dumps(gold.value)}
 
 
+async def test_a_strict_coder_that_calls_one_by_one_looks_for_what_was_not_shown(music, tasks, known):
+    gold = play(tasks[0], music.worlds())
+    coder = GoldCoder(tasks[0].source, known, gold.calls, gold.value, "react", strict=True)
+    first = json.loads(await reply_of(coder, "act", "The task."))
+    second = json.loads(await reply_of(coder, "act", "The task.", json.dumps(first), "Nothing."))
+    assert first["find"] == known[gold.calls[0].tool].description
+    assert second["tool"] == gold.calls[0].tool
+
+
 async def test_a_strict_coder_asks_for_tools_that_no_search_has_shown(known):
     source = program("Queue.", ["music.add_to_queue(track_id='tr_0001')", "now = music.player()"], "now['volume']")
     coder = GoldCoder(source, known, strict=True)
