@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from toolweft_client.asking import Terminal
+from toolweft_client.model.base import Heard
 from toolweft_client.trace import Step, Watcher
 
 DOING = {
@@ -16,32 +18,54 @@ DOING = {
 }  # fmt: skip
 
 
+WIDTH = 72
+"""Characters shown of the line that a model is writing."""
+WRITTEN = 1_000
+"""Characters kept of what it has written: more than a line of a program has."""
+
+
+class Display(NamedTuple):
+    watch: Watcher
+    heard: Heard | None = None
+    """Shows what a model is writing; none where nobody watches it come."""
+
+
 @contextmanager
-def display(*, quiet: bool = False, person: Terminal | None = None) -> Iterator[Watcher]:
-    """A watcher that shows steps: rich on a terminal, plain lines elsewhere, nothing when `quiet`.
+def display(*, quiet: bool = False, person: Terminal | None = None) -> Iterator[Display]:
+    """Shows steps and what is written meanwhile: rich on a terminal, plain lines elsewhere, nothing when `quiet`.
 
     It gives way while `person` is asked.
     """
     if quiet:
-        yield lambda _step: None
+        yield Display(lambda _step: None)
     elif not sys.stderr.isatty():
-        yield lambda step: _plain(step, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
+        yield Display(lambda step: _plain(step, lambda line: print(line, file=sys.stderr, flush=True)))  # noqa: T201
     else:
         from rich.console import Console
         from rich.text import Text
 
         console = Console(stderr=True)
+        doing = written = ""
         with console.status("starting") as status:
             if person is not None:
                 person.pause, person.resume = status.stop, status.start
 
+            # `Text` and not markup: a tool may be called [red] and an error may quote anything.
             def watch(step: Step) -> None:
+                nonlocal doing, written
                 if step.event == "stage":
-                    status.update(Text(DOING.get(step.stage, step.stage)))
-                # `Text` and not markup: a tool may be called [red] and an error may quote anything.
+                    doing = DOING.get(step.stage, step.stage)
+                written = ""
+                status.update(Text(doing))
                 _plain(step, lambda line: console.print(Text(line, style="red" if " error" in line else "")))
 
-            yield watch
+            def heard(piece: str) -> None:
+                nonlocal written
+                written = (written + piece)[-WRITTEN:]
+                lines = [line for line in written.split("\n") if line.strip()]
+                status.update(Text(f"{doing}  {plain(lines[-1])[:WIDTH]}" if lines else doing))
+
+            yield Display(watch, heard)
 
 
 def _plain(step: Step, write: Callable[[str], object]) -> None:

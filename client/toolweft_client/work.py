@@ -245,10 +245,11 @@ class Work:
         self.spent.input_tokens += reply.usage.input
         self.spent.output_tokens += reply.usage.output
         self.trace.add(
-            "llm", gen_ai__request__model=self.model.name, gen_ai__response__model=reply.model,
-            gen_ai__response__finish_reasons=[reply.stop_reason], gen_ai__usage__input_tokens=reply.usage.input,
-            gen_ai__usage__output_tokens=reply.usage.output, messages=[dict[str, Json](each) for each in shown],
-            reply=reply.text,
+            "llm", gen_ai__provider__name=self.model.name.partition(":")[0], gen_ai__request__model=self.model.name,
+            gen_ai__response__model=reply.model, gen_ai__response__finish_reasons=[reply.stop_reason],
+            gen_ai__usage__input_tokens=reply.usage.input, gen_ai__usage__output_tokens=reply.usage.output,
+            gen_ai__usage__cache_read__input_tokens=reply.usage.cached,
+            messages=[dict[str, Json](each) for each in shown], reply=reply.text,
         )  # fmt: skip
         if reply.stop_reason == "refusal":
             raise StoppedError("reply", f"The model declined in stage {stage}: {prompt.cut(reply.text.strip(), 300)!r}")
@@ -257,7 +258,7 @@ class Work:
 
 def _recorded(held: Mapping[str, Json]) -> Reply:
     """A reply as the trace has it."""
-    usage = Usage(int(str(held["gen_ai.usage.input_tokens"])), int(str(held["gen_ai.usage.output_tokens"])))
+    usage = Usage(*(int(str(held[f"gen_ai.usage.{each}_tokens"])) for each in ("input", "output", "cache_read.input")))
     reasons = held["gen_ai.response.finish_reasons"]
     reason = reasons[0] if isinstance(reasons, list) else "other"
     known: StopReason = next((each for each in get_args(StopReason) if each == reason), "other")

@@ -31,6 +31,8 @@ class Endpoint:
         self.statuses: list[int] = []
         self.body: dict[str, Any] | None = None
         self.finish = ("stop", "end_turn")
+        self.breaks = False
+        """A stream ends in the middle."""
 
     def answer(self, path: str) -> dict[str, Any]:
         if self.body is not None:
@@ -44,6 +46,37 @@ class Endpoint:
                 "content": [{"type": "thinking", "thinking": "…", "signature": "s"}, {"type": "text", "text": "hello"}],
                 "stop_reason": self.finish[1], "usage": {"input_tokens": 11, "output_tokens": 3}}  # fmt: skip
 
+    def events(self, path: str) -> str:
+        """The same, streamed."""
+        if path.endswith("/chat/completions"):
+            deltas = [{"role": "assistant", "content": ""}, {"content": "hel"}, {"content": "lo"}]
+            sent: list[Any] = [_chunk([{"index": 0, "delta": each, "finish_reason": None}]) for each in deltas]
+            if not self.breaks:
+                sent.append(_chunk([{"index": 0, "delta": {}, "finish_reason": self.finish[0]}]))
+                details = {"cached_tokens": 5}
+                sent.append(_chunk([]) | {"usage": {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14,
+                                                    "prompt_tokens_details": details}})  # fmt: skip
+            return "".join(f"data: {json.dumps(each)}\n\n" for each in sent) + (
+                "" if self.breaks else "data: [DONE]\n\n"
+            )
+        usage = {"input_tokens": 6, "output_tokens": 1, "cache_read_input_tokens": 5, "cache_creation_input_tokens": 0}
+        message = {"id": "m", "type": "message", "role": "assistant", "model": "m-1", "stop_sequence": None,
+                   "content": [], "stop_reason": None, "usage": usage}  # fmt: skip
+        sent = [{"type": "message_start", "message": message},
+                {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+                *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+                  for text in ("hel", "lo"))]  # fmt: skip
+        if not self.breaks:
+            sent += [{"type": "content_block_stop", "index": 0},
+                     {"type": "message_delta", "delta": {"stop_reason": self.finish[1], "stop_sequence": None},
+                      "usage": {"output_tokens": 3}},
+                     {"type": "message_stop"}]  # fmt: skip
+        return "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in sent)
+
+
+def _chunk(choices: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "m-1", "choices": choices}
+
 
 @pytest.fixture
 def endpoint() -> Iterator[tuple[Endpoint, str]]:
@@ -55,9 +88,10 @@ def endpoint() -> Iterator[tuple[Endpoint, str]]:
             noted.asked.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
             status = noted.statuses.pop(0) if noted.statuses else 200
             told = noted.answer(self.path) if status == 200 else {"error": {"message": f"bad key {KEY}", "type": "x"}}
-            text = json.dumps(told).encode()
+            streams = status == 200 and body.get("stream")
+            text = (noted.events(self.path) if streams else json.dumps(told)).encode()
             self.send_response(status)
-            self.send_header("content-type", "application/json")
+            self.send_header("content-type", "text/event-stream" if streams else "application/json")
             self.send_header("content-length", str(len(text)))
             self.send_header("retry-after-ms", "1")
             self.end_headers()
@@ -106,6 +140,26 @@ async def test_messages_go_out_and_text_usage_and_stop_come_back(endpoint, kind)
         assert [each["role"] for each in body["messages"]] == ["user", "assistant", "user"]
         assert body["stop_sequences"] == ["END"]
     assert "stage" not in body
+
+
+async def test_who_listens_hears_the_reply_piece_by_piece(endpoint, kind):
+    noted, base = endpoint
+    heard: list[str] = []
+    async with open_model(f"{kind}:m", base_url=url(kind, base), heard=heard.append) as model:
+        reply = await model.complete(MESSAGES, max_tokens=50, stop=["END"])
+    assert reply == Reply("hello", Usage(11, 3, 5), "stop", "m-1")
+    assert [each for each in heard if each] == ["hel", "lo"]
+    assert len(noted.asked) == 1
+
+
+@pytest.mark.parametrize("breaks", [True, False])
+async def test_a_stream_that_breaks_or_is_refused_costs_one_more_request(endpoint, kind, breaks):
+    noted, base = endpoint
+    noted.breaks, noted.statuses = breaks, [] if breaks else [400]
+    async with open_model(f"{kind}:m", base_url=url(kind, base), heard=lambda _piece: None) as model:
+        reply = await model.complete(MESSAGES, max_tokens=5)
+    assert (reply.text, reply.stop_reason) == ("hello", "stop")
+    assert [body.get("stream", False) for _, _, body in noted.asked] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -209,12 +209,30 @@ def test_step_of_any_content_can_be_described(event, data):
 
 
 async def test_progress_is_plain_lines_where_no_terminal_watches(server, capsys):
-    with display() as watch:
+    with display() as shown:
+        assert shown.heard is None
         async with Session.connect(server) as session:
-            await Agent(ScriptedModel([DESIGN, PROGRAM]), session).run("orders of Ada?", trace=Trace(watchers=[watch]))
+            trace = Trace(watchers=[shown.watch])
+            await Agent(ScriptedModel([DESIGN, PROGRAM]), session).run("orders of Ada?", trace=trace)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "discover  orders of Ada?: shop.list_orders"
     assert lines[-1] == "run       ok, 1 calls"
+
+
+def test_a_terminal_shows_the_line_that_the_model_is_writing(monkeypatch):
+    shows = []
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("rich.status.Status.update", lambda _self, status: shows.append(status.plain))
+    trace = Trace()
+    with display() as shown:
+        trace = Trace(watchers=[shown.watch])
+        trace.enter("design")
+        for piece in ("def f(", "x):\n", "    return \x1b[2J", "x" * 100, "\n\n"):
+            shown.heard(piece)
+        trace.enter("run")
+    assert shows[:4] == ["designing", "designing  def f(", "designing  def f(x):", "designing      return \\x1b[2J"]
+    assert len(shows[4]) < 100
+    assert shows[5:] == [shows[4], "running"]
 
 
 async def test_list_and_show_find_traces_in_the_state_folder(server, tmp_path, monkeypatch, capsys):

@@ -129,13 +129,13 @@ async def solved(task: str, setup: Setup, tape: Tape, args: argparse.Namespace, 
 
     person = Terminal.if_any()
     config = Path(setup.config) if setup.config else None
-    async with (
-        open_model(setup.model, base_url=setup.base_url, asked=tape.count("llm")) as opened,
-        Session.connect(target_of(setup.server) or own_server(config), ask=person) as session,
-    ):
-        model = Recording(opened, args.record) if getattr(args, "record", None) else opened
-        with display(quiet=args.quiet, person=person) as watch:
-            trace = Trace.to(args.trace or new_path(task), watchers=[watch])
+    with display(quiet=args.quiet, person=person) as shown:
+        async with (
+            open_model(setup.model, base_url=setup.base_url, asked=tape.count("llm"), heard=shown.heard) as opened,
+            Session.connect(target_of(setup.server) or own_server(config), ask=person) as session,
+        ):
+            model = Recording(opened, args.record) if getattr(args, "record", None) else opened
+            trace = Trace.to(args.trace or new_path(task), watchers=[shown.watch])
             path += [trace.path] if trace.path else []
             agent = Agent(model, session, budget=setup.budget, loop=mode(setup.mode).solve)
             return await agent.run(task, trace=trace, tape=tape, setup=setup.json())

@@ -5,13 +5,18 @@ The other files here are the kinds; `open_model` in `toolweft_client.model.spec`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 Role = Literal["system", "user", "assistant"]
 StopReason = Literal["stop", "length", "refusal", "other"]
 """`length`: the reply was cut at `max_tokens`. `refusal`: the provider's filter or the model declined."""
+
+Heard: TypeAlias = Callable[[str], None]
+"""Gets each piece of a reply as it comes. The whole reply is what counts: after a broken stream it is asked for anew,
+and the pieces were for nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,10 @@ class Usage(NamedTuple):
     """Tokens, as the endpoint counts them."""
 
     input: int = 0
+    """With those that it read from a cache."""
     output: int = 0
+    cached: int = 0
+    """Those of the input that it read from a cache, where it tells."""
 
 
 @dataclass(frozen=True, slots=True)

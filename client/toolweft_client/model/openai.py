@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolweft_client.errors import ModelError, UsageError
-from toolweft_client.model.base import Message, Reply, StopReason, Usage
+from toolweft_client.model.base import Heard, Message, Reply, StopReason, Usage
 
 if TYPE_CHECKING:
     import openai
+    from openai.types import CompletionUsage
+
+logger = logging.getLogger(__name__)
 
 _STOPS: dict[str | None, StopReason] = {"stop": "stop", "length": "length", "content_filter": "refusal"}
 
 
 class OpenAIModel:
-    def __init__(self, client: openai.AsyncOpenAI, model: str, *, own_endpoint: bool = False) -> None:
-        """`own_endpoint`: not OpenAI's. Its newer models know `max_completion_tokens` only, everybody else's servers
-        know `max_tokens`.
+    def __init__(
+        self, client: openai.AsyncOpenAI, model: str, *, own_endpoint: bool = False, heard: Heard | None = None
+    ) -> None:
+        """`heard`: replies are streamed to it. `own_endpoint`: not OpenAI's. Its newer models know
+        `max_completion_tokens` only, everybody else's servers know `max_tokens`.
         """
         self.name = f"openai:{model}"
-        self._client, self._model = client, model
+        self._client, self._model, self._heard = client, model, heard
         self._limit = "max_tokens" if own_endpoint else "max_completion_tokens"
 
     async def complete(
@@ -35,12 +41,14 @@ class OpenAIModel:
         import openai
 
         asked: dict[str, object] = {self._limit: max_tokens} | ({"stop": list(stop)} if stop else {})
+        request: dict[str, Any] = {
+            "model": self._model, "messages": [{"role": each.role, "content": each.text} for each in messages],
+            "extra_body": asked,
+        }  # fmt: skip
+        if self._heard is not None and (reply := await self._streamed(request, self._heard)) is not None:
+            return reply
         try:
-            got = await self._client.chat.completions.create(
-                model=self._model,
-                messages=[{"role": each.role, "content": each.text} for each in messages],  # type: ignore[misc]
-                extra_body=asked,
-            )
+            got = await self._client.chat.completions.create(**request)
         except openai.OpenAIError as error:
             raise ModelError(complaint(self.name, str(self._client.base_url), error, self._client.api_key)) from error
         if not getattr(got, "choices", None):
@@ -48,21 +56,56 @@ class OpenAIModel:
         choice = got.choices[0]
         return Reply(
             text=choice.message.content or choice.message.refusal or "",
-            usage=Usage(got.usage.prompt_tokens, got.usage.completion_tokens) if got.usage else Usage(),
+            usage=_usage(got.usage),
             stop_reason="refusal" if choice.message.refusal else _STOPS.get(choice.finish_reason, "other"),
             model=got.model or self._model,
         )
 
+    async def _streamed(self, request: dict[str, Any], heard: Heard) -> Reply | None:
+        """The reply, told piece by piece; `None` where the endpoint does not stream to its end."""
+        text, refused, finish, usage, model = "", "", None, None, self._model
+        try:
+            async with await self._client.chat.completions.create(
+                **request, stream=True, stream_options={"include_usage": True}
+            ) as chunks:
+                async for chunk in chunks:
+                    usage, model = chunk.usage or usage, chunk.model or model
+                    for choice in chunk.choices[:1]:
+                        piece = choice.delta.content or ""
+                        text, refused = text + piece, refused + (choice.delta.refusal or "")
+                        finish = choice.finish_reason or finish
+                        heard(piece)
+        except Exception as error:  # noqa: BLE001 - of any library below: the plain request that follows says it better
+            not_streamed(self.name, error)
+            return None
+        if finish is None:
+            return None
+        reason: StopReason = "refusal" if refused else _STOPS.get(finish, "other")
+        return Reply(text or refused, _usage(usage), reason, model)
+
+
+def not_streamed(name: str, error: Exception) -> None:
+    logger.info("%s: the reply could not be streamed (%s) and is asked for as a whole", name, type(error).__name__)
+
+
+def _usage(told: CompletionUsage | None) -> Usage:
+    if told is None:
+        return Usage()
+    details = told.prompt_tokens_details
+    return Usage(told.prompt_tokens, told.completion_tokens, (details.cached_tokens or 0) if details else 0)
+
 
 @asynccontextmanager
-async def open_openai(model: str, *, base_url: str | None, key: str | None) -> AsyncIterator[OpenAIModel]:
+async def open_openai(
+    model: str, *, base_url: str | None, key: str | None, heard: Heard | None = None
+) -> AsyncIterator[OpenAIModel]:
     """The model with a client of its own, closed at the end. An endpoint of one's own needs no key."""
     try:
         import openai
     except ImportError as error:
         raise UsageError("openai: models need a package: pip install 'toolweft[models]'") from error
     async with openai.AsyncOpenAI(api_key=key or "none", base_url=base_url) as client:
-        yield OpenAIModel(client, model, own_endpoint=base_url is not None)
+        yield OpenAIModel(client, model, own_endpoint=base_url is not None, heard=heard)
 
 
 def complaint(name: str, url: str, error: Exception, key: str | None) -> str:

@@ -11,14 +11,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from toolweft_client.errors import UsageError
-from toolweft_client.model.base import ChatModel
+from toolweft_client.model.base import ChatModel, Heard
 
 KINDS = ("openai", "anthropic", "local", "toolweaver", "scripted", "cassette")
 
 
 @asynccontextmanager
-async def open_model(spec: str, *, base_url: str | None = None, asked: int = 0) -> AsyncIterator[ChatModel]:
+async def open_model(
+    spec: str, *, base_url: str | None = None, asked: int = 0, heard: Heard | None = None
+) -> AsyncIterator[ChatModel]:
     """The model that `spec` names, closed at the end. `asked` is how often it was asked before, for a script.
+
+    `heard` gets replies piece by piece from models at an endpoint that streams.
 
     Keys come from `OPENAI_API_KEY` or `ANTHROPIC_API_KEY`, else from the system's keyring (service `toolweft`, the
     same name). The endpoint is `base_url`, else `OPENAI_BASE_URL` or `ANTHROPIC_BASE_URL`, else the provider's own.
@@ -61,12 +65,12 @@ async def open_model(spec: str, *, base_url: str | None = None, asked: int = 0) 
     if kind == "openai":
         from toolweft_client.model.openai import open_openai
 
-        async with open_openai(name, base_url=url, key=key) as chat:
+        async with open_openai(name, base_url=url, key=key, heard=heard) as chat:
             yield chat
     else:
         from toolweft_client.model.anthropic import open_anthropic
 
-        async with open_anthropic(name, base_url=url, key=key) as messages:
+        async with open_anthropic(name, base_url=url, key=key, heard=heard) as messages:
             yield messages
 
 
