@@ -292,9 +292,11 @@ FAULTS: Sequence[Fault] = (
     Fault("guessed_key", ("implement",), edit=_guessed_key, guessed=True),
     Fault("none", _CODE, edit=_inserted("nothing = None\nnothing['id']", "TypeError")),
     Fault("assert", _CODE, edit=_emptied),
-    Fault("loop", ("implement",), edit=_inserted("while True: pass", "timeout", "limit")),
+    Fault("loop", ("implement",), edit=_inserted("while True: pass", "timeout", "TimeoutError", "limit")),
     Fault("memory", ("implement",), edit=_inserted("hoard = [bytearray(10 ** 9) for _ in range(64)]", "emory")),
-    Fault("exit", ("implement",), edit=_inserted("import os\nos._exit(3)", "crashed", "violation", "SystemExit")),
+    Fault(
+        "exit", ("implement",), edit=_inserted("import os\nos._exit(3)", "crashed", "Crash", "violation", "SystemExit")
+    ),
     Fault("crash_after_write", _CODE, edit=_inserted("1 / 0", "ZeroDivisionError", after_write=True), on="writes"),
     Fault("repeated_write", ("repair",), "silent", edit=_twice, on="writes"),
     Fault("changed_write", ("repair",), "stops", edit=_otherwise, on="writes"),

@@ -75,7 +75,7 @@ KIND: Mapping[str, str] = {
 """What a stage of another mode asks for, in the words of the agent's own loop."""
 
 
-BROKEN = ("Error", "Nothing was run", "timeout", "limit", "crashed", "violation")
+BROKEN = ("Error", "Nothing was run", "timeout", "limit", "Crash", "violation")
 """What stands in what is shown of a program that did not end well."""
 MOST_REPEATED = 3
 """Calls made again in single-call mode, after the tool said no."""

@@ -116,13 +116,15 @@ def record(fault: str = "", *, right: bool = True, tokens: int = 100) -> Record:
                   1.0, "1.jsonl")  # fmt: skip
 
 
-def test_recovery_counts_only_faults_that_were_made():
+def test_of_runs_with_a_fault_only_those_count_in_which_it_was_made():
     unmade = record("none@repair")
     unmade.made.clear()
     found = Ran([record(), record(tokens=300)], [record("assert@implement", right=False), unmade]).summary()
-    assert (found["input_tokens"], found["faults_made"], found["fault_runs"]) == (200, 1, 2)
-    assert (found["recovered"]["hits"], found["duplicates"]) == (0, 1)
-    assert "| program | 100 % | 100 % | 100 % | 2.00 | 200 | 1 | 0 % |" in ablations.table({"program": found})
+    assert (found["clean"]["input_tokens"], found["faulty"]["runs"], found["unmade"]) == (200, 1, 1)
+    assert (found["faulty"]["accuracy"]["hits"], found["faulty"]["twice"]) == (0, 1)
+    (row,) = ablations.table({"program": found}).splitlines()[2:]
+    clean, faulty = "2 | 100 / 100 / 100 % | 2.00 | 200 | 0 / 0", "1 | 100 / 0 / 0 % | 2.00 | 100 | 1 / 0"
+    assert row == f"| program | {clean} | {faulty} |"
 
 
 def test_sizes_tell_how_far_medians_move_and_what_share_one_mode_takes():
