@@ -103,9 +103,10 @@ async def test_runs_of_every_kind_leave_no_memory_process_mount_descriptor_or_fi
     await many(backend, host, first, seed=1, kinds=kinds)
     open_now, before = census.descriptors(), memory(zygote)
     await many(backend, host, runs - first, seed=2, kinds=kinds)
-    await until(lambda: set(census.descendants(os.getpid())) - strangers == zygote)
+    # Another zygote may have taken over, but there is one.
+    await until(lambda: len(set(census.descendants(os.getpid())) - strangers) == len(zygote))
     assert census.descriptors() == open_now
-    after = memory(zygote)
+    after = memory(set(census.descendants(os.getpid())) - strangers)
     print(f"{tier}: {runs} runs, KiB of the server and the zygote {before} after {first}, {after} at the end")
     if runs >= 2 * WARM_UP:
         assert all(late <= 1.05 * early for early, late in zip(before, after, strict=True)), (before, after)
