@@ -236,7 +236,7 @@ class App:
             answer = await self.executions.execute(request, report, person)
         execution = answer.execution
         return Reply(
-            execution.model_dump(mode="json"),
+            execute_code.structured(execution),
             execute_code.text(execution),
             is_error=execution.status not in ("ok", "waiting"),
             images=[(image.mime, image.data) for image in answer.images],

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from mcp import Client, StdioServerParameters
 
+from toolweft_catalog.wire import Execution
 from toolweft_server import config as configuration
 from toolweft_server import serving
 from toolweft_server.runtime import Lazy
@@ -112,9 +113,9 @@ class Host:
     async def execute(self, code: str, **arguments) -> dict:
         result = await self.client.call_tool("execute_code", {"code": textwrap.dedent(code), **arguments})
         images = [block for block in result.content if block.type == "image"]
-        return {
-            **(result.structured_content or {}), "text": text_of(result), "is_error": result.is_error, "images": images,
-        }  # fmt: skip
+        said = result.structured_content
+        whole = Execution.model_validate(said).model_dump(mode="json") if said else {}
+        return {**whole, "text": text_of(result), "is_error": result.is_error, "images": images}
 
     async def read(self, uri: str) -> dict:
         (content,) = (await self.client.read_resource(uri)).contents

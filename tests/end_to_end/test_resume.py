@@ -51,8 +51,8 @@ async def run(config, *, steps=(), killed_after=None):
     trace = Trace(watchers=[watch])
     answer = None
     async with Session.connect(serving.build(Lazy(loaded), servers=list(loaded.servers))) as session:
-        while not (await session.find_tools("notes")).tools:  # on a machine under load the first answer may be too early
-            pass
+        while not (await session.find_tools("notes")).tools:
+            pass  # on a machine under load the first answer may be too early
         try:
             answer = await Agent(model, session).run(TASK, trace=trace, tape=tape)
         except KilledError:

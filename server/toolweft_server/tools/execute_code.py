@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import CallRecord, Error, Execution
 from toolweft_server.answer import as_text
 from toolweft_server.sandbox.base import FileIn
@@ -31,6 +32,12 @@ class Arguments(BaseModel):
         for name in files:
             FileIn(name, b"")
         return files
+
+
+def structured(execution: Execution) -> dict[str, Json]:
+    """What a host reads: a field that says nothing is left out, for every one is read, checked and perhaps shown."""
+    said: dict[str, Json] = execution.model_dump(mode="json", exclude_defaults=True)
+    return {"value": None} | said
 
 
 def text(execution: Execution) -> str:
