@@ -82,7 +82,7 @@ async def test_replies_are_greedy_counted_and_cut_at_their_length(folder, parts)
     shown = [{"role": each.role, "content": each.text} for each in MESSAGES]
     asked = tokenizer.apply_chat_template(shown, add_generation_prompt=True, return_dict=True)["input_ids"]
     assert replies[0] == replies[1]
-    assert replies[0].usage == (len(asked), 7)
+    assert replies[0].usage == (len(asked), 7, 0)
     assert replies[0].stop_reason == "length"
     assert longer.text.startswith(replies[0].text)
     assert model.name.startswith("local:")

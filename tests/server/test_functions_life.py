@@ -11,6 +11,7 @@ import anyio
 import pytest
 from mcp import Client
 
+from toolweft_catalog.wire import Execution
 from toolweft_server import config as configuration
 from toolweft_server import serving
 from toolweft_server.commands import functions
@@ -95,7 +96,7 @@ class Host:
     async def execute(self, code, *, task=None, **arguments):
         meta = {"dev.toolweft/task": task} if task else None
         result = await self.client.call_tool("execute_code", {"code": code, **arguments}, meta=meta)
-        return result.structured_content
+        return Execution.model_validate(result.structured_content).model_dump(mode="json")
 
     async def saved(self, code, **more):
         ran = await self.execute(code, **more)
