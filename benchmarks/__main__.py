@@ -18,7 +18,7 @@ ENCODING: Mapping[str, Sequence[str]] = {
     "written": (),
 }
 """Those that encode whole catalogues, and with which arguments; they run when they are named."""
-OTHERS: Mapping[str, Sequence[str]] = {"agent": ("restbench",)}
+OTHERS: Mapping[str, Sequence[str]] = {"agent": ("restbench",), "large": (), "size": ()}
 """Those that take minutes for another reason, and with which arguments; they run when they are named."""
 NAMES = (*QUICK, *ENCODING, *OTHERS)
 

@@ -67,6 +67,9 @@ class Offline:
     async def settled(self) -> str | None:
         return None
 
+    async def revived(self, _names: Sequence[str]) -> str | None:
+        return None
+
     async def asked(self, query: str, shown: Sequence[str]) -> None: ...
 
 

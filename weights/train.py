@@ -46,6 +46,12 @@ AGAIN = {"weft_queries": 1.5, "metatool": 3.0, "bfcl": 0.5, "sealtools": 1.0, "a
 """The same for a second training at a lower rate, with all requests of each tool: metatool asks again and again for the
 same 199 tools, many of them alike, and after the first training it is the one that is far from learnt."""
 GENTLE = ContrastConfig(seed=2027, rate=4e-5)
+LAST = {"weft_queries": 1.5, "metatool": 1.0, "bfcl": 0.3, "sealtools": 0.5, "apibank": 0.3}
+LATE = ContrastConfig(seed=2028, rate=3e-5, memory=200)
+"""And a third, in which each request stands against the tools of the 200 batches before it, of metatool against all."""
+SHARE = 0.5
+"""Of the third training in the weights that are kept, the rest being the second's: what it gains on requests for many
+servers it keeps, what it forgets of small sets comes back (Wortsman et al. 2022, arXiv:2109.01903)."""
 HEADS_SEED = 1
 HEADS = heads.HeadsConfig(epochs=0)
 """Heads tied to the codebook and not trained: trained ones ranked no better on servers that they had not seen."""
@@ -109,6 +115,16 @@ def main() -> None:
         if each.name in AGAIN
     ]
     trained = train(GENTLE, BatchConfig(), first.encoder, again, state=given.out / "again.pt", progress=show)
+    before = {name: each.detach().clone() for name, each in trained.encoder.model.state_dict().items()}
+    last = [
+        replace(each, epochs=LAST[each.name] * given.epochs / FACTOR, complete=each.name == "metatool")
+        for each in again
+    ]
+    trained = train(LATE, BatchConfig(), trained.encoder, last, state=given.out / "last.pt", progress=show)
+    after = trained.encoder.model.state_dict()
+    trained.encoder.model.load_state_dict({
+        name: each.lerp(after[name], SHARE) if each.is_floating_point() else each for name, each in before.items()
+    })  # fmt: skip
     trained.encoder.model.save_pretrained(given.out / "model")
     trained.encoder.tokenizer.save_pretrained(given.out / "model")  # type: ignore[attr-defined]
     print(f"{first.steps} + {trained.steps} steps in {time.monotonic() - begun:.0f} s", flush=True)

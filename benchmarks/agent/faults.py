@@ -3,7 +3,8 @@
 A program fault is an edit of the right program's AST, and `Mistake.told` says whether a prompt holds what is needed to
 undo it: the gold coder mends only what it was told. Where a fault can happen is `STAGES`; `run` is the tool's side.
 
-Not here: what the model's endpoint gets wrong (errors, dropped streams); the providers' SDKs mend that.
+Not here: what the providers' SDKs mend of the model's endpoint, such as dropped streams; and tools that change while a
+task runs.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Fault(NamedTuple):
     """Which calls it befalls, or follows; a fault on writes needs a task that changes something."""
     guessed: bool = False
     """Made only where the prompt does not tell what is right: what is shown need not be guessed."""
+    fails: bool = False
+    """The endpoint fails, more often than its SDK tries; the run fails and is resumed."""
 
     @property
     def writes_only(self) -> bool:
@@ -306,7 +309,10 @@ FAULTS: Sequence[Fault] = (
     Fault("slow", ("run",), trouble="slow"),
     Fault("huge", ("run",), trouble="huge", on="reads"),
     Fault("inject", ("run",), trouble="inject"),
+    Fault("no_data", ("run",), "silent", trouble="no_data", on="reads"),
+    Fault("dies_reading", ("run",), trouble="dies_reading", on="reads"),
     Fault("dies_after", ("run",), "stops", trouble="dies_after", on="writes"),
+    Fault("endpoint", _ANY, fails=True),
 )
 BY_NAME: Mapping[str, Fault] = {each.name: each for each in FAULTS}
 EXPENSIVE = frozenset({"loop", "memory", "exit", "huge"})

@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks.agent.faults import BY_NAME, Fault, Mistake, Operations, Stage, body, fenced, mistake, sites
 from benchmarks.agent.world import Logged
 
+from toolweft_client.errors import ModelError
 from toolweft_client.model.base import Message, Reply, Usage
 
 Draw = Callable[[str], "Fault | None"]
@@ -143,6 +144,9 @@ class GoldCoder:
         stage = KIND.get(stage, stage)
         code = self._design(prompt) if stage == "design" else self._mended(prompt)
         fault = self.draw(stage)
+        if fault is not None and fault.fails:
+            self.made.append(f"{fault.name}@{stage}")
+            raise ModelError(f"{self.name}: 429 Too Many Requests")
         spoil = fault.spoil if fault is not None else None
         if fault is not None and spoil is None:
             code = self._mistaken(fault, code, stage)

@@ -22,11 +22,13 @@ from benchmarks.agent.gold import Draw, GoldCoder, never
 from benchmarks.agent.task import Benchmark, Played, Task, harm, operations, play
 from benchmarks.agent.world import Now, read_log
 
+from toolweft_catalog.tool import Json
 from toolweft_client import trace as traces
 from toolweft_client.account import account_of
 from toolweft_client.agent import Agent, Loop, solve
 from toolweft_client.budget import Budget
 from toolweft_client.session import Session, own_server
+from toolweft_client.tape import Tape
 from toolweft_client.trace import Step, Trace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +36,8 @@ CONNECT = 300.0
 """Seconds for the server's start: benchmarks run beside other work."""
 PROGRAMS = ("program", "paper")
 """Modes in which the program's value is the answer; in the others the model says it, as JSON here."""
+RESUMED = 3
+"""How often a run is resumed whose model failed, as a person would; counts are of all of it."""
 READY_TRIES = 120
 """Searches until the worlds are known; each waits for them a while itself."""
 
@@ -111,6 +115,12 @@ class Bench:
         path = self.folder / "traces" / f"{self._number:05}.jsonl"
         agent = Agent(model, self.session, budget=self.budget, loop=self.loop or way(self.mode).solve)
         answer = await agent.run(task.text, trace=Trace.to(path), setup={"mode": self.mode})
+        for _ in range(RESUMED):
+            if answer.reason != "model":
+                break
+            setup: dict[str, Json] = {"mode": self.mode, "resumes": str(path)}
+            tape, path = Tape(traces.read(path)), path.with_name(f"{path.stem}-on.jsonl")
+            answer = await agent.run(task.text, trace=Trace.to(path), tape=tape, setup=setup)
         calls = read_log(self.folder, self._number)
         steps = traces.read(path)
         if (self.folder / f"{self._number}.troubled").exists():

@@ -50,12 +50,14 @@ async def answer(stage: Stage, name: str, arguments: dict[str, Any]) -> CallTool
 
 
 async def spoilt(result: dict[str, Any], trouble: Trouble) -> dict[str, Any]:
-    if trouble == "dies_after":
+    if trouble in ("dies_after", "dies_reading"):
         os._exit(70)
     if trouble == "slow":
         await anyio.sleep(SLOW)
     if trouble == "huge":
         return {**result, "padding": "x" * HUGE}
+    if trouble == "no_data":
+        return {key: [] if isinstance(value, list) else None for key, value in result.items()}
     return {**result, "note": ORDER} if trouble == "inject" else result
 
 

@@ -18,8 +18,9 @@ from typing import Any, Literal, Protocol
 Effect = Literal["read", "add", "change", "remove"]
 """What a call does to the world. `add` makes something new each time, so a second one is a duplicate."""
 
-Trouble = Literal["", "error_once", "error_always", "huge", "slow", "inject", "dies_after"]
-"""`dies_after`: the call takes effect and the process ends before it answers: an outcome that nobody knows."""
+Trouble = Literal["", "error_once", "error_always", "huge", "slow", "inject", "no_data", "dies_after", "dies_reading"]
+"""`no_data`: nothing where data was due. `dies_after`: the call takes effect and the process ends before it answers: an
+outcome that nobody knows. `dies_reading`: the same of a call that changes nothing; toolweft starts the server again."""
 
 
 class ToolFailure(Exception):  # noqa: N818 - it is a tool's answer, not a fault of this code

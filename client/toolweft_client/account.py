@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from toolweft_catalog.tool import Json
-from toolweft_client.budget import Budget
+from toolweft_client.budget import Budget, prompt_budget
 from toolweft_client.calls import uses
 from toolweft_client.reply import syntax_error
 from toolweft_client.trace import Step
@@ -21,10 +21,10 @@ from toolweft_client.trace import Step
 GRACE = 5.0
 """Seconds that a run may take to put things away once its time is over."""
 DONE = "ok"
+BROKEN_OFF = ("model", "session")
+"""Reasons of failures outside of the task: the endpoint or the server was gone, and the run can be resumed."""
 UNKNOWN = ("timeout", "unavailable", "cancelled")
 """Statuses of calls that got no answer: a write among them may have taken effect."""
-_PROMPTS = {"design": "design_tokens", "implement": "implement_tokens", "direct": "implement_tokens",
-            "repair": "repair_tokens"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,12 @@ class Account:
     saved: tuple[str, ...]
     executions: tuple[str, ...]
     """Ids of programs that were sent. A resumed run keeps those of the run before."""
+    resumes: str
+    """The trace that it goes on from."""
+
+    @property
+    def over(self) -> bool:
+        return over(self.status, self.reason)
 
 
 class Writes(NamedTuple):
@@ -76,6 +82,11 @@ class Writes(NamedTuple):
     """One program itself asks for them several times. That may be meant."""
 
 
+def over(status: str, reason: str) -> bool:
+    """Whether a run came to its end, so that nothing is left to resume."""
+    return status == "answered" or (status == "failed" and reason not in BROKEN_OFF)
+
+
 def account_of(steps: Sequence[Step], *, name: str = "") -> Account:
     """What the steps of one trace, at least one, say."""
     start, end = steps[0], steps[-1]
@@ -86,26 +97,26 @@ def account_of(steps: Sequence[Step], *, name: str = "") -> Account:
     return Account(
         name=name, at=start.at, task=str(start.data.get("task", "")),
         mode=str(setup.get("mode") or "unknown") if isinstance(setup, dict) else "unknown",
-        model=str(start.data.get("gen_ai.request.model", "unknown")),
+        model=_model(start),
         status=str(end.data.get("status")) if finished else "unfinished",
         reason=str(end.data.get("reason") or "") if finished else "",
         model_calls=len(told), input_tokens=_sum(told, "gen_ai.usage.input_tokens"),
         output_tokens=_sum(told, "gen_ai.usage.output_tokens"), programs=len(ran),
         tool_calls=sum(len(_made(step)) for step in ran), repairs=_stages(steps, "repair", "review"),
         replans=sum(step.event == "replan" for step in steps), probes=_stages(steps, "probe"), seconds=end.ms / 1000,
-        failures=tuple(str(step.data.get("kind")) for step in steps if step.event == "repair"),
+        failures=tuple(str(step.data.get("kind")) for step in steps if step.event == "failure"),
         exceeded=tuple(exceeded(steps, budget)) if (budget := _budget(start)) else (), writes=writes(steps),
         offered=_offered(steps), used=_used(ran), saved=_saved(steps),
         executions=tuple(dict.fromkeys(
             str(step.data.get("execution")) for step in steps if step.event in ("begin", "run")
-        )),
+        )), resumes=str(setup.get("resumes") or "") if isinstance(setup, dict) else "",
     )  # fmt: skip
 
 
 def exceeded(steps: Sequence[Step], budget: Budget) -> list[str]:
     """Budgets that were passed, by events and by what the run says it spent, whichever is more.
 
-    Not counted: a re-ask, which comes on top of a prompt, and calls that were refused, also because nothing was left.
+    Not counted: calls that were refused, also because nothing was left; as writes, those that a person allowed.
     """
     spent = steps[-1].data.get("spent")
     said = spent if isinstance(spent, dict) else {}
@@ -116,12 +127,15 @@ def exceeded(steps: Sequence[Step], budget: Budget) -> list[str]:
     over = [name for name, count in counts.items() if max(count, _number(said.get(name))) > getattr(budget, name)]
     made = [call for step in steps if step.event == "run" for call in _made(step)]
     over += ["tool_calls"] if len(made) > budget.tool_calls else []
-    over += ["writes"] if sum(map(_may_have_written, made)) > budget.writes else []
+    asking = _asking(steps)
+    alone = [call for call in made if _may_have_written(call) and call.get("tool") not in asking]
+    over += ["writes"] if len(alone) > budget.writes else []
     # While a person thinks the clock stands still, and no trace says for how long.
     asked = any(step.event == "approval" for step in steps)
     if not asked and (_number(said.get("seconds")) or steps[-1].ms / 1000) > budget.seconds + GRACE:
         over.append("seconds")
-    over += [name for step in steps if (name := _PROMPTS.get(step.stage)) and _prompt(step) > getattr(budget, name)]
+    over += [prompt_budget(step.stage) for step in steps
+             if step.event == "llm" and _prompt(step) > budget.prompt_tokens(step.stage)]  # fmt: skip
     return list(dict.fromkeys(over))
 
 
@@ -152,6 +166,12 @@ def writes(steps: Iterable[Step]) -> Writes:
     )
 
 
+def _model(start: Step) -> str:
+    """`provider:model`, or the name alone where both are one."""
+    told = [str(start.data[key]) for key in ("gen_ai.provider.name", "gen_ai.request.model") if key in start.data]
+    return ":".join(dict.fromkeys(told)) or "unknown"
+
+
 def _budget(start: Step) -> Budget | None:
     limits = start.data.get("budget")
     if not isinstance(limits, dict):
@@ -162,9 +182,17 @@ def _budget(start: Step) -> Budget | None:
 
 
 def _offered(steps: Iterable[Step]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(tool.get("id")) for tool in _found(steps) if tool.get("origin") == "library"))
+
+
+def _asking(steps: Iterable[Step]) -> set[Json]:
+    """Tools whose calls ask: one of them that was made was allowed by a person."""
+    return {tool.get("id") for tool in _found(steps) if tool.get("policy") == "ask"}
+
+
+def _found(steps: Iterable[Step]) -> list[Mapping[str, Json]]:
     answers = [step.data.get("answer") for step in steps if step.event == "find"]
-    tools = [tool for answer in answers if isinstance(answer, dict) for tool in _dicts(answer.get("tools"))]
-    return tuple(dict.fromkeys(str(tool.get("id")) for tool in tools if tool.get("origin") == "library"))
+    return [tool for answer in answers if isinstance(answer, dict) for tool in _dicts(answer.get("tools"))]
 
 
 def _used(ran: Iterable[Step]) -> tuple[str, ...]:
@@ -191,9 +219,8 @@ def _may_have_written(call: Mapping[str, Json]) -> bool:
 
 
 def _prompt(step: Step) -> float:
-    """Tokens of a prompt as budgets count them, four characters each; a re-ask is not in it."""
-    messages = _dicts(step.data.get("messages"))[:2]
-    return sum(len(str(each.get("text", ""))) for each in messages) / 4
+    """Tokens of a prompt as budgets count them, four characters each; of a re-ask, all of it."""
+    return sum(len(str(each.get("text", ""))) for each in _dicts(step.data.get("messages"))) / 4
 
 
 def _stages(steps: Iterable[Step], *names: str) -> int:

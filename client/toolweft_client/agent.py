@@ -34,7 +34,7 @@ from toolweft_client.stages.probe import probe
 from toolweft_client.stages.repair import repair, stale
 from toolweft_client.stages.run import run
 from toolweft_client.tape import Tape
-from toolweft_client.trace import Trace
+from toolweft_client.trace import Trace, named
 from toolweft_client.work import Work
 
 Loop: TypeAlias = Callable[[Work], Awaitable[Answer]]
@@ -73,7 +73,7 @@ class Agent:
 
         """
         work = Work(task, self._model, self._session, self._budget, trace or Trace(), tape or Tape())
-        work.trace.add("task.start", task=task, gen_ai__request__model=self._model.name, budget=asdict(self._budget),
+        work.trace.add("task.start", task=task, **named(self._model.name), budget=asdict(self._budget),
                        setup=dict(setup or {}))  # fmt: skip
         begun = time.monotonic()
         result: Answer | None = None

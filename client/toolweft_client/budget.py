@@ -10,6 +10,16 @@ from dataclasses import asdict, dataclass
 
 from toolweft_client.errors import StoppedError
 
+_DESIGN = ("design", "scaffold", "plan", "select", "reconstruct")
+_REPAIR = ("repair", "review")
+
+
+def prompt_budget(stage: str) -> str:
+    """The name of what bounds a stage's prompts. Turns of a conversation are bound as implementing is."""
+    if stage in _DESIGN:
+        return "design_tokens"
+    return "repair_tokens" if stage in _REPAIR else "implement_tokens"
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -24,7 +34,7 @@ class Budget:
     tool_calls: int = 40
     """Real calls over all attempts; replayed ones cost nothing."""
     writes: int = 5
-    """Real calls over all attempts that may have changed something."""
+    """Real calls over all attempts that may have changed something, and that no person was asked about."""
     seconds: float = 600.0
     """The whole run, from the first search to the answer."""
     run_seconds: float = 120.0
@@ -32,11 +42,20 @@ class Budget:
     pause: float = 1.0
     """Seconds before the first retry; twice as many before the next."""
     design_tokens: int = 6_000
-    """Of one prompt, as all of these: four characters each. What does not fit is left out in a fixed order."""
+    """Of one prompt, a re-ask included, as all of these: four characters each. What does not fit is left out in a
+    fixed order."""
     implement_tokens: int = 8_000
     repair_tokens: int = 6_000
     reply_tokens: int = 8_000
     """Of one reply. Models that think before they write need most of it for that."""
+
+    def prompt_tokens(self, stage: str) -> int:
+        """What a prompt of the stage may have, in any mode."""
+        limits = {
+            "design_tokens": self.design_tokens, "implement_tokens": self.implement_tokens,
+            "repair_tokens": self.repair_tokens,
+        }  # fmt: skip
+        return limits[prompt_budget(stage)]
 
 
 @dataclass(slots=True)
@@ -67,7 +86,8 @@ class Spent:
         if self.tool_calls >= budget.tool_calls:
             raise StoppedError("budget", f"{self.tool_calls} tool calls were made; the budget is {budget.tool_calls}.")
         if self.writes >= budget.writes:
-            raise StoppedError("budget", f"{self.writes} calls that write were made; the budget is {budget.writes}.")
+            raise StoppedError("budget", f"{self.writes} calls that write were made without "
+                               f"anybody's approval; the budget is {budget.writes}.")  # fmt: skip
 
     def json(self) -> dict[str, float]:
         return asdict(self)

@@ -1,12 +1,9 @@
-"""`merged` puts functions that a model changed into their program; `weakened` says which asserts got lost, `doubled`
-which calls are there once more.
-"""
+"""`merged` puts functions that a model changed into their program; `doubled` says which calls are there once more."""
 
 from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
 from typing import TypeAlias
 
 from toolweft_client.calls import Use, uses
@@ -49,24 +46,6 @@ def merged(program: str, reply: str) -> str:
     return "\n\n".join([*parts, *added, *([last] if last else [])]) + "\n"
 
 
-def weakened(program: str, changed: str, *, broken: int | None = None) -> list[str]:
-    """Asserts of the program that the changed one has no more, as they stand there. Another key of the same lookup
-    counts as the same assert. `broken` is the line of an assert that itself cannot be computed.
-    """
-    try:
-        old, new = ast.parse(program), ast.parse(changed)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    left = Counter(shape for _, shape in _asserts(new))
-    lost: list[str] = []
-    for node, shape in _asserts(old):
-        if left[shape]:
-            left[shape] -= 1
-        elif not (broken and node.lineno <= broken <= (node.end_lineno or node.lineno)):
-            lost.append(ast.unparse(node))
-    return lost
-
-
 def doubled(program: str, changed: str) -> list[Use]:
     """Calls of tools that the changed program makes once more than the program did, word for word."""
     try:
@@ -89,26 +68,6 @@ def size(program: str, changed: str) -> int:
     """Lines that differ."""
     one, other = Counter(program.split("\n")), Counter(changed.split("\n"))
     return sum(((one - other) + (other - one)).values())
-
-
-class _Masked(ast.NodeTransformer):
-    """Which key is looked up is the shape of a result, not what is demanded of it."""
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-        self.generic_visit(node)
-        if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
-            node.slice = ast.Constant("key")
-        return node
-
-
-def _asserts(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
-    """Each thing that is demanded, and its shape; `assert a and b` demands two."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assert):
-            both = isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And)
-            for each in node.test.values if both and isinstance(node.test, ast.BoolOp) else [node.test]:
-                copy = ast.parse(ast.unparse(each), mode="eval").body
-                yield each, ast.dump(_Masked().visit(copy))
 
 
 def _named() -> tuple[type[ast.stmt], ...]:

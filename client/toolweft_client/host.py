@@ -49,8 +49,8 @@ def over_the_connection(ctx: Context) -> Asking:
         except MCPError as error:
             if error.code != types.CONNECTION_CLOSED:
                 raise
-        # The host is gone, and whoever asks is about to be cancelled with its call: a task that was interrupted can be
-        # resumed, one that failed cannot.
+        # The host is gone, and whoever asks is about to be cancelled with its call: the task was interrupted, and
+        # nobody is there who could be told that it failed.
         await anyio.sleep_forever()
         raise AssertionError("unreachable")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from toolweft_client.account import Account
@@ -115,7 +116,10 @@ def curve(runs: Iterable[Account], parts: int = 10) -> list[Part]:
 
 
 def resumed(runs: Sequence[Account]) -> set[str]:
-    """Names of runs that did not end and whose programs are all in another one: that tells them from the beginning."""
+    """Names of runs that broke off and that another one goes on from: it says so, or it has all their programs, and
+    tells them from the beginning.
+    """
+    named = {Path(run.resumes).resolve() for run in runs if run.resumes}
     told: defaultdict[str, set[str]] = defaultdict(set)
     for run in runs:
         for execution in run.executions:
@@ -123,7 +127,8 @@ def resumed(runs: Sequence[Account]) -> set[str]:
     gone: set[str] = set()
     for run in runs:
         others = [told[execution] - {run.name} - gone for execution in run.executions]
-        if run.status not in ("answered", "failed") and others and set.intersection(*others):
+        followed = Path(run.name).resolve() in named or (others and set.intersection(*others))
+        if not run.over and followed:
             gone.add(run.name)
     return gone
 

@@ -1,6 +1,7 @@
 """`Session`: typed verbs over `mcp.Client`. What comes back is validated here and trusted from here on.
 
-Any MCP server that offers `find_tools` and `execute_code` will do, ours by default: over stdio, HTTP or in-process.
+Any MCP server that finds tools and runs programs will do, ours by default: over stdio, HTTP or in-process. What it
+calls the two, and how its answers are read, is `dialect`'s.
 """
 
 from __future__ import annotations
@@ -13,23 +14,23 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any, TypeAlias, TypeVar
+from typing import IO, Any, TypeAlias
 
 import anyio
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitResult, TextContent
-from pydantic import BaseModel, ValidationError
+from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitResult, Tool
+from pydantic import ValidationError
 
 from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import Execution, FoundTools, FunctionCard
 from toolweft_client.asking import Ask, Attended
+from toolweft_client.dialect import EXECUTE, FIND, Dialect, first, text_of
 from toolweft_client.errors import SessionError
 
 Target: TypeAlias = Any
 """An http(s) URL, a command as a list, or what `mcp.Client` takes: a server object, a transport, stdio parameters."""
 
-NEEDED = ("find_tools", "execute_code")
 REQUEST_SECONDS = 300.0
 """For one answer. The server says `waiting` long before; this ends a request to one that says nothing at all."""
 PERSON_SECONDS = 900.0
@@ -37,7 +38,6 @@ PERSON_SECONDS = 900.0
 LONGEST_PAUSE = 2.0
 """Seconds between two re-attachments, at most: a server that answers `waiting` at once is not asked in a tight loop."""
 
-_M = TypeVar("_M", bound=BaseModel)
 _COUNT = re.compile(r"^\d+ of \d+ match(es)? among \d+ tools:$")
 
 
@@ -49,14 +49,21 @@ def own_server(config: Path | None = None) -> list[str]:
 class Session:
     """Made by `Session.connect`; ends with its block."""
 
-    def __init__(self, client: Client, *, errlog: IO[bytes] | None = None, person: Attended | None = None) -> None:
+    def __init__(
+        self, client: Client, dialect: Dialect, *, errlog: IO[bytes] | None = None, person: Attended | None = None
+    ) -> None:
         """`errlog` holds what the server wrote to stderr; its end is quoted when the server goes away."""
-        self._client, self._errlog, self._person = client, errlog, person
+        self._client, self._dialect, self._errlog, self._person = client, dialect, errlog, person
 
     @property
     def attended(self) -> bool:
         """Whether a person can be asked."""
         return self._person is not None
+
+    @property
+    def packages(self) -> str:
+        """What programs may import beside the standard library, by name; empty where the server says nothing."""
+        return ", ".join(self._dialect.packages)
 
     async def ask(self, message: str, choices: Sequence[str]) -> str | None:
         """What the person chose; `None` when they did not answer."""
@@ -77,8 +84,10 @@ class Session:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, target: Target, *, seconds: float = 60.0, ask: Ask | None = None) -> AsyncIterator[Session]:
-        """Connects, and makes sure that the server has the two tools.
+    async def connect(
+        cls, target: Target, *, seconds: float = 60.0, ask: Ask | None = None, find: str = FIND, execute: str = EXECUTE
+    ) -> AsyncIterator[Session]:
+        """Connects, and makes sure that the server has the two tools, which are called `find` and `execute`.
 
         `ask` answers what the server asks of a person; without it the server is told that nobody is there.
 
@@ -93,10 +102,11 @@ class Session:
                     person = Attended(ask) if ask is not None else None
                     with _boundary(target, errlog):
                         client = await stack.enter_async_context(_client(target, errlog, person))
-                        offered = await _tool_names(client)
+                        offered = await _offered(client, find, execute)
                     scope.deadline = math.inf
-                    _demand(target, offered)
-                    yield cls(client, errlog=errlog, person=person)
+                    _demand(target, offered, find, execute)
+                    dialect = Dialect.of(offered[find], offered[execute])
+                    yield cls(client, dialect, errlog=errlog, person=person)
             if scope.cancelled_caught:
                 raise SessionError(
                     f"{_named(target)} did not answer within {seconds:g} seconds.\n{_tail(errlog)}".rstrip()
@@ -108,21 +118,22 @@ class Session:
         """Tools for a request, best first.
 
         Raises:
-            SessionError: The server is gone, or its answer is no `FoundTools`.
+            SessionError: The server is gone, or ours answers no `FoundTools`.
 
         """
-        asked = {"query": query, "limit": limit} | ({"server": server} if server else {})
-        return _structured(FoundTools, "find_tools", await self._call("find_tools", asked, meta))
+        asked = self._dialect.asked(self._dialect.find, query, {"limit": limit, "server": server})
+        return self._dialect.found(query, await self._call(self._dialect.find.name, asked, meta))
 
     async def stub(self, tool: str, *, meta: Mapping[str, Json] | None = None) -> str:
         """The whole stub of one tool: schema, documentation, observed result; without counts and notes."""
-        got = await self._call("find_tools", {"query": tool, "limit": 1, "detail": "full"}, meta)
-        note = _structured(FoundTools, "find_tools", got).note
+        verb = self._dialect.find
+        got = await self._call(verb.name, self._dialect.asked(verb, tool, {"limit": 1, "detail": "full"}), meta)
+        note = self._dialect.found(tool, got).note
 
         def own(line: str) -> bool:
             return not (line == note or _COUNT.match(line) or line.startswith("Also: "))
 
-        return "\n".join(filter(own, _text(got).split("\n"))).strip("\n")
+        return "\n".join(filter(own, text_of(got).split("\n"))).strip("\n")
 
     async def execute_code(
         self,
@@ -140,15 +151,15 @@ class Session:
         `seconds` is the program's own time; waiting for tools does not count.
 
         Raises:
-            SessionError: The server is gone, refused the request, or its answer is no `Execution`.
+            SessionError: The server is gone, refused the request, or ours answers no `Execution`.
 
         """
-        given = {"session": session, "timeout": seconds, "retry_of": retry_of}
-        asked: dict[str, Any] = {"code": code} | {key: value for key, value in given.items() if value is not None}
+        verb = self._dialect.execute
+        asked = self._dialect.asked(verb, code, {"session": session, "timeout": seconds, "retry_of": retry_of})
         pause = 0.01
         named: dict[str, Json] = {**(meta or {}), **({"execution": execution} if execution else {})}
         while True:
-            ran = _structured(Execution, "execute_code", await self._call("execute_code", asked, named))
+            ran = self._dialect.ran(execution, await self._call(verb.name, asked, named))
             named.pop("execution", None)
             if ran.status != "waiting":
                 return ran
@@ -162,7 +173,7 @@ class Session:
         try:
             return FunctionCard.model_validate_json(await self.resource(uri))
         except ValidationError as error:
-            raise SessionError(f"{uri} is no function card: {_first(error)}") from error
+            raise SessionError(f"{uri} is no function card: {first(error)}") from error
 
     async def resource(self, uri: str) -> str:
         """The text of a resource: a function, an execution's whole output."""
@@ -194,24 +205,24 @@ def _client(target: Target, errlog: IO[bytes], ask: Attended | None) -> Client:
     return Client(target, read_timeout_seconds=wait, elicitation_callback=ask)
 
 
-def _demand(target: Target, offered: set[str]) -> None:
-    if missing := [name for name in NEEDED if name not in offered]:
+def _demand(target: Target, offered: Mapping[str, Tool], find: str, execute: str) -> None:
+    if missing := [name for name in (find, execute) if name not in offered]:
         raise SessionError(
             f"{_named(target)} offers {', '.join(sorted(offered)[:8]) or 'no tools'} but not {' and '.join(missing)}. "
-            "Connect to `toolweft serve`, or to a server with these two tools."
+            "Connect to `toolweft serve`, or name what this server calls the two with --find and --execute."
         )
 
 
-async def _tool_names(client: Client) -> set[str]:
-    names: set[str] = set()
+async def _offered(client: Client, *needed: str) -> dict[str, Tool]:
+    found: dict[str, Tool] = {}
     cursor: str | None = None
     for _ in range(100):
         page = await client.list_tools(cursor=cursor)
-        names.update(tool.name for tool in page.tools)
+        found |= {tool.name: tool for tool in page.tools}
         cursor = page.next_cursor
-        if not cursor or names.issuperset(NEEDED):
+        if not cursor or found.keys() >= set(needed):
             break
-    return names
+    return found
 
 
 @contextmanager
@@ -264,22 +275,3 @@ def _named(target: Target) -> str:
     if isinstance(target, Sequence):
         return " ".join(map(str, target))
     return str(getattr(target, "name", None) or type(target).__name__)
-
-
-def _text(result: CallToolResult) -> str:
-    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
-
-
-def _structured(model: type[_M], tool: str, result: CallToolResult) -> _M:
-    """A failed program is structured content, too; `isError` without any is a refusal of the request itself."""
-    if result.structured_content is None:
-        raise SessionError(f"{tool} answered without structured content: {_text(result)[:400]!r}")
-    try:
-        return model.model_validate(result.structured_content)
-    except ValidationError as error:
-        raise SessionError(f"{tool} answered something else than {model.__name__}: {_first(error)}") from error
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'whole'}: {first['msg']}"

@@ -1,13 +1,12 @@
-"""A design's steps, read from its comments: which tool calls are marked `read`, `write` or `think`; and its beginning.
+"""The beginning of a design that only reads, made a program: what its tools return is seen before anything is written.
 
-# 1. read: all orders of the customer
-orders = shop.list_orders(customer=customer)
+What a tool does is its server's to say. A design marks its steps `read` and `write` too, but that is a model's guess at
+a tool that says nothing of itself, and such a tool may write.
 """
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -16,26 +15,10 @@ from toolweft_client.calls import uses
 
 _Line: TypeAlias = tuple[ast.Assign, bool]
 """With whether it calls a tool."""
-_STEP = re.compile(r"^\s*#\s*\d+[.)]?\s*(read|write|think)\b", re.IGNORECASE)
 
 
-def effects(source: str) -> Mapping[str, Effect]:
-    """What the marks say of each tool; `write` wins where they differ, a tool below no mark is not in here."""
-    marks = {
-        number: found[1].lower() for number, line in enumerate(source.split("\n"), 1) if (found := _STEP.match(line))
-    }
-    told: dict[str, Effect] = {}
-    for use in uses(ast.parse(source)):
-        above = [marks[number] for number in sorted(marks) if number <= use.line][-1:]
-        if above == ["write"]:
-            told[use.tool] = "write"
-        elif above == ["read"]:
-            told.setdefault(use.tool, "read")
-    return told
-
-
-def reading(source: str, reads: Mapping[str, Effect]) -> str | None:
-    """A program of a design's reading steps alone: assignments from calls of tools in `reads` that are marked `read`.
+def reading(source: str, effects: Mapping[str, Effect]) -> str | None:
+    """A program of a design's reading steps alone: assignments from calls of tools whose effect is `read`.
 
     Its value is what they brought, by name. What is still `...`, and whatever needs it, is left out; plain Python that
     a later call needs is kept. A loop over calls, or a step that writes, ends it. `None` where nothing is left.
@@ -54,7 +37,7 @@ def reading(source: str, reads: Mapping[str, Effect]) -> str | None:
     for line in function.body:
         tools = [use.tool for use in named if line.lineno <= use.line <= (line.end_lineno or line.lineno)]
         plain = line if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name) else None
-        if any(reads.get(tool) != "read" for tool in tools) or (tools and not plain):
+        if any(effects.get(tool) != "read" for tool in tools) or (tools and not plain):
             break
         needs, gives = _names(line, ast.Load), _names(line, ast.Store)
         if plain and not _open(line) and not needs & open_:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from toolweft_catalog.wire import FoundTool
 from toolweft_client import prompt
+from toolweft_client.dialect import is_text
 from toolweft_client.work import Work
 
 MOST = 12
@@ -28,8 +30,16 @@ def forget(work: Work, tools: Iterable[str]) -> None:
 
 def shown(work: Work, tools: Sequence[str], limit: int = LONGEST) -> str:
     """What `fetch` has brought, fenced as data. A stub is named by its last part alone: above it stands the form that
-    works in a program.
+    works in a program. Texts of a server that describes no tools are shown as they are, all of them where none of the
+    tools is known.
     """
-    called = {tool: work.tools[tool].call.partition("(")[0] for tool in tools if tool in work.stubs}
-    wanted = [f"# call: {called[tool]}(...)\n{prompt.cut(work.stubs[tool], limit)}" for tool in called]
+    texts = [name for name, tool in work.tools.items() if is_text(tool)]
+    known = [tool for tool in tools if tool in work.stubs]
+    wanted = [_shown(work.tools[tool], work.stubs.get(tool, ""), limit) for tool in known or texts]
     return prompt.data("find_tools", "\n\n".join(wanted) or "(no tool is called)", limit=60_000)
+
+
+def _shown(tool: FoundTool, stub: str, limit: int) -> str:
+    if is_text(tool):
+        return prompt.cut(tool.call, limit)
+    return f"# call: {tool.call.partition('(')[0]}(...)\n{prompt.cut(stub, limit)}"

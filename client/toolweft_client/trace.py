@@ -1,13 +1,15 @@
 """`Trace`: what a run did, one `Step` a line, written and flushed the moment it happened.
 
 A trace cut short by Ctrl-C or `kill -9` reads like any other. Every step names its parent: stages hang on the task,
-everything else on its stage. Two equal runs differ in times and in the server's ids only.
+everything else on its stage. Equal runs with the same `run` write the same bytes, times (`at`, `ms`, `seconds`) aside;
+what a run has to name itself, it derives from that id.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from toolweft_client.redact import Redactor
 
 VERSION = 1
 EVENTS = (
-    "task.start", "stage", "find", "llm", "check", "approval", "begin", "run", "repair", "replan", "library",
+    "task.start", "stage", "find", "llm", "check", "approval", "begin", "run", "failure", "repair", "replan", "library",
     "task.end",
 )  # fmt: skip
 
@@ -41,6 +43,8 @@ Watcher: TypeAlias = "Callable[[Step], None]"
 class Step:
     """One line. `event` is one of `EVENTS`."""
 
+    run: str
+    """The same on every line of a trace, and on no other trace's."""
     seq: int
     parent: int | None
     event: str
@@ -53,8 +57,8 @@ class Step:
 
     def json(self) -> dict[str, Json]:
         return {
-            "v": VERSION, "seq": self.seq, "parent": self.parent, "event": self.event, "stage": self.stage,
-            "at": self.at, "ms": self.ms, "data": dict(self.data),
+            "v": VERSION, "run": self.run, "seq": self.seq, "parent": self.parent, "event": self.event,
+            "stage": self.stage, "at": self.at, "ms": self.ms, "data": dict(self.data),
         }  # fmt: skip
 
 
@@ -62,8 +66,15 @@ class Trace:
     """Append-only. `Trace()` keeps steps in memory only; `Trace.to(path)` writes a file as well."""
 
     def __init__(
-        self, *, sink: IO[str] | None = None, path: Path | None = None, watchers: Sequence[Watcher] = ()
+        self,
+        *,
+        sink: IO[str] | None = None,
+        path: Path | None = None,
+        watchers: Sequence[Watcher] = (),
+        run: str | None = None,
     ) -> None:
+        """`run` is drawn by lot unless it is given: a server that keeps records must not have met it before."""
+        self.run = run or secrets.token_hex(6)
         self.steps: list[Step] = []
         self.path = path
         self.broken: str | None = None
@@ -74,7 +85,7 @@ class Trace:
         self._stage, self._stage_seq = "", 0
 
     @classmethod
-    def to(cls, path: Path, *, watchers: Sequence[Watcher] = ()) -> Trace:
+    def to(cls, path: Path, *, watchers: Sequence[Watcher] = (), run: str | None = None) -> Trace:
         """Opens a new file, readable by its owner alone.
 
         Raises:
@@ -90,7 +101,7 @@ class Trace:
             raise TraceError(
                 f"The trace {path} cannot be written: {error.strerror}. Name another with --trace."
             ) from error
-        return cls(sink=sink, path=path, watchers=watchers)
+        return cls(sink=sink, path=path, watchers=watchers, run=run)
 
     def enter(self, stage: str) -> None:
         """Begins a stage; what follows hangs on it."""
@@ -103,7 +114,7 @@ class Trace:
         clean = {key.replace("__", "."): self._redact.json(value) for key, value in data.items()}
         clean |= _GEN_AI.get(event, {})
         step = Step(
-            seq=seq, parent=None if seq == 0 else self._stage_seq, event=event, stage=self._stage,
+            run=self.run, seq=seq, parent=None if seq == 0 else self._stage_seq, event=event, stage=self._stage,
             at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             ms=round((time.monotonic() - self._begun) * 1000), data=clean,
         )  # fmt: skip
@@ -140,6 +151,12 @@ class Trace:
             self._sink.flush()
         except OSError as error:
             self.broken = f"{self.path}: {error.strerror}"
+
+
+def named(model: str) -> dict[str, Json]:
+    """A `ChatModel`'s name as the conventions want it: `openai:gpt-5` is the provider's `gpt-5`."""
+    provider, _, name = model.partition(":")
+    return {"gen_ai.provider.name": provider, "gen_ai.request.model": name or provider}
 
 
 def folder() -> Path:
@@ -190,6 +207,6 @@ def _step(line: dict[str, Json]) -> Step:
     if not isinstance(data, dict) or not (parent is None or isinstance(parent, int)):
         raise TypeError("parent or data of a wrong type")
     return Step(
-        seq=int(str(line["seq"])), parent=parent, event=str(line["event"]), stage=str(line["stage"]),
-        at=str(line["at"]), ms=int(str(line["ms"])), data=data,
+        run=str(line["run"]), seq=int(str(line["seq"])), parent=parent, event=str(line["event"]),
+        stage=str(line["stage"]), at=str(line["at"]), ms=int(str(line["ms"])), data=data,
     )  # fmt: skip

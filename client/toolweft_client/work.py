@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import secrets
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
@@ -12,12 +12,13 @@ from toolweft_catalog.tool import Effect, Json
 from toolweft_catalog.wire import CallRecord, Execution, FoundTool, FoundTools
 from toolweft_client import approval, prompt
 from toolweft_client.budget import Budget, Spent
+from toolweft_client.dialect import is_text
 from toolweft_client.errors import StoppedError
 from toolweft_client.model.base import ChatModel, Message, Reply, StopReason, Usage
 from toolweft_client.reply import DefectError, program_in
 from toolweft_client.session import Session
 from toolweft_client.tape import Tape
-from toolweft_client.trace import Trace
+from toolweft_client.trace import Trace, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Work:
     granted: set[str] = field(default_factory=set)
     """Tools whose calls a person allowed for this run."""
     effects: dict[str, Effect] = field(default_factory=dict)
-    """What calls of a tool do: as the server says, else as the design says; and as they did."""
+    """What calls of a tool do: as the server says, and as they did. A tool that is not in here may write."""
     attempts: list[Attempt] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
     """All that ran, probes too, the latest last: its ledger holds what already happened."""
@@ -95,6 +96,8 @@ class Work:
     missing: tuple[str, ...] = ()
     """Capabilities that the design asked for and no tool offers: what the answer will lack."""
     notes: list[str] = field(default_factory=list)
+    _sent: int = 0
+    """Programs that this run has named."""
 
     @property
     def last_execution(self) -> Execution | None:
@@ -137,6 +140,8 @@ class Work:
             SessionError: The server is gone.
 
         """
+        if tool in self.tools and is_text(self.tools[tool]):
+            return self.tools[tool].call  # all that the server said
         held = self.tape.take("find", query=self.trace.redacted(tool), detail="full")
         text = await self.session.stub(tool, meta=self.meta(stage)) if held is None else str(held["answer"])
         self.trace.add("find", query=tool, tools=[tool], detail="full", answer=text)
@@ -161,8 +166,10 @@ class Work:
         self.executions.append(ran)
         made = [call for call in ran.calls if not call.replayed and call.status not in ("refused", "limit")]
         self.spent.tool_calls += len(made)
-        # A call that said no has changed nothing; of one that got no answer nobody knows.
-        self.spent.writes += sum(call.effect != "read" and call.status != "tool" for call in made)
+        # A call that said no has changed nothing; of one that got no answer nobody knows. One that asks was allowed.
+        self.spent.writes += sum(
+            call.effect != "read" and call.status != "tool" and not self._asks(call.tool) for call in made
+        )
         self.effects.update((call.tool, call.effect) for call in ran.calls)
         told: dict[str, Json] = ran.model_dump(mode="json", exclude={"id"})
         self.trace.add("run", execution=ran.id, program=program, retry_of=before, **told)
@@ -183,7 +190,7 @@ class Work:
                 return Execution.model_validate({**known, "id": held["execution"]})
             attempts.append(str(begun["execution"]))
         while True:
-            name = f"ex_{secrets.token_hex(6)}"
+            name = self._name()
             self.trace.add("begin", execution=name, retry_of=attempts[-1])
             ran = await self.session.execute_code(
                 program, session=session, retry_of=attempts[-1], execution=name, seconds=self.budget.run_seconds,
@@ -194,6 +201,14 @@ class Work:
             if not (never_arrived and len(attempts) > 1):
                 return ran
             attempts.pop()
+
+    def _name(self) -> str:
+        """An execution's id: the run's own id and a number say it, so that equal runs give equal ones."""
+        self._sent += 1
+        return f"ex_{hashlib.sha256(f'{self.trace.run} {self._sent}'.encode()).hexdigest()[:12]}"
+
+    def _asks(self, tool: str) -> bool:
+        return tool in self.tools and self.tools[tool].policy == "ask"
 
     def meta(self, stage: str) -> dict[str, Json]:
         """What the server may know of the run, for its own learning; and that nobody looks at each program."""
@@ -213,13 +228,14 @@ class Work:
             ModelError: The endpoint failed.
 
         """
-        messages = [Message("system", prompt.head(stage)), Message("user", text)]
+        messages = [Message("system", prompt.head(stage, self.session.packages)), Message("user", text)]
         reply = await self.complete(stage, messages)
         try:
             return take(reply)
         except DefectError as defect:
-            again = prompt.render("reask", defect=str(defect))
-            messages += [Message("assistant", reply.text.strip() or "(empty reply)"), Message("user", again)]
+            room = self.budget.prompt_tokens(stage) * 4 - _characters(messages)
+            quoted, again = prompt.reask(reply.text, str(defect), room=room)
+            messages += [Message("assistant", quoted), Message("user", again)]
         reply = await self.complete(stage, messages)
         try:
             return take(reply)
@@ -231,10 +247,13 @@ class Work:
         """One reply, within the budget and in the trace.
 
         Raises:
-            StoppedError: The budget has no call left, or the model declines.
+            StoppedError: The budget has no call left, the prompt is longer than the stage's, or the model declines.
             ModelError: The endpoint failed.
 
         """
+        if (size := _characters(messages)) > 4 * (most := self.budget.prompt_tokens(stage)):
+            raise StoppedError("budget", f"The prompt of stage {stage} has {-(-size // 4)} tokens; the budget is "
+                               f"{most}. Shorten the task or raise the budget.")  # fmt: skip
         self.spent.model_call(self.budget)
         shown = [{"role": each.role, "text": each.text} for each in messages]
         held = self.tape.take("llm", messages=[dict(each, text=self.trace.redacted(each["text"])) for each in shown])
@@ -245,8 +264,8 @@ class Work:
         self.spent.input_tokens += reply.usage.input
         self.spent.output_tokens += reply.usage.output
         self.trace.add(
-            "llm", gen_ai__provider__name=self.model.name.partition(":")[0], gen_ai__request__model=self.model.name,
-            gen_ai__response__model=reply.model, gen_ai__response__finish_reasons=[reply.stop_reason],
+            "llm", **named(self.model.name), gen_ai__response__model=reply.model,
+            gen_ai__response__finish_reasons=[reply.stop_reason],
             gen_ai__usage__input_tokens=reply.usage.input, gen_ai__usage__output_tokens=reply.usage.output,
             gen_ai__usage__cache_read__input_tokens=reply.usage.cached,
             messages=[dict[str, Json](each) for each in shown], reply=reply.text,
@@ -258,11 +277,16 @@ class Work:
 
 def _recorded(held: Mapping[str, Json]) -> Reply:
     """A reply as the trace has it."""
-    usage = Usage(*(int(str(held[f"gen_ai.usage.{each}_tokens"])) for each in ("input", "output", "cache_read.input")))
+    read, written = (int(str(held[f"gen_ai.usage.{each}_tokens"])) for each in ("input", "output"))
+    usage = Usage(read, written, int(str(held.get("gen_ai.usage.cache_read.input_tokens", 0))))
     reasons = held["gen_ai.response.finish_reasons"]
     reason = reasons[0] if isinstance(reasons, list) else "other"
     known: StopReason = next((each for each in get_args(StopReason) if each == reason), "other")
     return Reply(str(held["reply"]), usage, known, str(held["gen_ai.response.model"]))
+
+
+def _characters(messages: Iterable[Message]) -> int:
+    return sum(len(each.text) for each in messages)
 
 
 def same_program(one: str, other: str) -> bool:

@@ -37,7 +37,7 @@ from toolweft_server.inputs import gathered
 from toolweft_server.keeping import Keeping
 from toolweft_server.learning import Learning
 from toolweft_server.ledger import Ledger, Recorder
-from toolweft_server.library.store import FunctionStore
+from toolweft_server.library.store import Admission, FunctionStore
 from toolweft_server.live import LiveCatalog
 from toolweft_server.parts import index_of, sandbox_limits, sandbox_of, upstreams_of
 from toolweft_server.passing import passed_on
@@ -45,7 +45,7 @@ from toolweft_server.proving import Proving
 from toolweft_server.questions import Answers, Person, Questions
 from toolweft_server.remembered import Remembered
 from toolweft_server.resources import Content
-from toolweft_server.sandbox.base import FileIn, FileOut, Outcome, Program, SavedSource
+from toolweft_server.sandbox.base import FileIn, FileOut, Outcome, Program
 from toolweft_server.sandbox.pool import Sessions
 from toolweft_server.scrub import Scrubber
 from toolweft_server.serving import Asker, Reply
@@ -85,8 +85,7 @@ class App:
         self.using = Using(live, store, config.index, tasks, SystemRandom())
         self.proving = Proving(live, store, self.ledger, self.sandbox, limits, work=self, policy=config.policy)
         self.keeping = Keeping(live, self.library, self.proving)
-        consent = config.policy.preset != "trust"
-        self.learning = Learning(live, store, self.library, self.using, self.proving, self.keeping, consent=consent)
+        self.learning = Learning(live, store, self.library, self.using, self.proving, self.keeping, config.policy)
         self._loaded: dict[tuple[str, str], Tool] = {}
         self._tasks = tasks
         self._seen = Changes()
@@ -211,7 +210,8 @@ class App:
 
     async def find_tools(self, arguments: dict[str, Any], asker: Asker) -> Reply:
         policy = self.config.policy.under(asker.terms)
-        finder = Finder(self.live, self.store, self.using, asker, policy, patience=self.limits["manifest_wait"])
+        patience = self.limits["manifest_wait"]
+        finder = Finder(self.live, self.store, self.using, self.keeping, asker, policy, patience=patience)
         answer = await find_tools.find_tools(find_tools.Arguments.model_validate(arguments), finder)
         return Reply(answer.found.model_dump(mode="json"), answer.text)
 
@@ -289,7 +289,7 @@ class App:
             catalog=lambda: self.live.catalog,
             load=self.tool,
             caller=caller,
-            functions=self,
+            functions=self.keeping,
             execution=execution,
             owner=request.owner,
             progress=progress,
@@ -318,9 +318,6 @@ class App:
         if state is not None and state.state == "reset":
             self.learning.forget(request)
         return outcome, state
-
-    async def source(self, name: str, version: int | None) -> SavedSource | str:
-        return await self.keeping.source(name, version)
 
     async def ended(self, execution: Execution, whole: Mapping[str, str], files: Mapping[str, FileOut]) -> None:
         beginning = self.ledger.ended(execution.id, alone=not (execution.files or execution.truncated))
@@ -366,6 +363,9 @@ class App:
 
     async def function(self, name: str, version: int | None) -> FunctionCard | None:
         return await self.live.look(self.library.card, name, version)
+
+    async def publish(self, cards: Sequence[FunctionCard]) -> Admission:
+        return await self.live.thread(self.library.take, cards)
 
     async def output(self, execution: str, part: str, *, owner: str) -> str | None:
         await self.ledger.settled()

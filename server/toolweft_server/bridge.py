@@ -7,15 +7,17 @@ It validates; it does not decide (policy), remember (ledger) or connect (upstrea
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from toolweft_catalog import signature
-from toolweft_catalog.call import Call, Caller, Failure, Progress, Result
+from toolweft_catalog.call import Call, Caller, Failure, Progress, Result, failed
 from toolweft_catalog.catalog import Catalog
 from toolweft_catalog.tool import Json, Tool
 from toolweft_server.sandbox.base import SavedSource
+from toolweft_server.sandbox.texts import line
 
 
 class Functions(Protocol):
@@ -23,7 +25,15 @@ class Functions(Protocol):
 
     async def source(self, name: str, version: int | None) -> SavedSource | str: ...
 
+    async def overreached(self, name: str, version: int, tool: str) -> str:
+        """A function wanted to call a tool that is not among those it was saved with: the refusal, as a sentence."""
+        ...
 
+
+_TOOL = re.compile(r"[A-Za-z_]\w{0,127}\.[A-Za-z_]\w{0,255}", re.ASCII)
+"""What the id of a tool looks like."""
+_OVERREACH = re.compile(r"functions\.(\w{1,64})@(\d{1,9})", re.ASCII)
+"""What the sandbox calls in place of a tool that a saved function may not call: the function, given the tool's name."""
 SAID = 10_000
 """Characters of a tool's failure that a program is told: taking secrets out of more would hold up everybody's calls."""
 
@@ -52,6 +62,12 @@ class Bridge:
     """Saved functions that the program fetched."""
 
     async def call(self, tool: str, args: Sequence[Json], kwargs: Mapping[str, Json]) -> Result:
+        if (by := _OVERREACH.fullmatch(tool)) is not None:
+            # The sandbox may say anything here: what goes into the record and the log is the name of a tool.
+            wanted = line(str(args[0])) if args else ""
+            if _TOOL.fullmatch(wanted) is None:
+                return failed("unknown_tool", f"there is no tool {tool!r}", sent=False)
+            return failed("refused", await self.functions.overreached(by[1], int(by[2]), wanted), sent=False)
         found = await self._tool(tool)
         if isinstance(found, Failure):
             return Result(failure=found)

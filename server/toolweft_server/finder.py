@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+import anyio
+
 from toolweft_catalog import shape
 from toolweft_catalog.shape import Shape
 from toolweft_catalog.tool import Tool
 from toolweft_catalog.wire import Decision, IndexName
+from toolweft_server.errors import ToolweftError
 from toolweft_server.index.base import Matches
+from toolweft_server.keeping import Keeping
+from toolweft_server.library.function import SERVER
 from toolweft_server.live import LiveCatalog
 from toolweft_server.policy import Policy
 from toolweft_server.serving import Asker
@@ -22,11 +27,12 @@ class Finder:
     """One request's view of the app: `tools.find_tools.Finding`."""
 
     def __init__(
-        self, live: LiveCatalog, store: Store, using: Using, asker: Asker, policy: Policy, *, patience: float
-    ) -> None:
-        """`patience` is how long in seconds to wait for tools being read."""
+        self, live: LiveCatalog, store: Store, using: Using, keeping: Keeping, asker: Asker, policy: Policy, *,
+        patience: float,
+    ) -> None:  # fmt: skip
+        """`patience` is how long in seconds to wait for tools being read, or functions being verified."""
         self._live, self._store, self._using, self._asker, self._policy = live, store, using, asker, policy
-        self._patience = patience
+        self._keeping, self._patience = keeping, patience
         self._mix: Mix | None = None
         self.index_name: IndexName = live.index.name
 
@@ -61,6 +67,19 @@ class Finder:
         if left := self._live.index.unfinished():
             notes.append(f"{left} of {len(self._live.index)} tools are new: for some seconds only their words count.")
         return " ".join(notes) or None
+
+    async def revived(self, names: Sequence[str]) -> str | None:
+        told: list[str] = []
+        with anyio.move_on_after(self._patience) as waiting:
+            for name in names:
+                try:
+                    why = await self._keeping.revived(name)
+                except ToolweftError as error:  # a locked store: what is known is found all the same
+                    why = f"could not be looked at: {error}"
+                told += [f"{SERVER}.{name} {why}."] if why else []
+        if waiting.cancelled_caught:
+            told.append("Verifying a stale function takes longer than this answer waits; a call in a program does it.")
+        return " ".join(told) or None
 
     async def asked(self, query: str, shown: Sequence[str]) -> None:
         await self._using.asked(self._asker.owner, self._asker.connection, query, shown, self._mix)

@@ -16,7 +16,7 @@ from toolweft_catalog.catalog import Delta
 from toolweft_catalog.names import identifier
 from toolweft_server.errors import ToolweftError
 from toolweft_server.library.drift import drifted, problems
-from toolweft_server.library.function import SERVER, Function
+from toolweft_server.library.function import SERVER, Function, overreach
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.live import LiveCatalog
 from toolweft_server.proving import Proving
@@ -84,6 +84,30 @@ class Keeping:
             return f"the saved function {name!r} is stale ({stale.why}) and could not be verified anew: {why_not}"
         return _source(stale)
 
+    async def revived(self, name: str) -> str | None:
+        """Verifies a function anew if it is stale: what remains the matter with it, as the end of a sentence."""
+        stale = await self._live.look(self._library.stale, name, None)
+        if stale is None or await self._live.look(self._library.get, name, None) is not None:
+            return None
+        if (why := await self._again(stale)) is None:
+            return None
+        return f"is stale ({stale.why}) and could not be verified anew ({why}); save it again under its name"
+
+    async def overreached(self, name: str, version: int, tool: str) -> str:
+        """A function that would call what it does not declare is quarantined at once; the refusal, for the program.
+
+        What the sandbox says is checked: no function is quarantined for a tool that it declares.
+        """
+        held = await self._live.look(self._library.versions, name)
+        function = next((each for each in held if each.version == version), None)
+        if function is None or tool in function.tools:
+            return f"there is no saved function {name}@{version} that may not call {tool}"
+        why = f"it wanted to call {tool}, which it does not declare"
+        logger.warning("functions.%s@%d is quarantined: %s", name, version, why)
+        await self._live.thread(self._quarantine, name, version, why)
+        await self._live.reload()
+        return overreach(function, tool)
+
     async def _again(self, function: Function) -> str | None:
         """Verifies a stale function against its tools as they are now: why not, or `None`: it is active."""
         key, now = (function.name, function.version), {each: self._digest(each) for each in function.tools}
@@ -111,6 +135,9 @@ class Keeping:
     def _revive(self, function: Function, digests: dict[str, str]) -> None:
         why = "verified anew, against its tools as they are now"
         self._library.mark(function.name, function.version, "active", why, expect="stale", tools=digests)
+
+    def _quarantine(self, name: str, version: int, why: str) -> None:
+        self._library.mark(name, version, "quarantined", why, expect="active")
 
     def _stale(self, name: str, version: int, why: str) -> None:
         self._library.mark(name, version, "stale", why, expect="active")
@@ -141,4 +168,4 @@ class Keeping:
 
 
 def _source(function: Function) -> SavedSource:
-    return SavedSource(function.name, function.version, function.source, function.functions)
+    return SavedSource(function.name, function.version, function.source, function.functions, tuple(function.tools))

@@ -28,6 +28,7 @@ from toolweft_server.library.proof import Proof
 from toolweft_server.library.replay import swallows
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.live import LiveCatalog
+from toolweft_server.policy import Policy
 from toolweft_server.proving import Cell, Drafted, Proving
 from toolweft_server.sandbox.base import FileIn, Outcome
 from toolweft_server.solved import Solved
@@ -55,11 +56,13 @@ class _Seen:
 class Learning:
     def __init__(
         self, live: LiveCatalog, store: Store, library: FunctionStore, using: Using, proving: Proving, known: Functions,
-        *, consent: bool,
+        policy: Policy,
     ) -> None:  # fmt: skip
-        """`known` are the saved functions that a replay may call. `consent`: a person sees programs before they run."""
+        """`known` are the saved functions that a replay may call."""
         self._live, self._store, self._library, self._using = live, store, library, using
-        self._proving, self._known, self._consent = proving, known, consent
+        self._proving, self._known, self._policy = proving, known, policy
+        self._consent = policy.preset != "trust"
+        """Whether a person sees programs before they run."""
         self.solved = Solved(live, store, library, using)
         self._cells: dict[tuple[str, str], list[Cell]] = {}
         """Clean programs of each named session: a function may need what an earlier one defined."""
@@ -189,21 +192,33 @@ class Learning:
     async def used(self, functions: Iterable[tuple[str, int]], outcome: Outcome, calls: Sequence[CallRecord]) -> None:
         """Counts uses. A failure counts against those saved functions in which the program failed.
 
-        When a tool could not be reached or was refused, that says nothing about the functions that called it.
+        When a tool could not be reached or was refused, that says nothing about the functions that called it, unless
+        policy blocks it: a function that goes on calling what may not be called is of no use here.
         """
         frames = [each for each in outcome.error.frames if each.startswith("line ")] if outcome.error else []
         stack = [_FRAME.match(each) for each in frames]
         guilty = {(each[1], int(each[2])) for each in stack if each} if stack and stack[-1] else set()
-        failed = [call.status for call in calls if call.status != "ok"]
-        outside = bool(failed) and failed[-1] in OUTSIDE and outcome.error is not None
+        failed = [call for call in calls if call.status != "ok"]
+        excused, why = False, ""
+        if guilty and failed and failed[-1].status in OUTSIDE and outcome.error and outcome.error.type == "ToolError":
+            why = await self._blocked(failed[-1])
+            excused = not why
         changed = False
         for name, version in functions:
-            if (name, version) in guilty and outside and outcome.error and outcome.error.type == "ToolError":
+            blamed = (name, version) in guilty
+            if blamed and excused:
                 continue
-            state = await self._live.thread(self._library.used, name, version, (name, version) not in guilty)
-            changed |= state not in ("active", None)
+            count = partial(self._library.used, name, version, not blamed, why=why if blamed else "")
+            changed |= await self._live.thread(count) not in ("active", None)
         if changed:
             await self._live.reload()
+
+    async def _blocked(self, call: CallRecord) -> str:
+        """That policy blocks the tool of a refused call; empty when a person, or nobody, refused it."""
+        blocks = call.status == "refused" and any(
+            self._policy.judge(tool).decision == "block" for tool in await self._live.tools([call.tool])
+        )
+        return f"policy blocks {call.tool}" if blocks else ""
 
 
 def _stands(function: Function) -> tuple[Mapping[str, str], Mapping[str, int]]:

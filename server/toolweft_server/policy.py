@@ -51,7 +51,9 @@ class Limited(Protocol):
     def calls(self) -> int | None: ...
 
     @property
-    def writes(self) -> int | None: ...
+    def writes(self) -> int | None:
+        """Of those that no person was asked about."""
+        ...
 
 
 class Verdict(NamedTuple):
@@ -109,12 +111,14 @@ class Policy:
     def gate(self, approve: Approve | None = None, terms: Limited | None = None) -> Permit:
         """Decides about each call, and counts those that it lets pass where `terms` allow so many and no more.
 
-        `approve` is who asks a person; without it, what must ask is refused.
+        `approve` is who asks a person; without it, what must ask is refused. A call that a person allowed is none of
+        the writes that are counted: their number bounds what happens without anybody's approval.
         """
         left = {"calls": terms.calls if terms else None, "calls that may write": terms.writes if terms else None}
 
-        def counted(call: Call) -> Failure | None:
-            kinds = ["calls", *(["calls that may write"] if call.tool.annotations.effect != "read" else [])]
+        def counted(call: Call, *, approved: bool = False) -> Failure | None:
+            writes = not approved and call.tool.annotations.effect != "read"
+            kinds = ["calls", *(["calls that may write"] if writes else [])]
             for kind in kinds:
                 if left[kind] == 0:
                     said = f"the client's limit on {kind} in this program is reached; {call.tool.id} was not called"
@@ -132,7 +136,7 @@ class Policy:
                 refusal: str | None = nobody(call, doubt or reason, doubt=bool(doubt))
             else:
                 refusal = await approve(call, doubt or reason, doubt=bool(doubt))
-            return counted(call) if refusal is None else Failure("refused", refusal, sent=False)
+            return counted(call, approved=True) if refusal is None else Failure("refused", refusal, sent=False)
 
         return permit
 

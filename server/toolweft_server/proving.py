@@ -24,7 +24,7 @@ from toolweft_catalog.tool import Json, Tool, digest
 from toolweft_server.bridge import Bridge, Functions
 from toolweft_server.errors import SandboxError
 from toolweft_server.ledger import Ledger
-from toolweft_server.library.function import EXAMPLES, Function
+from toolweft_server.library.function import EXAMPLES, Function, overreach
 from toolweft_server.library.proof import Observed, Proof, like
 from toolweft_server.library.replay import NOTED, PRELUDE, call, callable_by_text, noting, observed, unused, variation
 from toolweft_server.live import LiveCatalog
@@ -306,13 +306,21 @@ class _Own:
     async def source(self, name: str, version: int | None) -> SavedSource | str:
         own = self.function
         if name == own.name and version in (None, own.version):
-            return SavedSource(own.name, own.version, own.source, own.functions)
+            return SavedSource(own.name, own.version, own.source, own.functions, tuple(own.tools))
         return await self.functions.source(name, version)
+
+    async def overreached(self, name: str, version: int, tool: str) -> str:
+        if (name, version) == (self.function.name, self.function.version):
+            return overreach(self.function, tool)
+        return await self.functions.overreached(name, version, tool)
 
 
 class _None:
     async def source(self, name: str, version: int | None) -> SavedSource | str:  # noqa: ARG002
         return "there are no saved functions here"
+
+    async def overreached(self, name: str, version: int, tool: str) -> str:  # noqa: ARG002
+        return f"{tool} is not called here"
 
 
 async def _nobody(call: Call) -> Result:

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
+import anyio.to_thread
+
 from toolweft_catalog.wire import FunctionCard
-from toolweft_server.library.function import PERSONAL
+from toolweft_server import skills
+from toolweft_server.library.function import impersonal
 
 ROOT = "toolweft://reusable_functions"
 SOLVED = "toolweft://solved_tasks"
@@ -125,13 +128,16 @@ async def read(uri: str, library: Library, *, owner: str) -> Content | None:
         return None if text is None else Content("text/plain", text)
     if match := _FILE.fullmatch(uri):
         return await library.file(match[1], unquote(match[2]), owner=owner)
+    if uri.startswith(skills.SCHEME):
+        found = await anyio.to_thread.run_sync(skills.file, uri, await library.functions())
+        return Content(*found) if found else None
     return None
 
 
 def _public(card: FunctionCard) -> FunctionCard:
     """Without whose program it came from, and what they wanted: the library is everybody's on this store."""
-    provenance = {key: each for key, each in card.provenance.items() if key not in PERSONAL}
-    history = [{key: each for key, each in event.items() if key not in PERSONAL} for event in card.history]
+    provenance = impersonal(card.provenance)
+    history = [impersonal(event) for event in card.history]
     return card.model_copy(update={"provenance": provenance, "history": history})
 
 

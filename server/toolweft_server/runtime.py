@@ -10,6 +10,7 @@ import importlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import anyio
@@ -68,7 +69,7 @@ class Lazy:
         while True:
             await self._wanted.wait()
             try:
-                module = await anyio.to_thread.run_sync(importlib.import_module, "toolweft_server.app")
+                module = await anyio.to_thread.run_sync(_loaded)
                 async with module.App.open(self._config) as app:
                     self._app = app
                     self._settled.set()
@@ -97,3 +98,11 @@ class Lazy:
     async def _changed(self, names: Sequence[str]) -> None:
         for listener in self._listeners:
             await listener(names)
+
+
+def _loaded() -> ModuleType:
+    """The module of the app. Blocking, most of a second; by now the host has its list of tools."""
+    from toolweft_server import memory
+
+    memory.settle()
+    return importlib.import_module("toolweft_server.app")

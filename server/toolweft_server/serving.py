@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
+import anyio.to_thread
 import mcp_types as types
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
@@ -27,13 +28,18 @@ from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
 from toolweft_catalog import __version__
-from toolweft_server import person, prompts, resources
+from toolweft_catalog.wire import FunctionCard
+from toolweft_server import person, prompts, resources, skills
 from toolweft_server.beat import Report, beat
 from toolweft_server.errors import AnswerError, ToolweftError
+from toolweft_server.publishing import METHOD, Published, PublishParams
 from toolweft_server.questions import Answers, Person, Round
 from toolweft_server.seal import Seal
 from toolweft_server.terms import Terms
 from toolweft_server.tools import surface
+
+if TYPE_CHECKING:
+    from toolweft_server.library.store import Admission
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +112,10 @@ class App(resources.Library, Protocol):
         """
         ...
 
+    async def publish(self, cards: Sequence[FunctionCard]) -> Admission:
+        """Keeps functions that another toolweft sends, as candidates."""
+        ...
+
 
 class Runtime(Protocol):
     """Everything behind the surface; opened at the first request that needs it, or soon after the handshake."""
@@ -136,6 +146,7 @@ class Serving:
     runtime: Runtime
     owner: str
     connection: str
+    tools: Sequence[dict[str, Any]]
     bus: InMemorySubscriptionBus = field(default_factory=InMemorySubscriptionBus)
     listeners: dict[ServerSession, None] = field(default_factory=dict)
     """Sessions of the older revisions, which are told of changes without asking; the latest `LISTENERS` of them."""
@@ -145,7 +156,7 @@ class Serving:
     async def list_tools(self, _ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         _only_page(params)
         self.runtime.warm()
-        return types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in surface.TOOLS])
+        return types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in self.tools])
 
     async def call_tool(
         self, ctx: Context, params: types.CallToolRequestParams
@@ -256,6 +267,27 @@ class Serving:
         self.subscribed.get(str(params.uri), {}).pop(ctx.session, None)
         return types.EmptyResult()
 
+    async def publish(self, _ctx: Context, params: PublishParams) -> Published:
+        with _told_as_protocol_error():
+            return Published.of(await (await self.runtime.app()).publish(params.functions))
+
+    async def list_skills(self, _ctx: Context, params: types.PaginatedRequestParams) -> skills.Listed:
+        with _told_as_protocol_error():
+            cards = list(skills.titled(await (await self.runtime.app()).functions()).items())
+        start = _offset(params.cursor, len(cards))
+        shown = cards[start : start + skills.PAGE]
+        more = str(start + skills.PAGE) if start + skills.PAGE < len(cards) else None
+        entries = await anyio.to_thread.run_sync(lambda: [skills.entry(*each) for each in shown])
+        return skills.Listed(skills=entries, next_cursor=more)
+
+    async def get_skill(self, _ctx: Context, params: skills.GetParams) -> skills.Got:
+        with _told_as_protocol_error():
+            cards = await (await self.runtime.app()).functions()
+        found = await anyio.to_thread.run_sync(skills.named, params.uri, cards)
+        if found is None:
+            raise MCPError(types.INVALID_PARAMS, f"there is no skill {params.uri[:200]!r}", {"uri": params.uri[:200]})
+        return skills.Got(skill=found)
+
     async def initialized(self, ctx: Context, _params: types.NotificationParams | None) -> None:
         _add(self.listeners, ctx.session)
 
@@ -281,9 +313,15 @@ class Serving:
                 sessions.pop(session, None)
 
 
-def build(runtime: Runtime, *, servers: Sequence[str], owner: str = "local", connection: str = "") -> Server[None]:
-    """The server object, for stdio, HTTP, or in-process tests. `servers` are the names that the instructions show."""
-    serving = Serving(runtime, owner, connection)
+def build(
+    runtime: Runtime, *, servers: Sequence[str], packages: Sequence[str] = (), owner: str = "local",
+    connection: str = "", accepts: bool = False,
+) -> Server[None]:  # fmt: skip
+    """The server object, for stdio, HTTP, or in-process tests. `servers` and `packages` are names that hosts are shown.
+
+    `accepts`: other toolwefts may publish functions to this one.
+    """
+    serving = Serving(runtime, owner, connection, surface.tools(packages))
     runtime.on_functions_changed(serving.functions_changed)
     server: Server[None] = Server(
         "toolweft",
@@ -305,6 +343,11 @@ def build(runtime: Runtime, *, servers: Sequence[str], owner: str = "local", con
         on_completion=serving.complete,
     )
     server.add_notification_handler("notifications/initialized", types.NotificationParams, serving.initialized)
+    server.extensions[skills.EXTENSION] = {}
+    server.add_request_handler(skills.LIST, types.PaginatedRequestParams, serving.list_skills)
+    server.add_request_handler(skills.GET, skills.GetParams, serving.get_skill)
+    if accepts:
+        server.add_request_handler(METHOD, PublishParams, serving.publish)
     return server
 
 

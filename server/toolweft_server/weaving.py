@@ -6,6 +6,7 @@ import logging
 
 import anyio
 
+from toolweft_server import memory
 from toolweft_server.errors import ToolweftError
 from toolweft_server.live import LiveCatalog
 
@@ -42,3 +43,4 @@ class Weaver:
             before, left = left, await self._live.further()
         if begun:
             await self._live.save()
+        await self._live.thread(memory.trim)

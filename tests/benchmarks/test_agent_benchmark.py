@@ -12,11 +12,13 @@ from benchmarks.agent.gold import GoldCoder, at_rate, once, program
 from benchmarks.agent.music import Music
 from benchmarks.agent.restbench import RestBench
 from benchmarks.agent.run import Job, failures, open_bench
+from benchmarks.agent.serve import spoilt
 from benchmarks.agent.task import Task, follows, harm, operations, play
 from benchmarks.agent.world import Logged, Now, Stage, ToolFailure, read_log
 
 from toolweft_client.account import exceeded
 from toolweft_client.budget import Budget
+from toolweft_client.errors import ModelError
 from toolweft_client.model.base import Message
 from toolweft_client.trace import Trace
 
@@ -195,6 +197,19 @@ def test_trouble_befalls_one_call_of_one_tool(tmp_path):
     assert [each.failure for each in read_log(tmp_path, 1)] == ["", "the service is busy, try again", ""]
 
 
+async def test_an_endpoint_that_fails_once_is_an_error_of_the_model_and_then_the_program_comes(known):
+    source = program("Look.", ["now = music.player()"], "now['volume']")
+    coder = GoldCoder(source, known, draw=once("endpoint", "implement"))
+    with pytest.raises(ModelError, match="429"):
+        await reply_of(coder, "implement", "# call: music.player(...)")
+    assert coder.made == ["endpoint@implement"]
+    assert "music.player()" in await reply_of(coder, "implement", "# call: music.player(...)")
+
+
+async def test_an_emptied_result_has_its_keys_and_nothing_in_them():
+    assert await spoilt({"queue": [1], "volume": 3}, "no_data") == {"queue": [], "volume": None}
+
+
 def test_budgets_and_failures_are_read_from_the_trace():
     trace = Trace()
     for _ in range(3):
@@ -218,8 +233,11 @@ async def test_runs_go_through_the_real_server_and_a_repair_writes_nothing_twice
     async with open_bench(music, tmp_path / "bench") as bench:
         clean = await bench.run(Job(task))
         mended = await bench.run(Job(task, "crash_after_write@implement", once("crash_after_write", "implement")))
+        resumed = await bench.run(Job(task, "endpoint@repair", once("endpoint", "repair")))
     assert (clean.status, clean.measures["accuracy"], clean.model_calls) == ("answered", True, 2)
     assert mended.made == ["crash_after_write@implement"]
     assert (mended.status, mended.model_calls, mended.failures) == ("answered", 3, ["run: ZeroDivisionError"])
     assert (mended.duplicates, mended.strays, mended.over_budget) == (0, 0, [])
-    assert report.recovery([clean, mended]).hits == 1
+    assert "endpoint@repair" in resumed.made
+    assert (resumed.status, resumed.duplicates, resumed.strays, resumed.model_calls) == ("answered", 0, 0, 3)
+    assert report.recovery([clean, mended, resumed]).hits == 2

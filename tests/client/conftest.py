@@ -60,6 +60,8 @@ class Shop:
         self.refused: set[str] = set()
         self.hidden: set[str] = set()
         """Tools that only a search by their own name finds."""
+        self.silent: set[str] = set()
+        """Tools that do not say what they do."""
         self.saved: list[dict[str, Any]] = []
         self.waits = 0
         """How many times the next program is answered `waiting` first."""
@@ -69,6 +71,9 @@ class Shop:
         """Awaited before a program runs: a test's way to stop there."""
         self._ledger: dict[str, list[tuple[str, str, Any]]] = {}
         self._number = 0
+
+    def effect(self, tool: str) -> str:
+        return "unknown" if tool in self.silent else "read" if "list" in tool else "write"
 
     def search(self, query: str, limit: int) -> list[str]:
         if query in TOOLS:
@@ -105,7 +110,7 @@ class Shop:
                 if args:
                     arguments |= dict(zip(("customer", "order_id", "to"), args, strict=False))
                 key = repr(sorted(arguments.items()))
-                record = {"seq": len(records) + 1, "tool": tool, "effect": "read" if "list" in tool else "write",
+                record = {"seq": len(records) + 1, "tool": tool, "effect": self.effect(tool),
                           "status": "ok", "ms": 1, "replayed": False, "args_digest": key, "sample": key}  # fmt: skip
                 records.append(record)
                 for known in earlier:
@@ -168,7 +173,8 @@ def serve(shop: Shop) -> MCPServer:
         shop.queries.append(query)
         ids = shop.search(query, limit)
         tools = [{"id": id_, "call": TOOLS[id_][0], "summary": TOOLS[id_][1], "origin": TOOLS[id_][2],
-                  "score": dict(enumerate(shop.scores)).get(rank, 1.0), "why": ["lexical"]}
+                  "score": dict(enumerate(shop.scores)).get(rank, 1.0), "why": ["lexical"],
+                  "effect": shop.effect(id_)}
                  for rank, id_ in enumerate(ids)]  # fmt: skip
         stubs = [shop.observed.get(id_, f'def {TOOLS[id_][0]}:\n    """{TOOLS[id_][1]}"""') for id_ in ids]
         found = {"tools": tools, "total": len(ids), "catalogue": len(TOOLS), "index": "lexical", "note": None}

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from toolweft_client.account import account_of
 from toolweft_client.agent import Agent
 from toolweft_client.budget import Budget
 from toolweft_client.model.base import Message, Reply
@@ -45,6 +46,30 @@ async def test_task_is_answered_with_two_model_calls(server, shop):
     assert model.stages == ["design", "implement"]
     assert answer.spent.model_calls == 2
     assert shop.done == [("shop.list_orders", {"customer": "Ada"})]
+
+
+async def test_a_re_ask_stays_within_the_tokens_of_its_stage(server):
+    trace, wordy = Trace(), "I would rather talk about it first. " * 1_000
+    answer, model = await solve(
+        server, wordy, DESIGN, PROGRAM, budget=Budget(pause=0, design_tokens=1_500), trace=trace
+    )
+    assert (answer.status, model.stages) == ("answered", ["design", "design", "implement"])
+    first, again = model.prompts[:2]
+    assert again[:2] == first
+    assert "characters left out" in again[2].text
+    assert "had no ```python fence" in again[3].text
+    assert sum(len(each.text) for each in again) <= 1_500 * 4
+    assert account_of(trace.steps).exceeded == ()
+
+
+async def test_a_re_ask_has_room_even_after_a_prompt_that_was_cut_to_its_budget(server):
+    task = TASK + " And be quick." * 120
+    for tokens in range(900, 1_400, 50):
+        budget = Budget(pause=0, design_tokens=tokens)
+        _, model = await solve(server, "x" * 9_000, DESIGN, PROGRAM, task=task, budget=budget)
+        sizes = [sum(len(each.text) for each in prompt) for prompt in model.prompts[:2]]
+        assert all(size <= tokens * 4 for size in sizes)
+        assert model.stages[:2] in (["design", "design"], [])
 
 
 async def test_text_value_is_the_answer_as_it_is(server):

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from toolweft_catalog import cli
+from toolweft_client.budget import Budget
 from toolweft_client.trace import read
 
 REPLIES = ["```python\nshop.list_orders(customer='Ada')\n```", "```python\nlen(shop.list_orders(customer='Ada'))\n```"]
@@ -143,6 +145,47 @@ def test_ctrl_c_leaves_a_readable_trace_and_exit_code_130(server, replies, tmp_p
     steps = read(trace)
     assert steps[-1].event == "task.end"
     assert steps[-1].data["status"] == "interrupted"
+
+
+GIVEN = {field.name: 2.5 if isinstance(field.default, float) else 2 for field in fields(Budget)}
+
+
+def test_every_budget_can_be_set_and_is_held_to(server, replies, tmp_path):
+    trace = tmp_path / "run.jsonl"
+    argv = ["ask", TASK, "--server", server, "--model", replies, "--trace", str(trace), "--quiet"]
+    given = GIVEN | {"design_tokens": 1_500, "implement_tokens": 1_500, "seconds": 300.0}
+    for name, value in given.items():
+        argv += [f"--{name.replace('_', '-')}", str(value)]
+    assert cli.main(argv) == 0
+    assert read(trace)[0].data["budget"] == given
+
+
+@pytest.mark.parametrize("command", ["ask", "solve-server"])
+def test_budgets_stand_in_a_group_of_their_own_with_their_defaults(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    group = capsys.readouterr().out.partition("\nbudgets:\n")[2].partition("\nexamples:")[0]
+    for field in fields(Budget):
+        assert f"--{field.name.replace('_', '-')} N" in group
+    calls = {"ask": "8; paper 12, codeact 20", "solve-server": "6"}[command]
+    assert f"(default: {calls}" in " ".join(group.split())
+    assert "(default: 8000)" in group
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("--retries", "-1", "-1 is less than nothing"),
+        ("--reply-tokens", "0", "0 is not at least 1"),
+        ("--run-seconds", "inf", "inf is no time that ends"),
+        ("--pause", "-2", "-2 is no time to wait"),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_said(flag, value, said, capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["ask", "x", "--model", "scripted:x", flag, value])
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["ask", "trace"])

@@ -7,6 +7,7 @@ import pytest
 from toolweft_client.agent import Agent
 from toolweft_client.budget import Budget
 from toolweft_client.model.scripted import ScriptedModel
+from toolweft_client.modes import mode
 from toolweft_client.session import Session
 from toolweft_client.stages.answer import Answer
 from toolweft_client.stages.design import whole
@@ -84,7 +85,7 @@ async def test_write_without_an_answer_is_found_out_by_reading_and_told(server, 
     wrong = fenced(SEND)
     answer, model = await solve(server, DESIGN, wrong, wrong)
     assert "Nobody knows whether the call that may write took effect. Do not call it again" in asked(model)
-    assert "Nobody knows whether these took effect:\n- mail.send write timeout" in asked(model)
+    assert "Nobody knows whether these took effect:\n1. mail.send write timeout" in asked(model)
     assert (answer.status, answer.reason) == ("failed", "stuck")
     assert "Nobody knows whether these took effect: mail.send" in answer.text
     assert shop.done == []
@@ -105,8 +106,13 @@ async def test_wrong_shape_is_repaired_by_the_function_alone_with_the_shape_obse
 GUARDED = f"rows = {READ}\nassert len(rows) == 1, rows\nrows[0]['id']"
 
 
-async def test_assert_is_never_weakened(server, shop):
-    weak = fenced(GUARDED.replace("== 1", ">= 1"))
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [("== 1", ">= 1"), ("assert", "if False: assert"), ("assert", "try: 1\nexcept KeyError: 1\nelse: assert")],
+    ids=["changed", "under an if", "behind a try"],
+)
+async def test_assert_is_never_weakened(server, shop, text, instead):
+    weak = fenced(GUARDED.replace(text, instead))
     better = fenced(GUARDED.replace(READ, f"[r for r in {READ} if r['id'] == 7]"))
     answer, model = await solve(server, DESIGN, fenced(GUARDED), weak, better)
     assert "What is computed is wrong, not the assert" in asked(model, 2)
@@ -169,6 +175,61 @@ async def test_same_error_a_third_time_ends_the_run(server):
 async def test_same_error_without_a_design_left_ends_the_run(server):
     answer, _ = await solve(server, DESIGN, failing(1), failing(2), replans=0)
     assert (answer.status, answer.reason) == ("failed", "stuck")
+
+
+def told(trace: Trace, *events: str) -> list[tuple[str, object, object]]:
+    return [
+        (each.event, each.data.get("kind"), each.data.get("signature")) for each in trace.steps if each.event in events
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plan", "signature"),
+    [
+        (fenced("shop.order_list(customer='Ada')"), ["unknown_tool shop.order_list"]),
+        (fenced("# missing: send a letter\n..."), ["missing send a letter"]),
+    ],
+    ids=["unknown tool", "missing capability"],
+)
+async def test_design_that_is_drawn_again_is_in_the_trace(server, plan, signature):
+    trace = Trace()
+    answer, _ = await solve(server, plan, DESIGN, GOOD, trace=trace)
+    assert told(trace, "replan") == [("replan", None, signature)]
+    assert answer.spent.replans == 1
+
+
+async def test_every_failure_is_in_the_trace_whatever_follows_from_it(server, shop):
+    trace = Trace()
+    shop.failures["shop.list_orders"] = ["503 service unavailable"]
+    await solve(server, DESIGN, fenced("shop.order_list()"), failing(1), failing(2), DESIGN, failing(3), trace=trace)
+    shape = ["KeyError", f"{READ}[0]['when']", ""]
+    assert told(trace, "failure", "repair", "replan", "task.end") == [
+        ("failure", "unknown_tool", ["unknown_tool shop.order_list"]),
+        ("repair", "unknown_tool", ["unknown_tool shop.order_list"]),
+        ("failure", "moment", ["ToolError", f"{READ}[0]['when']", "shop.list_orders"]),
+        ("failure", "shape", shape), ("repair", "shape", shape), ("failure", "shape", shape), ("replan", None, shape),
+        ("failure", "shape", shape), ("task.end", None, None),
+    ]  # fmt: skip
+
+
+async def test_failure_that_ends_the_run_is_in_the_trace(server, shop):
+    trace = Trace()
+    shop.refused.add("mail.send")
+    answer, _ = await solve(server, DESIGN, fenced(SEND), trace=trace)
+    assert told(trace, "failure") == [("failure", "policy", ["ToolError", SEND, "mail.send"])]
+    assert answer.reason == "refused"
+
+
+@pytest.mark.parametrize(
+    ("name", "replies"),
+    [("paper", [DESIGN, DESIGN, DESIGN, failing(1), GOOD]), ("codeact", [failing(1), GOOD, "Order 7."])],
+)
+async def test_failure_is_in_the_trace_of_other_modes_too(server, name, replies):
+    trace = Trace()
+    async with Session.connect(server) as session:
+        answer = await Agent(ScriptedModel(replies), session, loop=mode(name).solve).run(TASK, trace=trace)
+    assert answer.status == "answered"
+    assert [kind for _, kind, _ in told(trace, "failure")] == ["shape"]
 
 
 @pytest.mark.parametrize("status", ["timeout", "limit", "crashed"])
@@ -307,6 +368,26 @@ async def test_reading_part_that_would_write_is_not_run(server, shop):
     assert (answer.text, [tool for tool, _ in shop.done]) == ("7", ["shop.list_orders"])
 
 
+@pytest.mark.parametrize("plan", [STEPS, DESIGN], ids=["of the design", "of the model"])
+async def test_reading_part_with_a_tool_that_does_not_say_what_it_does_is_not_run_first(server, shop, plan):
+    shop.silent.add("shop.list_orders")
+    part = fenced(f"# probe\n{READ}")
+    answer, _ = await solve(server, plan, part, GOOD)
+    assert (answer.text, answer.spent.probes, len(shop.programs)) == ("7", 0, 1)
+
+
+async def test_tool_that_does_not_say_what_it_does_counts_as_one_that_writes(server, shop):
+    shop.silent |= {"shop.list_orders", "mail.send"}
+    trace, note = Trace(), "mail.send(to='Ada', text='y')"
+    wrong, twice = fenced("[][1]"), fenced(f"{note}\n{note}")
+    answer, model = await solve(server, DESIGN, wrong, twice, fenced(note), trace=trace)
+    assert "calls mail.send once more than before" in asked(model)
+    assert [step.data["writes"] for step in trace.steps if step.event == "check"] == [
+        ["shop.list_orders"], [], ["mail.send"],
+    ]  # fmt: skip
+    assert answer.status == "answered"
+
+
 ONE = "list every one of the orders of Ada"
 
 
@@ -343,6 +424,65 @@ async def test_task_of_several_clauses_is_designed(server, shop):
     task = "List all orders of Ada, then send a letter to Ada"
     _, model = await solve(server, DESIGN, GOOD, task=task)
     assert model.stages == ["design", "implement"]
+
+
+MUCH = f"""
+mail.send(to='Ada', text='{"w" * 200}')
+for number in range(37):
+    shop.list_orders(customer=f'{"r" * 200}{{number}}')
+mail.send(to='Bob', text='{"w" * 200}')
+"""
+WRITTEN = [f"mail.send write ok [('text', '{'w' * 200}'), ('to', '{who}')]" for who in ("Ada", "Bob")]
+
+
+AGAIN = [DESIGN, fenced(f"{MUCH}[][1]"), fenced(f"{MUCH}two = 2\n[][1]"), DESIGN, GOOD]
+
+
+async def test_what_was_written_is_told_in_full_however_much_was_read(server):
+    answer, model = await solve(server, *AGAIN)
+    assert model.stages == ["design", "implement", "repair", "design", "implement"]
+    for number in (2, 3):
+        text = asked(model, number)
+        assert f"Already done, not to be done again:\n1. {WRITTEN[0]}\n39. {WRITTEN[1]}\n</data>" in text
+        assert "earlier reads are left out" in text
+        assert "38. shop.list_orders read ok" in text
+        assert "\n2. shop.list_orders" not in text
+    assert answer.text == "7"
+
+
+@pytest.mark.parametrize(("stage", "number"), [("repair", 2), ("design", 3)])
+async def test_what_was_written_is_told_in_full_in_the_shortest_prompt(server, stage, number):
+    _, model = await solve(server, *AGAIN)
+    tokens = sum(len(each.text) for each in model.prompts[number]) // 4
+    while len(model.prompts) > number:
+        shortest = asked(model, number)
+        assert all(each in shortest for each in WRITTEN)
+        assert TASK in shortest
+        tokens -= 150
+        answer, model = await solve(server, *AGAIN, **{f"{stage}_tokens": tokens})
+    assert "(37 earlier reads are left out)" in shortest
+    assert answer.reason == "budget"
+
+
+async def test_how_a_tool_was_called_with_success_is_told_where_its_arguments_are_rejected(server, shop):
+    def rejects(reply: str):
+        def answer(_messages) -> str:
+            shop.failures["shop.list_orders"] = ["no such customer"]
+            return reply
+
+        return answer
+
+    look, wrong = fenced(f"# probe\n{READ}"), fenced("shop.list_orders(customer='ada')[0]['id']")
+    answer, model = await solve(server, DESIGN, look, rejects(wrong), GOOD)
+    assert f"Calls that succeeded before, as they were written:\n{READ}\n" in asked(model)
+    assert answer.text == "7"
+
+
+async def test_calls_that_the_program_still_makes_are_no_examples(server, shop):
+    shop.failures["mail.send"] = ["no such address"]
+    _, model = await solve(server, DESIGN, fenced(f"# probe\n{READ}"), fenced(f"{READ}\n{SEND}"), GOOD)
+    assert "no such address" in asked(model)
+    assert "Calls that succeeded before" not in asked(model)
 
 
 @pytest.mark.parametrize("stage", ["design", "implement", "repair"])

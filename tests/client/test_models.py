@@ -152,6 +152,15 @@ async def test_who_listens_hears_the_reply_piece_by_piece(endpoint, kind):
     assert len(noted.asked) == 1
 
 
+async def test_an_endpoint_that_refuses_altogether_is_not_asked_twice_for_the_sake_of_a_stream(endpoint, kind):
+    noted, base = endpoint
+    noted.statuses = [401]
+    async with open_model(f"{kind}:m", base_url=url(kind, base), heard=lambda _piece: None) as model:
+        with pytest.raises(ModelError, match="Check the key"):
+            await model.complete(MESSAGES, max_tokens=5)
+    assert len(noted.asked) == 1
+
+
 @pytest.mark.parametrize("breaks", [True, False])
 async def test_a_stream_that_breaks_or_is_refused_costs_one_more_request(endpoint, kind, breaks):
     noted, base = endpoint

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from toolweft_client.account import account_of
 from toolweft_client.agent import Agent
 from toolweft_client.budget import Budget
 from toolweft_client.model.scripted import ScriptedModel
@@ -63,13 +65,23 @@ def mill(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-async def solve(mill: Path, name: str, *replies, trace: Trace | None = None, **budget) -> tuple[Answer, ScriptedModel]:
+async def solve(
+    mill: Path, name: str, *replies, trace: Trace | None = None, fresh: str = "", **budget
+) -> tuple[Answer, ScriptedModel]:
     path = mill / "toolweft.json"
-    document = {"python": {"mill": {"module": "mill"}}, "store": str(mill / "store.db"), "policy": {"mill.*": "allow"}}
+    document = {
+        "python": {"mill": {"module": "mill"}},
+        "store": str(mill / f"store{fresh}.db"),
+        "policy": {"mill.*": "allow"},
+    }
+    if fresh:  # meanings are added to the words when they are known: a moment that differs from run to run
+        document["index"] = {"kind": "lexical"}
     path.write_text(json.dumps(document), encoding="utf-8")
     loaded = configuration.load(path)
     model, (loop, calls) = ScriptedModel(replies), mode(name)
     async with Session.connect(serving.build(Lazy(loaded), servers=list(loaded.servers))) as session:
+        while fresh and not (await session.find_tools("sacks")).tools:
+            pass  # on a machine under load the first answer may be too early
         agent = Agent(model, session, budget=Budget(**{"model_calls": calls, "pause": 0, **budget}), loop=loop)
         return await agent.run(TASK, trace=trace), model
 
@@ -208,19 +220,6 @@ async def test_modes_keep_to_the_budget_of_model_calls_and_end_their_trace(mill,
     assert {each.event for each in trace.steps} >= {"task.start", "stage", "find", "llm"}
 
 
-async def test_writes_are_counted_and_bound_what_starts_next(mill):
-    turns = [step("mill.send_sack", sack=number) for number in (7, 9, 3)]
-    answer, _ = await solve(mill, "react", *turns, writes=2)
-    assert (answer.status, answer.reason, answer.spent.writes, sent(mill)) == ("failed", "budget", 2, "7 9 ")
-    assert "Already done: mill.send_sack" in answer.text
-
-
-def test_every_mode_has_a_loop_and_a_budget():
-    assert all(mode(name).model_calls >= 8 for name in MODES)
-    with pytest.raises(ValueError, match="There is no mode 'magic'; there are program, paper"):
-        mode("magic")
-
-
 DESIGN = fenced('''def send_heaviest(owner: str) -> str:
     """Sends the heaviest sack.
 
@@ -234,6 +233,81 @@ DESIGN = fenced('''def send_heaviest(owner: str) -> str:
 
 
 send_heaviest("Ada")''')
+
+
+def size(messages) -> int:
+    return -(-sum(len(each.text) for each in messages) // 4)
+
+
+LONG = fenced(f"sacks = {SACKS}\nprint('dust ' * 700)\nmill.send_sack(sack=7)")
+TURNS = {
+    "codeact": [LONG, *[fenced("print('dust ' * 700)")] * 4, "Sent."],
+    "react": [step("mill.send_sack", sack=7), *[step("mill.list_sacks", owner="A" * 3_000)] * 4, '{"answer": "Sent."}'],
+}
+
+
+@pytest.mark.parametrize("name", TURNS)
+async def test_turns_stay_within_the_tokens_of_a_prompt_and_keep_the_task_and_what_was_done(mill, name):
+    trace = Trace()
+    answer, model = await solve(mill, name, *TURNS[name], implement_tokens=3_000, trace=trace)
+    assert (answer.status, sent(mill), account_of(trace.steps).exceeded) == ("answered", "7 ", ())
+    assert max(map(size, model.prompts)) <= 3_000
+    last = model.prompts[-1]
+    assert last[1].text == TASK
+    # What is longer without its output than with it stays as it was.
+    done = {"codeact": "called mill.send_sack, write, ok: ", "react": "sent 7"}[name]
+    assert done in last[3].text
+    assert "(The output is left out here.)" in last[5].text
+    assert "left out here" not in last[-1].text
+
+
+@pytest.mark.parametrize("name", ["paper", "codeact", "react"])
+async def test_a_task_that_fits_into_no_prompt_is_said_and_nothing_is_asked(mill, name):
+    answer, model = await solve(mill, name, "x", implement_tokens=300, design_tokens=300)
+    assert (answer.status, answer.reason, model.prompts) == ("failed", "budget", [])
+    assert "tokens at its shortest; the budget is 300" in answer.text
+
+
+async def test_a_review_of_the_paper_shows_less_output_where_it_would_be_too_long(mill):
+    noisy = fenced(f"print('dust ' * 1_000)\n{SACKS}[0]['weight']")
+    trace = Trace()
+    answer, model = await solve(mill, "paper", FRAME, STEPS, CALLS, noisy, SEND, repair_tokens=1_000, trace=trace)
+    assert (answer.status, account_of(trace.steps).exceeded) == ("answered", ())
+    assert size(model.prompts[4]) <= 1_000
+    assert "KeyError: 'weight'" in model.prompts[4][-1].text
+
+
+async def test_writes_are_counted_and_bound_what_starts_next(mill):
+    turns = [step("mill.send_sack", sack=number) for number in (7, 9, 3)]
+    answer, _ = await solve(mill, "react", *turns, writes=2)
+    assert (answer.status, answer.reason, answer.spent.writes, sent(mill)) == ("failed", "budget", 2, "7 9 ")
+    assert "Already done: mill.send_sack" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("name", "replies"),
+    [
+        ("program", [DESIGN, SEND.replace("]['id']", "]['key']"), SEND]),
+        ("paper", [FRAME, STEPS, CALLS, SEND]),
+        ("codeact", [fenced(f"sacks = {SACKS}; sacks"), fenced("mill.send_sack(sack=sacks[0]['id'])"), "Sent."]),
+        ("react", [step("mill.list_sacks", owner="Ada"), step("mill.send_sack", sack=7), '{"answer": "Sent."}']),
+    ],
+)
+async def test_equal_runs_on_equal_servers_write_equal_traces(mill, name, replies):
+    texts = []
+    for number in "12":
+        trace = Trace.to(mill / f"{number}.jsonl", run="0123456789ab")
+        answer, _ = await solve(mill, name, *replies, trace=trace, fresh=number)
+        assert answer.status == "answered"
+        text = (mill / f"{number}.jsonl").read_text(encoding="utf-8")
+        texts.append(re.sub(r'"(at|ms|seconds)": ("[^"]*"|[\d.]+)', "", text))
+    assert texts[0] == texts[1]
+
+
+def test_every_mode_has_a_loop_and_a_budget():
+    assert all(mode(name).model_calls >= 8 for name in MODES)
+    with pytest.raises(ValueError, match="There is no mode 'magic'; there are program, paper"):
+        mode("magic")
 
 
 async def test_own_loop_looks_first_then_replays_what_it_saw_and_sends_once(mill):

@@ -90,6 +90,46 @@ async def test_examples_of_the_prompts_solve_their_task_as_replies(server):
     assert answer.text == "Ada placed these orders before 2026-03-01: 7."
 
 
+async def test_examples_of_the_react_prompt_are_replies_that_its_loop_understands(server, shop):
+    from toolweft_client.agent import Agent
+    from toolweft_client.modes import mode
+
+    replies = re.findall(r"^\{\".*\}$", prompt.source("react"), re.MULTILINE)
+    assert len(replies) == 3
+    async with Session.connect(server) as session:
+        answer = await Agent(ScriptedModel(replies), session, loop=mode("react").solve).run("Which orders has Ada?")
+    assert (answer.status, answer.text) == ("answered", "the answer as text")
+    assert shop.done == [("shop.list_orders", {"customer": "Ada"})]
+
+
+CALLS = [
+    (name, call)
+    for name in NAMES
+    for call in re.findall(r"`((?:\w+ = )?shop\.\w+\([^`]*=[^`]*\))`", prompt.source(name))
+    if ": " not in call
+]
+
+
+@pytest.mark.parametrize(("name", "call"), CALLS)
+async def test_every_call_that_a_prompt_shows_runs(name, call, server, shop):
+    async with Session.connect(server) as session:
+        ran = await session.execute_code(f"customer = 'Ada'\n{call}")
+    assert (ran.status, shop.done) == ("ok", [("shop.list_orders", {"customer": "Ada"})])
+
+
+def test_the_assert_that_a_prompt_shows_says_the_value():
+    shown = re.search(r"`(assert .*?)`", prompt.source("implement"))
+    exec(shown[1], {"order": {"day": 1}, "day": 2})
+    with pytest.raises(AssertionError, match=r"too late: \{'day': 3\}"):
+        exec(shown[1], {"order": {"day": 3}, "day": 2})
+
+
+@pytest.mark.parametrize("name", ["design", "implement", "codeact"])
+def test_the_line_that_says_what_is_missing_is_read_as_such(name):
+    shown = re.search(r"`(# missing: .*?)`", prompt.source(name))
+    assert missing(shown[1]) == ("what the tool would have to do",)
+
+
 def test_what_the_design_misses_is_read_from_its_comments():
     design = (
         "# missing: send a fax\nx = 1  # missing: no\n  # Missing:  ring a bell \n# missing: nothing\n# missing: None."

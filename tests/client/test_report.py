@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -124,12 +124,20 @@ def test_budgets_of_calls_hold_over_all_programs_and_refused_ones_cost_nothing()
     assert account_of(steps).tool_calls == 2
 
 
-def test_a_prompt_longer_than_its_budget_is_found_and_its_re_ask_is_not_counted():
-    budget = Budget(design_tokens=10)
-    fits = [{"text": "s" * 20}, {"text": "u" * 20}, {"text": "long " * 20}]
-    assert exceeded(traced("design", ("llm", {"messages": fits})), budget) == []
-    over = [{"text": "s" * 20}, {"text": "u" * 21}]
-    assert exceeded(traced("design", ("llm", {"messages": over})), budget) == ["design_tokens"]
+STAGES = {
+    "design_tokens": ["design", "scaffold", "plan", "select", "reconstruct"],
+    "implement_tokens": ["implement", "direct", "code", "act"],
+    "repair_tokens": ["repair", "review"],
+}
+
+
+@pytest.mark.parametrize(("name", "stage"), [(name, stage) for name, stages in STAGES.items() for stage in stages])
+def test_a_prompt_longer_than_its_budget_is_found_in_every_mode_its_re_ask_included(name, stage):
+    budget = replace(Budget(), **{name: 10})
+    fits = [{"text": "s" * 20}, {"text": "u" * 20}]
+    assert exceeded(traced(stage, ("llm", {"messages": fits})), budget) == []
+    again = [*fits, {"text": "r"}]
+    assert exceeded(traced(stage, ("llm", {"messages": again})), budget) == [name]
 
 
 def test_functions_that_were_shown_used_and_saved_are_named():
@@ -183,6 +191,9 @@ def test_a_run_that_was_resumed_counts_once():
     other = account_of(traced(ran("e9"), status="interrupted"), name="other")
     empty = account_of(traced(status="interrupted"), name="empty")
     assert resumed([first, killed, last, other, empty]) == {"first", "killed"}
+    lost = [account_of(traced(status="failed", reason=reason), name=reason) for reason in ("model", "stuck")]
+    after = [account_of(traced(resumes=name), name=f"after {name}") for name in ("model", "stuck")]
+    assert resumed([*lost, *after]) == {"model"}
     twins = [first, account_of(traced(ran("e1"), status="interrupted"), name="twin")]
     assert len(resumed(twins)) == 1
 

@@ -69,7 +69,7 @@ def pretender(result: CallToolResult) -> MCPServer:
         return result
 
     @server.tool()
-    def execute_code(code: str) -> CallToolResult:
+    def execute_code(code: str, retry_of: str | None = None) -> CallToolResult:
         return result
 
     return server

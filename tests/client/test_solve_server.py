@@ -20,6 +20,7 @@ from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver.resolve import Elicit, Resolve
 from pydantic import BaseModel
 
+from toolweft_catalog import cli
 from toolweft_client import solves
 from toolweft_client.budget import Budget
 from toolweft_client.commands.solve_server import MODEL_CALLS, against
@@ -112,7 +113,7 @@ async def test_every_step_is_reported_while_the_task_goes_on(serve, server, mode
     messages = [message for _, message in told]
     assert f"discover: {TASK}: shop.cancel_order, shop.list_orders" in messages
     assert "run: ok, 1 calls" in messages
-    assert any(message.startswith("design: sampling:host: ") for message in messages)
+    assert any(message.startswith("design: host: ") for message in messages)
 
 
 @BOTH
@@ -507,12 +508,11 @@ def test_own_server_is_behind_it_unless_another_is_named(monkeypatch):
 
     seen = []
     monkeypatch.setattr(solve_server, "against", lambda target, setup, folder: seen.append((target, setup.budget)))
+    parser = cli.parser_of("solve-server", solve_server)
     for server in (None, "http://127.0.0.1:1/mcp", "some 'server with' arguments"):
-        solve_server.solver(
-            SimpleNamespace(config=Path("c.json"), server=server, traces=None, model_calls=6, repairs=3, writes=5,
-                            tool_calls=40, seconds=600.0)
-        )  # fmt: skip
+        words = ["--config", "c.json", *(["--server", server, "--probes", "0"] if server else [])]
+        solve_server.solver(parser.parse_args(words))
     targets = [target for target, _ in seen]
     assert targets[0][1:] == ["-m", "toolweft_catalog.cli", "serve", "--config", "c.json"]
     assert targets[1:] == ["http://127.0.0.1:1/mcp", ["some", "server with", "arguments"]]
-    assert seen[0][1] == Budget(model_calls=6)
+    assert [budget for _, budget in seen[:2]] == [Budget(model_calls=6), Budget(model_calls=6, probes=0)]

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from toolweft_catalog import cli
+from toolweft_client.account import account_of
 from toolweft_client.agent import Agent
 from toolweft_client.commands.trace import tree
 from toolweft_client.errors import TraceError
@@ -39,7 +40,8 @@ async def test_every_stage_and_event_is_in_the_file_with_its_parent(server, tmp_
     assert [each.stage for each in steps if each.event == "stage"] == [
         "discover", "design", "implement", "run", "repair", "run", "learn", "answer",
     ]  # fmt: skip
-    assert [each.event for each in steps if each.stage == "run"] == ["stage", "check", "begin", "run"] * 2
+    once = ["stage", "check", "begin", "run"]
+    assert [each.event for each in steps if each.stage == "run"] == [*once, "failure", *once]
     assert [each.seq for each in steps] == list(range(len(steps)))
     by_seq = {each.seq: each for each in steps}
     for step in steps[1:]:
@@ -58,14 +60,41 @@ async def test_model_calls_carry_tokens_prompt_and_reply(server, tmp_path):
     assert call.data["messages"][0]["role"] == "system"
 
 
-async def test_equal_runs_differ_in_times_only(server, tmp_path):
-    def timeless(step) -> dict:
-        data = {key: value for key, value in step.json().items() if key not in ("at", "ms")}
-        return json.loads(re.sub(r"ex_[0-9a-f]+", "EX", json.dumps(data)))
+def timeless(path: Path) -> str:
+    """A trace's text without its times."""
+    return re.sub(r'"(at|ms|seconds)": ("[^"]*"|[\d.]+)', "", path.read_text(encoding="utf-8"))
 
-    one = await solved(server, tmp_path / "one.jsonl")
-    two = await solved(server, tmp_path / "two.jsonl")
-    assert [timeless(each) for each in one.steps[:-1]] == [timeless(each) for each in two.steps[:-1]]
+
+async def test_equal_runs_write_the_same_bytes_times_aside(new_shop, tmp_path):
+    for number in "12":
+        trace = Trace.to(tmp_path / f"{number}.jsonl", run="0123456789ab")
+        async with Session.connect(new_shop()[0]) as session:
+            await Agent(ScriptedModel([DESIGN, WRONG, PROGRAM]), session).run("orders of Ada?", trace=trace)
+    assert timeless(tmp_path / "1.jsonl") == timeless(tmp_path / "2.jsonl")
+    assert len(read(tmp_path / "1.jsonl")) > 20
+
+
+async def test_a_run_is_named_on_every_line_and_two_runs_differ_in_what_they_name_themselves(new_shop, tmp_path):
+    texts, runs = [], []
+    for number in "12":
+        path = tmp_path / f"{number}.jsonl"
+        await solved(new_shop()[0], path)
+        (run,) = {each.run for each in read(path)}
+        runs.append(run)
+        texts.append(re.sub(r"ex_[0-9a-f]{12}", "EX", timeless(path).replace(run, "RUN")))
+    assert runs[0] != runs[1]
+    assert texts[0] == texts[1]
+
+
+async def test_a_model_is_named_with_its_provider_beside_it(server):
+    trace = Trace()
+    async with Session.connect(server) as session:
+        await Agent(ScriptedModel([DESIGN, PROGRAM], name="openai:org/gpt:5"), session).run("orders?", trace=trace)
+    told = [each.data for each in trace.steps if each.event in ("task.start", "llm")]
+    assert len(told) == 3
+    for each in told:
+        assert (each["gen_ai.provider.name"], each["gen_ai.request.model"]) == ("openai", "org/gpt:5")
+    assert account_of(trace.steps).model == "openai:org/gpt:5"
 
 
 def test_step_is_readable_before_the_next_one_happens(tmp_path):
@@ -137,7 +166,7 @@ def test_torn_last_line_is_dropped(tmp_path):
     assert len(read(path)) == 1
 
 
-LINE = {"v": 1, "seq": 0, "parent": None, "event": "task.start", "stage": "", "at": "", "ms": 0, "data": {}}
+LINE = {"v": 1, "run": "r", "seq": 0, "parent": None, "event": "task.start", "stage": "", "at": "", "ms": 0, "data": {}}
 
 
 @pytest.mark.parametrize(

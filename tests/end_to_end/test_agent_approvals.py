@@ -6,6 +6,7 @@ import anyio
 import mcp_types as types
 import pytest
 
+from toolweft_client.account import account_of
 from toolweft_client.agent import Agent
 from toolweft_client.budget import Budget
 from toolweft_client.model.scripted import ScriptedModel
@@ -117,6 +118,16 @@ async def test_a_program_is_stopped_at_the_budget_of_writes_and_at_that_of_calls
     reads = "[desk.read_notes() for n in range(9)]"
     answer = await solve(config, reads, reads, reads.replace("9", "8"), tool_calls=4, probes=0)
     assert (answer.status, answer.reason, answer.spent.tool_calls) == ("failed", "budget", 4)
+
+
+async def test_a_batch_that_a_person_allowed_is_made_whole_though_it_writes_more_than_the_budget(config, desk):
+    person, trace = Person("allow them"), Trace()
+    seven = "\n".join(f"desk.write_note(text='{number}')" for number in range(7)) + "\n'done'"
+    answer = await solve(config, seven, seven, person=person, trace=trace)
+    assert (answer.status, answer.text, len(person.asked)) == ("answered", "done", 1)
+    assert (desk / "notes.txt").read_text(encoding="utf-8") == "".join(f"{number}\n" for number in range(7))
+    assert (answer.spent.writes, answer.spent.tool_calls) == (0, 7)
+    assert account_of(trace.steps).exceeded == ()
 
 
 async def test_the_clock_stops_while_a_person_thinks(config, monkeypatch):

@@ -103,3 +103,10 @@ def test_a_file_that_cannot_be_handed_in_is_named_and_nothing_runs(
     said = capsys.readouterr()
     assert said.out == ""
     assert words in said.err
+
+
+async def test_the_longest_program_is_what_the_configuration_says(write_config, in_process):
+    async with in_process(write_config(limits={"code": 300_000})) as host:
+        assert (await host.execute("7 #" + "x" * 250_000))["value"] == 7
+        ran = await host.execute("#" * 300_001)
+    assert (ran["status"], "300000 are allowed (limit `code`)" in ran["text"]) == ("limit", True)

@@ -36,7 +36,7 @@ class KilledError(BaseException):
     """Stands for `kill -9`: nothing of the agent's own must catch it."""
 
 
-async def run(config, *, steps=(), killed_after=None):
+async def run(config, *, steps=(), killed_after=None, replies=REPLIES):
     """The answer and the trace. Killed after a step, the trace has no further one."""
     loaded = configuration.load(config)
     seen = []
@@ -47,7 +47,7 @@ async def run(config, *, steps=(), killed_after=None):
             raise KilledError
 
     tape = Tape(steps)
-    model = ScriptedModel(REPLIES[tape.count("llm") :])
+    model = ScriptedModel(replies[tape.count("llm") :])
     trace = Trace(watchers=[watch])
     answer = None
     async with Session.connect(serving.build(Lazy(loaded), servers=list(loaded.servers))) as session:
@@ -113,6 +113,15 @@ async def test_a_program_that_never_arrived_may_be_resumed_again_and_again(write
     for more in (1, 2, 3):  # killed each time a little later; the first program is on record nowhere
         _, steps = await run(other, steps=steps, killed_after=begun + 1 + more)
     answer, _ = await run(other, steps=steps)
+    assert (answer.text, (desk / "notes.txt").read_text(encoding="utf-8")) == ("1", "milk\n")
+
+
+async def test_a_run_whose_model_failed_goes_on_and_writes_nothing_again(write_config, desk):
+    config = write_config(index={"kind": "lexical"}, policy={"default": "trust"})
+    failed, steps = await run(config, replies=REPLIES[:2])
+    assert (failed.status, failed.reason, steps[-1].event) == ("failed", "model", "task.end")
+    assert "Already done: desk.write_note" in failed.text
+    answer, _ = await run(config, steps=steps)
     assert (answer.text, (desk / "notes.txt").read_text(encoding="utf-8")) == ("1", "milk\n")
 
 
@@ -209,6 +218,29 @@ def test_a_program_killed_after_its_write_is_resumed_and_writes_nothing_again(va
     assert [each["replayed"] for each in calls] == [True, False]
     code, _, err = vault("resume", "again.jsonl")
     assert (code, "has ended: answered. There is nothing left to do." in err) == (2, True)
+
+
+def test_a_task_that_failed_for_want_of_its_model_is_resumed_to_the_same_answer(vault):
+    wrong = fenced("vault.store_note(text='gold')\n1 / 0")
+    script = vault.folder / "replies.json"
+    script.write_text(json.dumps([VAULT_REPLIES[0], wrong]), encoding="utf-8")
+    code, _, err = vault(*ASK)
+    assert (code, "`toolweft resume run.jsonl` goes on from there" in err) == (1, True), err
+    script.write_text(json.dumps([VAULT_REPLIES[0], wrong, VAULT_REPLIES[1]]), encoding="utf-8")
+    code, out, err = vault("resume", "run.jsonl", "--trace", "again.jsonl", "--json")
+    assert (code, json.loads(out)["text"]) == (0, "1"), err
+    assert (vault.folder / "vault.txt").read_text(encoding="utf-8") == "gold\n"
+    code, _, err = vault("resume", "again.jsonl")
+    assert (code, "has ended: answered. There is nothing left to do." in err) == (2, True)
+
+
+@pytest.mark.parametrize("reason", ["budget", "stuck"])
+def test_a_task_that_failed_for_a_reason_of_its_own_has_ended(vault, reason):
+    trace = Trace.to(vault.folder / "failed.jsonl")
+    trace.add("task.start", task="x", budget={"repairs": 1}, setup={"model": "scripted:replies.json"})
+    trace.end(status="failed", reason=reason)
+    code, _, err = vault("resume", "failed.jsonl")
+    assert (code, "has ended: failed. There is nothing left to do." in err) == (2, True)
 
 
 def test_what_cannot_be_resumed_is_said(vault):

@@ -150,7 +150,7 @@ async def test_every_program_comes_to_the_end_that_it_should(report):
 async def test_the_host_and_the_next_run_are_unharmed(report):
     assert report.harm == []
     assert report.grown < 96 * MIB
-    assert report.slowest_beat < 10  # a program that held the loop would hold it for as long as it lives: 20 s
+    assert report.slowest_beat < 2
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux") or os.getuid() != 0, reason="what root may do is the measure")

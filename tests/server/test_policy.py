@@ -5,6 +5,7 @@ import pytest
 from toolweft_catalog.call import Call
 from toolweft_catalog.tool import Annotations, Tool
 from toolweft_server.policy import Policy
+from toolweft_server.terms import Terms
 
 READ = Annotations(read_only=True)
 DESTROY = Annotations(read_only=False, destructive=True)
@@ -75,6 +76,20 @@ async def test_only_what_must_ask_is_asked_about():
     assert [await permit(Call(tool(f"github.{name}"))) for name in ("list", "delete_repo")] == [None, None]
     assert "is blocked" in (await permit(Call(tool("github.drop")))).message
     assert asked == [("github.delete_repo", "the policy says 'github.delete_*': 'ask'")]
+
+
+async def test_writes_that_a_person_allowed_are_not_counted_and_all_calls_are():
+    async def approve(call, reason, /, *, doubt=False):
+        return None
+
+    asking, trusting = Policy.parse({"default": "careful"}), Policy.parse({"default": "trust"})
+    permit = asking.gate(approve, Terms(calls=4, writes=1))
+    assert [await permit(Call(tool("github.write"))) for _ in range(4)] == [None] * 4
+    assert "limit on calls in this program" in (await permit(Call(tool("github.write")))).message
+    permit = trusting.gate(approve, Terms(calls=4, writes=1))
+    assert await permit(Call(tool("github.write"))) is None
+    assert "limit on calls that may write" in (await permit(Call(tool("github.write")))).message
+    assert await permit(Call(tool("github.write")), doubt="it was made already") is None
 
 
 async def test_a_doubt_is_put_to_a_person_whatever_the_policy_allows_and_refused_where_nobody_is():

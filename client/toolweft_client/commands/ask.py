@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from toolweft_client.commands import budgets
 
 if TYPE_CHECKING:
     from toolweft_client.stages.answer import Answer
@@ -20,6 +21,7 @@ examples:
   toolweft ask --model scripted:replies/ --trace run.jsonl "A task with replies written beforehand"
   toolweft ask --mode toolweaver --model toolweaver:./lm "A task like those that the model was taught"
   toolweft ask --server http://127.0.0.1:8765/mcp --model openai:gpt-5 "A task on a server that runs already"
+  toolweft ask --server "their-server --stdio" --find search --execute execute --model openai:gpt-5 "A task on any"
 
 An interrupted run goes on with `toolweft resume`.
 Keys: OPENAI_API_KEY, ANTHROPIC_API_KEY, or the system's keyring (service toolweft).
@@ -41,28 +43,21 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base-url", help="an endpoint of your own that speaks the provider's API")
     parser.add_argument("--config", type=Path, help="configuration of the server that is started")
     parser.add_argument("--server", help="another MCP server: a URL, or a command in quotes")
+    parser.add_argument(
+        "--find", default="find_tools", metavar="NAME", help="what that server calls its search of tools"
+    )
+    parser.add_argument(
+        "--execute", default="execute_code", metavar="NAME", help="what it calls the tool that runs code"
+    )
     parser.add_argument("--trace", type=Path, metavar="PATH", help="the trace's file (default: in the state folder)")
     parser.add_argument(
         "--mode", choices=["program", "paper", "codeact", "react", "toolweaver"], default="program",
         help="program: write one program and mend it; paper, codeact, react: other methods, to compare it with; "
         "toolweaver: one tool after the other, by a model taught to",
     )  # fmt: skip
-    parser.add_argument(
-        "--model-calls", type=positive,
-        help="budget of model calls (default: 8; paper 12, codeact 20, react 30, toolweaver 60)",
-    )  # fmt: skip
-    parser.add_argument("--repairs", type=count, default=3, help="budget of repairs (default: 3)")
-    parser.add_argument("--replans", type=count, default=2, help="budget of new designs (default: 2)")
-    parser.add_argument("--probes", type=count, default=3, help="budget of runs of a reading part (default: 3)")
-    parser.add_argument(
-        "--writes", type=positive, default=5, help="no program starts after so many calls that write (default: 5)"
-    )
-    parser.add_argument("--tool-calls", type=positive, default=40, help="no program starts after so many (default: 40)")
-    parser.add_argument(
-        "--seconds", type=seconds, default=600.0, help="budget of time for the whole task (default: 600)"
-    )
     parser.add_argument("--quiet", action="store_true", help="show no progress on stderr")
     parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
+    budgets.add(parser, model_calls="8; paper 12, codeact 20, react 30, toolweaver 60")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,7 +67,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
-    from toolweft_client.budget import Budget
     from toolweft_client.commands.solving import Setup, solved
     from toolweft_client.errors import UsageError
     from toolweft_client.modes import mode
@@ -87,31 +81,8 @@ async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
         )
     if not args.model:
         raise UsageError("No model: give --model openai:NAME, anthropic:NAME or scripted:PATH, or set TOOLWEFT_MODEL.")
-    budget = Budget(
-        model_calls=args.model_calls or mode(args.mode).model_calls, repairs=args.repairs, replans=args.replans,
-        probes=args.probes, tool_calls=args.tool_calls, writes=args.writes, seconds=args.seconds,
-    )  # fmt: skip
+    budget = budgets.budget_of(args, model_calls=mode(args.mode).model_calls)
     config = str(args.config) if args.config else None
-    setup = Setup(args.model, args.mode, budget, base_url=args.base_url, config=config, server=args.server)
+    setup = Setup(args.model, args.mode, budget, base_url=args.base_url, config=config, server=args.server,
+                  find=args.find, execute=args.execute)  # fmt: skip
     return await solved(task, setup, Tape(), args, path)
-
-
-def seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no time that ends")
-    return number
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return number
-
-
-def count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is less than nothing")
-    return number

@@ -1,4 +1,4 @@
-"""`toolweft resume`: goes on with a task that was cut short, from its trace."""
+"""`toolweft resume`: goes on with a task that was cut short, or whose model or server was gone, from its trace."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ examples:
 
 Nothing is done twice: what the model and the tools answered is taken from the trace, and a program that was running is
 run again with the record of its calls. A write of which nobody knows whether it took effect is put to you, or refused.
+A run that failed because its model or its server was gone goes on, too; any other failure is the end.
 Exit codes: 0 answered, 1 failed, 2 wrong usage or configuration, 130 interrupted.
 """
 
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _resume(args: argparse.Namespace, path: list[Path]) -> Answer:
+    from toolweft_client.account import over
     from toolweft_client.commands.solving import RESUMABLE, Setup, solved
     from toolweft_client.commands.trace import path_of
     from toolweft_client.errors import UsageError
@@ -53,8 +55,8 @@ async def _resume(args: argparse.Namespace, path: list[Path]) -> Answer:
     source = path_of(args.which)
     steps = read(source)
     begun, last = steps[0], steps[-1]
-    status = last.data.get("status") if last.event == "task.end" else None
-    if status in ("answered", "failed"):
+    status = str(last.data.get("status")) if last.event == "task.end" else ""
+    if over(status, str(last.data.get("reason"))):
         raise UsageError(f"{source} has ended: {status}. There is nothing left to do.")
     setup = Setup.of(begun.data)
     if status == "unresumable":
@@ -70,7 +72,7 @@ async def _resume(args: argparse.Namespace, path: list[Path]) -> Answer:
             f"Secrets in {source} are masked, in the task, the setup or what the model wrote, so it cannot be "
             "repeated as it was. Start the task anew."
         )
-    setup = setup.changed(resumes=str(source), model=args.model, base_url=args.base_url, server=args.server,
+    setup = setup.changed(resumes=str(source.resolve()), model=args.model, base_url=args.base_url, server=args.server,
                           config=str(args.config) if args.config else None)  # fmt: skip
     if not args.quiet:
         print(f"resuming {source.name}: {len(steps)} steps so far", file=sys.stderr)

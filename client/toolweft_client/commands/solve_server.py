@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolweft_client.commands import budgets
+
 if TYPE_CHECKING:
     import anyio
 
@@ -33,24 +35,11 @@ Exit codes: 0 the host has left, 2 wrong usage.
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    from toolweft_client.commands.ask import count, positive, seconds
-
     parser.epilog = EXAMPLES
     parser.add_argument("--config", type=Path, help="configuration of the server that is started")
     parser.add_argument("--server", help="another MCP server with the tools: a URL, or a command in quotes")
     parser.add_argument("--traces", type=Path, metavar="FOLDER", help="where traces go (default: the state folder)")
-    parser.add_argument(
-        "--model-calls", type=positive, default=MODEL_CALLS, help=f"budget of model calls (default: {MODEL_CALLS})"
-    )
-    parser.add_argument("--repairs", type=count, default=3, help="budget of repairs (default: 3)")
-    parser.add_argument("--writes", type=positive, default=5, help="no program starts after so many (default: 5)")
-    parser.add_argument("--tool-calls", type=positive, default=40, help="no program starts after so many (default: 40)")
-    parser.add_argument(
-        "--seconds",
-        type=seconds,
-        default=600.0,
-        help="budget of time for a task, the host's model included (default: 600)",
-    )
+    budgets.add(parser, model_calls=str(MODEL_CALLS), seconds="600, the host's model included")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,14 +55,10 @@ def run(args: argparse.Namespace) -> int:
 
 def solver(args: argparse.Namespace) -> Solver:
     """What solves a task as `args` say."""
-    from toolweft_client.budget import Budget
     from toolweft_client.commands.solving import Setup, target_of
     from toolweft_client.session import own_server
 
-    budget = Budget(
-        model_calls=args.model_calls, repairs=args.repairs, tool_calls=args.tool_calls, writes=args.writes,
-        seconds=args.seconds,
-    )  # fmt: skip
+    budget = budgets.budget_of(args, model_calls=MODEL_CALLS)
     config = str(args.config) if args.config else None
     setup = Setup("sampling:host", "program", budget, config=config, server=args.server)
     folder = args.traces.resolve() if args.traces else None

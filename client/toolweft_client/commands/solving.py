@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from toolweft_catalog.tool import Json
+from toolweft_client.account import BROKEN_OFF
 from toolweft_client.budget import Budget
+from toolweft_client.dialect import EXECUTE, FIND
 from toolweft_client.errors import AgentError, TraceError
 
 if TYPE_CHECKING:
     from toolweft_client.stages.answer import Answer
     from toolweft_client.tape import Tape
 
-OPTIONAL = ("base_url", "config", "server", "resumes")
+OPTIONAL = ("base_url", "config", "server", "find", "execute", "resumes")
 RESUMABLE = frozenset({"program", "paper", "react", "toolweaver"})
 """Modes in which all that a run knows is in its trace."""
 
@@ -38,6 +40,9 @@ class Setup:
     base_url: str | None = None
     config: str | None = None
     server: str | None = None
+    find: str = FIND
+    execute: str = EXECUTE
+    """What the server calls its two tools."""
     resumes: str | None = None
     """The trace that the run goes on from."""
 
@@ -84,6 +89,8 @@ def answered(label: str, args: argparse.Namespace, solving: Solving) -> int:
             print(f"`toolweft resume {path[0]}` goes on", file=sys.stderr)
         return 130
     _show(answer, as_json=args.json)
+    if answer.trace and answer.reason in BROKEN_OFF and getattr(args, "mode", "program") in RESUMABLE:
+        print(f"`toolweft resume {answer.trace}` goes on from there", file=sys.stderr)
     return 0 if answer.status == "answered" else 1
 
 
@@ -132,7 +139,9 @@ async def solved(task: str, setup: Setup, tape: Tape, args: argparse.Namespace, 
     with display(quiet=args.quiet, person=person) as shown:
         async with (
             open_model(setup.model, base_url=setup.base_url, asked=tape.count("llm"), heard=shown.heard) as opened,
-            Session.connect(target_of(setup.server) or own_server(config), ask=person) as session,
+            Session.connect(
+                target_of(setup.server) or own_server(config), ask=person, find=setup.find, execute=setup.execute
+            ) as session,
         ):
             model = Recording(opened, args.record) if getattr(args, "record", None) else opened
             trace = Trace.to(args.trace or new_path(task), watchers=[shown.watch])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolweft_client.errors import ModelError, UsageError
 from toolweft_client.model.base import Heard, Message, Reply, StopReason, Usage
-from toolweft_client.model.openai import complaint, not_streamed
+from toolweft_client.model.openai import complaint, not_streamed, refuses_all
 
 if TYPE_CHECKING:
     import anthropic
@@ -44,10 +44,8 @@ class AnthropicModel:
             "messages": [_param(each) for each in messages if each.role != "system"],
             "stop_sequences": list(stop) if stop else anthropic.omit,
         }  # fmt: skip
-        got: anthropic.types.Message | None = (
-            await self._streamed(request, self._heard) if self._heard is not None else None
-        )
         try:
+            got = await self._streamed(request, self._heard) if self._heard is not None else None
             got = got or await self._client.messages.create(**request)
         except anthropic.AnthropicError as error:
             raise ModelError(complaint(self.name, str(self._client.base_url), error, self._client.api_key)) from error
@@ -68,7 +66,9 @@ class AnthropicModel:
                     heard(piece)
                 whole = await stream.get_final_message()
                 return whole if whole.stop_reason else None
-        except Exception as error:  # noqa: BLE001 - of any library below: the plain request that follows says it better
+        except Exception as error:  # of any library below: the plain request that follows says it better
+            if refuses_all(error):
+                raise
             not_streamed(self.name, error)
             return None
 

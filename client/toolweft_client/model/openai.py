@@ -45,9 +45,9 @@ class OpenAIModel:
             "model": self._model, "messages": [{"role": each.role, "content": each.text} for each in messages],
             "extra_body": asked,
         }  # fmt: skip
-        if self._heard is not None and (reply := await self._streamed(request, self._heard)) is not None:
-            return reply
         try:
+            if self._heard is not None and (reply := await self._streamed(request, self._heard)) is not None:
+                return reply
             got = await self._client.chat.completions.create(**request)
         except openai.OpenAIError as error:
             raise ModelError(complaint(self.name, str(self._client.base_url), error, self._client.api_key)) from error
@@ -75,13 +75,21 @@ class OpenAIModel:
                         text, refused = text + piece, refused + (choice.delta.refusal or "")
                         finish = choice.finish_reason or finish
                         heard(piece)
-        except Exception as error:  # noqa: BLE001 - of any library below: the plain request that follows says it better
+        except Exception as error:  # of any library below: the plain request that follows says it better
+            if refuses_all(error):
+                raise
             not_streamed(self.name, error)
             return None
         if finish is None:
             return None
         reason: StopReason = "refusal" if refused else _STOPS.get(finish, "other")
         return Reply(text or refused, _usage(usage), reason, model)
+
+
+def refuses_all(error: Exception) -> bool:
+    """Whether an endpoint that answers so refuses the plain request as well; its SDK has retried already."""
+    status = getattr(error, "status_code", None)
+    return status in (401, 403, 404, 429) or (isinstance(status, int) and status >= 500)
 
 
 def not_streamed(name: str, error: Exception) -> None:

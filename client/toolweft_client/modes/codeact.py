@@ -9,7 +9,6 @@ program has ended well before. A turn may also ask for tools, with the one line 
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Sequence
 
 from toolweft_catalog.wire import Execution
@@ -20,7 +19,8 @@ from toolweft_client.stages.answer import Answer, concluded
 from toolweft_client.stages.design import only_missing, search
 from toolweft_client.stages.discover import discover
 from toolweft_client.stages.run import stop_if_hopeless
-from toolweft_client.stubs import fetch, shown
+from toolweft_client.stubs import LONGEST, SHORTER, SHORTEST, fetch, shown
+from toolweft_client.turns import Since, Turn, within
 from toolweft_client.work import Attempt, Work
 
 MOST_CALLS = 20
@@ -32,14 +32,13 @@ async def solve(work: Work) -> Answer:
     await discover(work)
     tools = list(work.tools)
     await fetch(work, tools)
-    turns = [
-        Message("system", prompt.render("codeact", tools=shown(work, tools))),
-        Message("user", work.task.strip()),
-    ]
-    session = f"codeact-{uuid.uuid4().hex[:12]}"
+    packages = prompt.beside(work.session.packages)
+    heads, turns = beginnings(work, "codeact", tools, packages=packages), list[Turn]()
+    session = f"codeact-{work.trace.run}"
     while True:
         work.trace.enter("act")
-        reply = await work.complete("act", turns)
+        since = Since(work)
+        reply = await work.complete("act", within(work.budget.prompt_tokens("act"), heads, turns))
         if "```" not in reply.text and reply.text.strip():
             return concluded(work, reply.text.strip())
         try:
@@ -48,7 +47,18 @@ async def solve(work: Work) -> Answer:
             observed = await searched(work, wanted) if wanted else await _ran(work, program, session)
         except DefectError as defect:
             observed = f"Nothing was run: {defect}."
-        turns += [Message("assistant", reply.text.strip() or "(empty reply)"), Message("user", observed)]
+        turns.append(since.turn(reply.text, observed))
+
+
+def beginnings(work: Work, name: str, tools: Sequence[str], **values: str) -> list[list[Message]]:
+    """How a conversation begins, with longer and with shorter stubs: the instructions of `name`, and the task."""
+    return [
+        [
+            Message("system", prompt.render(name, tools=shown(work, tools, limit), **values)),
+            Message("user", work.task.strip()),
+        ]
+        for limit in (LONGEST, SHORTER, SHORTEST)
+    ]
 
 
 async def searched(work: Work, wanted: Sequence[str]) -> str:

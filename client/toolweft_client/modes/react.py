@@ -16,13 +16,13 @@ from keyword import iskeyword
 from toolweft_catalog.tool import Json
 from toolweft_client import prompt
 from toolweft_client.errors import StoppedError
-from toolweft_client.model.base import Message
-from toolweft_client.modes.codeact import OBSERVATION, observation, searched
+from toolweft_client.modes.codeact import OBSERVATION, beginnings, observation, searched
 from toolweft_client.stages.answer import Answer, concluded
 from toolweft_client.stages.check import check
 from toolweft_client.stages.discover import LONGEST_QUERY, discover
 from toolweft_client.stages.run import stop_if_hopeless
-from toolweft_client.stubs import fetch, shown
+from toolweft_client.stubs import fetch
+from toolweft_client.turns import Since, Turn, within
 from toolweft_client.work import Attempt, Work
 
 MOST_CALLS = 30
@@ -41,11 +41,11 @@ async def solve(work: Work) -> Answer:
     await discover(work)
     tools = list(work.tools)
     await fetch(work, tools)
-    turns = [Message("system", prompt.render("react", tools=shown(work, tools))), Message("user", work.task.strip())]
-    senseless = 0
+    heads, turns, senseless = beginnings(work, "react", tools), list[Turn](), 0
     while True:
         work.trace.enter("act")
-        reply = await work.complete("act", turns)
+        since = Since(work)
+        reply = await work.complete("act", within(work.budget.prompt_tokens("act"), heads, turns))
         step = _step(reply.text)
         if isinstance(answer := step.get("answer"), str):
             return concluded(work, answer)
@@ -61,7 +61,7 @@ async def solve(work: Work) -> Answer:
             observed = 'Nothing was called: write one JSON object with "tool" and "arguments", "find" or "answer".'
         if senseless >= SENSELESS:
             raise StoppedError("reply", f"No step from the model, {SENSELESS} times: {prompt.cut(reply.text, 300)!r}")
-        turns += [Message("assistant", reply.text.strip() or "(empty reply)"), Message("user", observed)]
+        turns.append(since.turn(reply.text, observed))
 
 
 async def _called(work: Work, tool: str, arguments: dict[str, Json]) -> str:

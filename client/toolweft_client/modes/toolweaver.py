@@ -12,6 +12,7 @@ yet and cannot be named: the agent's own loop finds them.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 from toolweft_catalog.tool import Json
@@ -21,11 +22,14 @@ from toolweft_client.errors import StoppedError, UsageError
 from toolweft_client.model.base import Message
 from toolweft_client.model.toolweaver import Toolweaver
 from toolweft_client.stages.answer import Answer
+from toolweft_client.turns import Since, Turn, within
 from toolweft_client.work import Attempt, Work
 
 MOST_CALLS = 60
 """Model calls of a task unless configured: a step takes two or three short ones."""
 LONGEST_FEEDBACK = 4_000
+LEFT_OUT = "(left out)"
+"""In place of the documentation of an old turn, where the prompt would be too long."""
 
 
 class Chosen(NamedTuple):
@@ -45,26 +49,29 @@ async def solve(work: Work) -> Answer:
     model = work.model
     if not isinstance(model, Toolweaver):
         raise UsageError(f"Mode toolweaver needs a model that was taught to act, not {model.name}")
-    turns = [Message("user", model.words.task(work.task))]
+    turns: list[Turn] = []
     while True:
-        text = await _written(work, turns, "design")
+        since = Since(work)
+        text = await _written(work, model, turns, "design")
         if (final := model.final(text)) is not None:
             return _answer(work, final)
         if not model.is_code(text):
-            turns += [Message("assistant", text), Message("user", model.words.action())]
-            text = await _written(work, turns, "design")
+            turns.append(Turn(text, model.words.action(), model.words.action()))
+            text = await _written(work, model, turns, "design")
         chosen = await _present(work, model, text)
         if chosen is None:
             continue  # the same turn again: the tool is gone, and its code is not written any more
-        turns += [Message("assistant", chosen.code), Message("user", model.words.arguments(chosen.documentation))]
-        text = await _written(work, turns, "implement")
+        words = model.words
+        turns.append(Turn(chosen.code, words.arguments(chosen.documentation), words.arguments(LEFT_OUT)))
+        text = await _written(work, model, turns, "implement")
         feedback = await _called(work, chosen.tool, text)
-        turns += [Message("assistant", text), Message("user", model.words.feedback(feedback))]
+        turns.append(Turn(text, words.feedback(feedback), words.feedback(since.brief())))
 
 
-async def _written(work: Work, turns: list[Message], stage: str) -> str:
+async def _written(work: Work, model: Toolweaver, turns: Sequence[Turn], stage: str) -> str:
     work.trace.enter(stage)
-    reply = await work.complete(stage, turns)
+    head = [Message("user", model.words.task(work.task))]
+    reply = await work.complete(stage, within(work.budget.prompt_tokens(stage), [head], turns))
     if reply.stop_reason == "length":
         raise StoppedError("reply", f"The model ended no turn within its tokens: {prompt.cut(reply.text, 300)!r}")
     return reply.text

@@ -47,7 +47,7 @@ async def check(work: Work, source: str) -> Checked:
     used = called(source, work.tools)
     work.trace.add(
         "check", ok=not problems, problems=[each.message for each in problems], fixed=list(fixed),
-        writes=[tool for tool in used if work.effects.get(tool, "read") != "read"],
+        writes=[tool for tool in used if work.effects.get(tool) != "read"],
     )  # fmt: skip
     return Checked(source, problems, used)
 

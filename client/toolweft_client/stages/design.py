@@ -10,16 +10,17 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
-from toolweft_client import prompt
+from toolweft_client import prompt, record
 from toolweft_client.errors import StoppedError
 from toolweft_client.reply import program_in, syntax_error
 from toolweft_client.solved import Solved, examples, shown
 from toolweft_client.stages.check import check
-from toolweft_client.steps import effects
 from toolweft_client.work import Design, Work
 
 LIKELY = 4
 """Tools that even the shortest prompt shows, the best of the search first."""
+NOTES = 1_500
+"""Characters of what earlier designs taught, there."""
 NOTHING = " -> Any"
 """How a line ends when nothing is known of the result."""
 
@@ -42,6 +43,8 @@ async def design(work: Work) -> Design:
         if work.spent.replans >= work.budget.replans or not (new or plan.problems):
             break
         work.spent.replans += 1
+        found = sorted({f"{each.kind} {each.name}" for each in plan.problems})
+        work.trace.add("replan", signature=[*found, *(f"missing {each}" for each in plan.missing)])
         plan = await _draw(work, complaints(plan), solved)
     if plan.missing and not plan.uses:
         raise StoppedError(
@@ -63,14 +66,13 @@ def whole(plan: Design) -> bool:
 async def _draw(work: Work, problems: str, solved: Sequence[Solved]) -> Design:
     work.trace.enter("design")
     source = await work.ask("design", text(work, problems, solved), partial(program_in, parsed=True))
-    for tool, effect in effects(source).items():
-        work.effects.setdefault(tool, effect)
     found = await check(work, source)
     return Design(found.source, problems=found.problems, uses=found.uses, missing=missing(found.source))
 
 
 def text(work: Work, problems: str, solved: Sequence[Solved] = ()) -> str:
-    """The prompt; what does not fit is left out in this order: the examples, tools from the end of the list.
+    """The prompt; what does not fit is left out in this order: the examples, tools from the end of the list, what
+    earlier designs taught, reads. Never the task or what was written.
 
     Tasks that were `solved` stand in place of the built-in example.
     """
@@ -83,15 +85,22 @@ def text(work: Work, problems: str, solved: Sequence[Solved] = ()) -> str:
     def tools(most: int) -> str:
         return prompt.data("find_tools", "\n".join(lines[:most]) or "(no tool was found)", limit=12_000)
 
-    learnt = "\n\n".join([*work.learnt, *([problems] if problems else [])])
+    notes = "\n\n".join([*work.learnt, *([problems] if problems else [])])
+
+    def learnt(most: int, room: int) -> str:
+        told = f"Calls so far; those that succeeded are replayed:\n{record.shown(work, room)}" if work.calls else ""
+        return "\n\n".join(filter(None, [prompt.cut(notes, most), told]))
+
     shorter = [
         {"example": ""},
         {"tools": tools(2 * LIKELY)},
         {"tools": tools(LIKELY)},
-        {"learnt": prompt.cut(learnt, 1_500)},
+        {"learnt": learnt(NOTES, record.SHORT)},
+        {"learnt": learnt(NOTES, 0)},
     ]
     return prompt.fit(
-        "design", work.budget.design_tokens, shorter, tools=tools(len(lines)), learnt=learnt,
+        "design", work.budget.design_tokens, shorter, tools=tools(len(lines)),
+        learnt=learnt(len(notes), record.ROOM),
         example=example, task=work.task.strip(),
     )  # fmt: skip
 

@@ -14,7 +14,8 @@ from toolweft_client.work import Design, Work
 async def implement(work: Work, plan: Design) -> str | None:
     """The program; `None` where a new design is due, since the model lacks a tool.
 
-    A part of it that only reads may come first, to see what tools return: that one is run here.
+    A part of it that only reads may come first, to see what tools return: that one is run here. What a tool does not
+    say that it only reads may write.
 
     Raises:
         StoppedError: No tool was found for what the model lacks.
@@ -28,8 +29,7 @@ async def implement(work: Work, plan: Design) -> str | None:
         if not asked_for(program) or work.spent.probes >= work.budget.probes:
             return program
         checked = await check(work, program)
-        writes = [tool for tool in checked.uses if work.effects.get(tool) not in ("read", None)]
-        if checked.problems or writes:
+        if checked.problems or any(work.effects.get(tool) != "read" for tool in checked.uses):
             return program
         await asked(work, checked.source, checked.uses)
 

@@ -6,12 +6,12 @@ same program again, ends the run.
 
 from __future__ import annotations
 
-from toolweft_catalog.wire import CallRecord
-from toolweft_client import prompt
+from toolweft_client import prompt, record
+from toolweft_client.asserts import weakened
 from toolweft_client.calls import called
-from toolweft_client.edits import doubled, merged, size, weakened
+from toolweft_client.edits import doubled, merged, size
 from toolweft_client.errors import StoppedError
-from toolweft_client.failure import ADVICE, Failure, failure_of, on_line, unanswered
+from toolweft_client.failure import ADVICE, Failure, Kind, failure_of, on_line
 from toolweft_client.model.base import Reply
 from toolweft_client.reply import DefectError, program_in, syntax_error
 from toolweft_client.stages.design import only_missing, search
@@ -20,7 +20,8 @@ from toolweft_client.work import Attempt, Work, same_program
 
 AROUND = 5
 """Lines shown before and after the failing one."""
-MOST_CALLS = 30
+ARGUMENTS: frozenset[Kind] = frozenset({"argument", "rejected", "tool"})
+"""Failures that other arguments may mend."""
 
 
 async def repair(work: Work, attempt: Attempt) -> str | None:
@@ -60,10 +61,10 @@ def stale(work: Work) -> bool:
         raise StoppedError("stuck", f"The same error came again after an edit, and no new design is left: {trouble}")
     work.spent.replans += 1
     work.trace.add("replan", signature=list(met[-1]))
-    told = f"It failed with {trouble}\nat: {' '.join(met[-1][1:])}\nCalls so far; those that succeeded are replayed:"
+    told = f"It failed with {trouble}\nat: {' '.join(met[-1][1:])}"
     work.learnt.append(
         "A program of an earlier design failed twice in the same way. Draw another design, which does without that.\n"
-        + prompt.data("run", f"{told}\n{call_log(work.calls)}", limit=3_000)
+        + prompt.data("run", told, limit=3_000)
     )
     return True
 
@@ -80,18 +81,17 @@ async def lacking(work: Work, program: str) -> bool:
     if not await search(work, wanted) or work.spent.replans >= work.budget.replans:
         raise StoppedError("missing", f"No tool was found for: {'; '.join(wanted)}. Connect a server that offers it.")
     work.spent.replans += 1
-    work.trace.add("replan", missing=list(wanted))
-    told = f"It lacked: {'; '.join(wanted)}\nCalls so far; those that succeeded are replayed:\n{call_log(work.calls)}"
+    work.trace.add("replan", signature=[f"missing {each}" for each in wanted])
     work.learnt.append(
         "An earlier design chose tools that were not enough. The list holds what a search for the rest has found.\n"
-        + prompt.data("run", told, limit=3_000)
+        + prompt.data("run", f"It lacked: {'; '.join(wanted)}")
     )
     return True
 
 
 async def text(work: Work, attempt: Attempt, failure: Failure) -> str:
     """The prompt; what does not fit is left out in this order: long stubs, stubs of tools that are not on the failing
-    line, values and output. Never the task, the program or the record of calls.
+    line, values and output, reads. Never the task, the program or what was written.
     """
     source = attempt.program
     line = attempt.execution.error.line if attempt.execution and attempt.execution.error else None
@@ -104,15 +104,17 @@ async def text(work: Work, attempt: Attempt, failure: Failure) -> str:
         every = [each for each in every if not each.startswith("functions.")]
     await fetch(work, every)
     told = describe(attempt, outputs=1_000, values=300)
+    examples = record.examples(work, near, source) if failure.kind in ARGUMENTS else ""
     shorter = [
         {"stubs": shown(work, every, SHORTER)}, {"stubs": shown(work, list(dict.fromkeys(near)), SHORTER)},
         {"failure": prompt.data("run", describe(attempt, outputs=200, values=80), limit=2_000)},
-        {"stubs": shown(work, list(dict.fromkeys(near)), SHORTEST)},
+        {"stubs": shown(work, list(dict.fromkeys(near)), SHORTEST)}, {"calls": record.shown(work, record.SHORT)},
+        {"calls": record.shown(work, 0)},
     ]  # fmt: skip
     return prompt.fit(
         "repair", work.budget.repair_tokens, shorter, program=source.rstrip(), task=work.task.strip(),
         failure=prompt.data("run", told, limit=6_000), advice=ADVICE.get(failure.kind, ""),
-        calls=prompt.data("calls", call_log(work.calls), limit=4_000), stubs=shown(work, every),
+        calls=record.shown(work, examples=examples), stubs=shown(work, every),
     )  # fmt: skip
 
 
@@ -125,8 +127,9 @@ def _changed(work: Work, attempt: Attempt, reply: Reply) -> str:
     error = attempt.execution.error if attempt.execution else None
     broken = error.line if error and error.type != "AssertionError" else None
     if lost := weakened(attempt.program, program, broken=broken):
-        raise DefectError(f"it drops or changes `assert {prompt.cut(lost[0], 200)}`, which has to stay as it is")
-    twice = [use for use in doubled(attempt.program, program) if work.effects.get(use.tool) not in ("read", None)]
+        raise DefectError(f"it drops or changes `assert {prompt.cut(lost[0], 200)}`, or what has to hold before the "
+                          "program comes to it and fails there; both have to stay as they are")  # fmt: skip
+    twice = [use for use in doubled(attempt.program, program) if work.effects.get(use.tool) != "read"]
     if twice:
         raise DefectError(f"it calls {twice[0].tool} once more than before with the same arguments, on line "
                           f"{twice[0].line}; what succeeded is not to be written a second time")  # fmt: skip
@@ -163,17 +166,3 @@ def excerpt(program: str, line: int) -> str:
         f"{'>' if number == line else ' '} {number:4} {text}"
         for number, text in enumerate(lines[first - 1 : line + AROUND], first)
     )
-
-
-def call_log(calls: list[CallRecord]) -> str:
-    """The real calls of all attempts, the latest last. Writes stand apart: they are what must not happen again."""
-
-    def line(call: CallRecord, limit: int) -> str:
-        return f"{call.tool} {call.effect} {call.status} {prompt.cut(call.sample, limit)}"
-
-    rows = [f"{number}. {line(each, 300)}" for number, each in enumerate(calls, 1)]
-    done = [f"- {line(each, 100)}" for each in calls if each.status == "ok" and each.effect != "read"]
-    open_ = [f"- {line(each, 100)}" for each in unanswered(calls)]
-    parts = rows[-MOST_CALLS:] or ["(no tool was called)"]
-    parts += ["Already done, not to be done again:", *done] if done else []
-    return "\n".join(parts + (["Nobody knows whether these took effect:", *open_] if open_ else []))

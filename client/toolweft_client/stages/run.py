@@ -10,7 +10,7 @@ from dataclasses import replace
 import anyio
 
 from toolweft_client.errors import StoppedError
-from toolweft_client.failure import failure_of
+from toolweft_client.failure import Failure, failure_of
 from toolweft_client.stages.check import check
 from toolweft_client.stages.probe import asked_for
 from toolweft_client.stubs import forget
@@ -46,8 +46,10 @@ async def _executed(work: Work, program: str) -> Attempt:
     retries = 0
     while True:
         attempt = Attempt(program, execution=await work.execute(program))
-        if attempt.ok or failure_of(attempt).kind != "moment" or retries >= work.budget.retries:
+        failure = None if attempt.ok else failure_of(attempt)
+        if failure is None or failure.kind != "moment" or retries >= work.budget.retries:
             return _without_result(work, attempt)
+        _noted(work, failure)
         await anyio.sleep(work.budget.pause * 2**retries)
         retries += 1
         work.spent.retries += 1
@@ -79,7 +81,7 @@ def _confirmed(work: Work, program: str) -> Attempt | None:
 
 
 def stop_if_hopeless(work: Work, attempt: Attempt, known: int) -> None:
-    """`known` is the number of calls made before the attempt.
+    """Notes what kind of failure the attempt is, if it is one. `known` is the number of calls made before it.
 
     Raises:
         StoppedError: The server, its policy or the sandbox said no.
@@ -88,8 +90,14 @@ def stop_if_hopeless(work: Work, attempt: Attempt, known: int) -> None:
     if attempt.ok:
         return
     failure = failure_of(attempt, work.calls[:known])
+    _noted(work, failure)
     if failure.kind == "policy":
         who = f"{failure.call.tool} may not be called" if failure.call else "The server ended the program"
         raise StoppedError("refused", f"{who}: {attempt.trouble}")
     if failure.kind == "sandbox":
         raise StoppedError("sandbox", f"The program broke a rule of the sandbox: {attempt.trouble}")
+
+
+def _noted(work: Work, failure: Failure) -> None:
+    """Whatever follows from it: a repair, the same program again, a new design or the end."""
+    work.trace.add("failure", kind=failure.kind, signature=list(failure.signature))

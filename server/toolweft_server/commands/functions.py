@@ -26,6 +26,7 @@ EPILOG = """examples:
   toolweft functions export weekly_report --to ./skills
   toolweft functions import ./skills/weekly-report --trust
   toolweft functions publish ./team-functions weekly_report --commit
+  toolweft functions publish http://team.example:8808/mcp weekly_report --token-env TEAM_TOKEN
   toolweft functions pull ./team-functions
   toolweft functions pull http://127.0.0.1:8000/mcp weekly_report --yes"""
 

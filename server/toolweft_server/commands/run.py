@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
 
     async def execute(app: App) -> int:
+        from toolweft_catalog.wire import Execution
         from toolweft_server.parts import sandbox_limits
         from toolweft_server.sandbox.base import FileIn
         from toolweft_server.serving import Asker
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             again = {**arguments, "retry_of": reply.structured["id"]}
             reply = await app.execute_code(again, Asker("local", "cli", "cli"), report)
         if args.json:
-            show(reply.structured)
+            show(Execution.model_validate(reply.structured).model_dump(mode="json"))
         else:
             print(reply.text)
         return 1 if reply.is_error else 0

@@ -8,6 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import anyio
 
     from toolweft_server.config import Config
@@ -22,13 +24,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-host", metavar="NAME", action="append", default=[], help="a name it is reached by (HTTP)"
     )
+    parser.add_argument(
+        "--accept-functions", action="store_true", help="others may publish functions to it, which wait as candidates"
+    )
     parser.add_argument("--verbose", action="store_true", help="log every step to stderr")
     parser.epilog = (
         "examples:\n"
         "  toolweft serve                                  what a host starts\n"
         "  toolweft serve --config ~/.mcp.json             with another host's file, as it is\n"
         "  toolweft serve --http 8808                      http://127.0.0.1:8808/mcp\n"
-        "  toolweft serve --http 0.0.0.0:8808 --token-env TOOLWEFT_TOKEN"
+        "  toolweft serve --http 0.0.0.0:8808 --token-env TOOLWEFT_TOKEN\n"
+        "  toolweft serve --http 8808 --accept-functions   for `toolweft functions publish http://…`"
     )
 
 
@@ -50,12 +56,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _serve(args: argparse.Namespace) -> int:
     from toolweft_server import config as configuration
+    from toolweft_server.errors import ConfigError
 
     config = configuration.load(args.config)
     for problem in config.problems:
         print(f"toolweft: {problem.server}: {problem.message}", file=sys.stderr)
     if config.sandbox.backend == "unsafe-process":
         print(f"toolweft: {NOT_ISOLATED}", file=sys.stderr)
+    if args.accept_functions and not args.http:
+        raise ConfigError("--accept-functions goes with --http: over stdio nobody else can send any")
     return _over_http(args, config) if args.http else _over_stdio(config)
 
 
@@ -76,7 +85,9 @@ async def _stdio(config: Config) -> None:
     from toolweft_server.runtime import Lazy
     from toolweft_server.stdio import stdio
 
-    server = serving.build(Lazy(config), servers=names(config), connection=secrets.token_hex(4))
+    server = serving.build(
+        Lazy(config), servers=names(config), packages=packages(config), connection=secrets.token_hex(4)
+    )
 
     async def stop_on_signal(scope: anyio.CancelScope) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -100,12 +111,27 @@ def _over_http(args: argparse.Namespace, config: Config) -> int:
     wanted = http.address(args.http)
     secret = http.token(args.token_env, wanted)
     listener, where = http.listen(wanted)
-    server = serving.build(Lazy(config), servers=names(config), owner=http.owner(secret))
+    server = serving.build(
+        Lazy(config),
+        servers=names(config),
+        packages=packages(config),
+        owner=http.owner(secret),
+        accepts=args.accept_functions,
+    )
     application = http.app(server, where, secret=secret, hosts=args.allow_host)
     print(f"toolweft: serving {where.url}", file=sys.stderr, flush=True)
     level = "info" if args.verbose else "warning"
     uvicorn.Server(uvicorn.Config(application, log_level=level, timeout_graceful_shutdown=5)).run(sockets=[listener])
     return 0
+
+
+def packages(config: Config) -> Sequence[str]:
+    """What programs may import beside the standard library; Monty imports nothing."""
+    from toolweft_server.sandbox import platforms
+
+    backend = config.sandbox.backend
+    tiers = platforms.order(sys.platform) if backend == "auto" else (backend,)
+    return [] if tiers == ("monty",) else config.sandbox.packages
 
 
 def names(config: Config) -> list[str]:

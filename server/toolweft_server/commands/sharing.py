@@ -1,8 +1,7 @@
-"""`toolweft functions publish` and `pull`: functions go to a folder that others see, or come from one or from a server.
+"""`toolweft functions publish` and `pull`: functions go to a folder or another toolweft, or come from one.
 
-Both show first what the code may call, and do nothing until that is confirmed. Pulling runs nothing: what comes is
-checked as any import (`library.share`) and waits as a candidate. There is no publishing to a running toolweft: nothing
-that a client asks of it writes to its library, but for a program that runs clean.
+Both show first what the code may call, and do nothing until that is confirmed. Neither runs anything: what comes is
+checked as any import (`library.share`) and waits as a candidate.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 from toolweft_server.commands.opened import show
 
 if TYPE_CHECKING:
+    from toolweft_catalog.wire import FunctionCard
     from toolweft_server.library.function import Function
     from toolweft_server.library.preview import Preview
     from toolweft_server.library.recorded import Recorded
@@ -32,14 +32,18 @@ GIT = 60.0
 
 
 def arguments(publish: argparse.ArgumentParser, pull: argparse.ArgumentParser) -> None:
-    publish.add_argument("target", help="a folder: each function becomes an Agent-Skills folder in it")
+    publish.add_argument(
+        "target",
+        help="a folder: each function becomes an Agent-Skills folder in it; "
+        "or the address of another toolweft that takes functions: http://HOST:PORT/mcp",
+    )
     publish.add_argument("names", nargs="+", metavar="NAME", help="functions")
     publish.add_argument("--commit", action="store_true", help="commit what was written; the folder is a git work tree")
     pull.add_argument("source", help="such a folder, or the address of another toolweft: http://HOST:PORT/mcp")
     pull.add_argument("names", nargs="*", metavar="NAME", help="functions (default: all)")
-    pull.add_argument("--token-env", metavar="VARIABLE", help="the environment variable with that toolweft's token")
     without_tests(publish)
     for each in (publish, pull):
+        each.add_argument("--token-env", metavar="VARIABLE", help="the environment variable with that toolweft's token")
         each.add_argument("--yes", action="store_true", help="do it without asking")
 
 
@@ -56,20 +60,61 @@ def record(function: Function, args: argparse.Namespace, library: FunctionStore,
 
 
 def publish(args: argparse.Namespace, library: FunctionStore, store: Store) -> int:
+    known = {each.name: each for each in library.list()}
+    _refuse_unknown(args.names, known, "here")
+    chosen = [known[name] for name in dict.fromkeys(args.names)]
+    into = _to_server if _is_url(args.target) else _to_folder
+    return into(args, chosen, library, store)
+
+
+def _to_server(args: argparse.Namespace, chosen: Sequence[Function], library: FunctionStore, store: Store) -> int:
+    import anyio
+
+    from toolweft_server import peer
+    from toolweft_server.errors import LibraryError
+    from toolweft_server.library.preview import preview
+
+    if args.commit:
+        raise LibraryError(f"{args.target!r} is a server; --commit goes with a folder that is a git work tree.")
+    token = _token(args.token_env)
+    there = anyio.run(partial(peer.held, args.target, [each.name for each in chosen], token=token))
+    catalog = store.manifests.catalog()
+    previews = [
+        preview(
+            each.source, each.name, tools=each.tools, functions=each.functions, catalog=catalog,
+            becomes=_at_server(there.get(each.name), each),
+        )
+        for each in chosen
+    ]  # fmt: skip
+    if not _confirmed(args, previews, f"Send to {args.target}?"):
+        return 1
+    cards = [card for each in chosen if (card := library.card(each.name, each.version)) is not None]
+    published = anyio.run(partial(peer.publish, args.target, cards, token=token))
+    if args.json:
+        show({"functions": [asdict(each) for each in previews], **published.model_dump(include={"saved", "rejected"})})
+    for saved in () if args.json else published.saved:
+        print(f"{saved.name}@{saved.version}  {saved.state} there")
+    for one in published.rejected:
+        print(f"toolweft: {one.name} was not taken: {one.reason}", file=sys.stderr)
+    return 1 if published.rejected else 0
+
+
+def _at_server(card: FunctionCard | None, function: Function) -> str:
+    from toolweft_server.library.function import normalised
+
+    if card is None:
+        return "new there"
+    same = normalised(card.source, card.name) == function.digest
+    return "the same code is there already" if same else "its name has other code there, which stays"
+
+
+def _to_folder(args: argparse.Namespace, chosen: Sequence[Function], library: FunctionStore, store: Store) -> int:
     from toolweft_server.errors import LibraryError
     from toolweft_server.library import share
     from toolweft_server.library.preview import preview
     from toolweft_server.library.recorded import Recorded
 
-    if _is_url(args.target):
-        raise LibraryError(
-            f"{args.target!r} is a server, and a client cannot write to a toolweft's library. Publish to a folder, and "
-            "run `toolweft functions pull` where the functions are wanted."
-        )
     into = Path(args.target)
-    known = {each.name: each for each in library.list()}
-    _refuse_unknown(args.names, known, "here")
-    chosen = [known[name] for name in dict.fromkeys(args.names)]
     if args.commit and not _is_work_tree(into):
         raise LibraryError(f"{args.target!r} is no git work tree; leave out --commit, or run `git init` in it first.")
     catalog = store.manifests.catalog()

@@ -137,8 +137,11 @@ class NameTable(NamedTuple):
 
 def _one_edit(matrix: Array, key: Array) -> Array:
     """Rows one edit from `key`: what both begin with and what both end with leave one place (or a swap) between."""
-    if not len(matrix):
-        return np.zeros(0, np.int64)
+    # One edit of three or more letters leaves the first as it is, or the last: nearly all rows are out after two looks.
+    likely = np.flatnonzero((matrix[:, 0] == key[0]) | (matrix[:, -1] == key[-1]))
+    if not len(likely):
+        return likely
+    matrix = matrix[likely]
     width = min(matrix.shape[1], len(key))
     head = _agreeing(matrix[:, :width] == key[:width])
     tail = _agreeing(matrix[:, ::-1][:, :width] == key[::-1][:width])
@@ -148,7 +151,8 @@ def _one_edit(matrix: Array, key: Array) -> Array:
         for row in np.flatnonzero(head + tail == longer - 2):
             at = head[row]
             close[row] = matrix[row, at] == key[at + 1] and matrix[row, at + 1] == key[at]
-    return np.flatnonzero(close)
+    found: Array = likely[close]
+    return found
 
 
 def _agreeing(equal: Array) -> Array:

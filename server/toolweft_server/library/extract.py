@@ -108,7 +108,7 @@ def _one(module: _Module, name: str, *, wanted: bool) -> Extracted | None:
         needs.add(name)
     except _CannotTakeError:
         # Only a function that would be kept owes an explanation.
-        if wanted or needs.tools or needs.functions:
+        if wanted or needs.tools or needs.functions or needs.hides:
             raise
         return None
     if not (wanted or needs.tools or needs.functions or _statements(node) >= STATEMENTS):
@@ -189,6 +189,8 @@ class _Needs:
     imports: set[str] = field(default_factory=set)
     constants: dict[str, str] = field(default_factory=dict)
     helpers: dict[str, str] = field(default_factory=dict)
+    hides: bool = False
+    """It uses tools, and its code does not say which."""
 
     def add(self, name: str) -> None:
         """Takes the definition of `name` and, through it, all that it needs.
@@ -241,11 +243,22 @@ class _Needs:
         for name in free & self.module.servers:
             if not (name in self.module.defined or name in self.module.imports or name in self.module.constants):
                 paths[name] = ("tools", name)
-        for path in mentions(node, paths):
+        mentioned = mentions(node, paths)
+        for path in mentioned.paths:
             if path[0] == "tools" and len(path) >= 3:
                 self.tools.add(f"{path[1]}.{path[2]}")
             elif path[0] == "functions" and len(path) >= 2 and path[1] not in {"save", "version"}:
                 self.functions.add(path[1])
+        if mentioned.hidden:
+            self.hides = True
+            raise _CannotTakeError(_unreadable(*mentioned.hidden[0]))
+
+
+def _unreadable(line: int, path: tuple[str, ...]) -> str:
+    of = ".".join(path)
+    wanted = {"tools": "tools.SERVER.TOOL", "functions": "functions.NAME"}.get(of, f"{path[-1]}.TOOL")
+    what = "saved functions" if path[0] == "functions" else "tools"
+    return f"line {line} passes {of!r} on, so that nobody can read which {what} it calls; call each as {wanted}(…)"
 
 
 def _import_order(text: str) -> tuple[bool, str]:

@@ -33,6 +33,11 @@ PERSONAL = frozenset({"task", "owner", "execution"})
 """Parts of a provenance that stay at home: a person's words, who they are, a number that means nothing elsewhere."""
 
 
+def impersonal(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a provenance, or of an event of a history, may be shown elsewhere."""
+    return {key: each for key, each in provenance.items() if key not in PERSONAL}
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """One version of a saved function."""
@@ -195,6 +200,12 @@ def _examples(event: Event) -> list[Mapping[str, Json]]:
 def _state(event: Event) -> FunctionState | None:
     state = event.detail.get("state")
     return next((each for each in MOVES if each == state), None)
+
+
+def overreach(function: Function, tool: str) -> str:
+    """The refusal of a tool that a function does not declare, as a sentence for its program."""
+    declared = ", ".join(function.tools) or "none"
+    return f"the saved function {function.name!r} wants to call {tool}; the tools that it was saved with: {declared}"
 
 
 def bad_name(name: str) -> str | None:

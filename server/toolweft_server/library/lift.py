@@ -1,7 +1,8 @@
 """What a function knows of the task it was written for becomes a parameter; if a value of the task remains, it is left.
 
 A literal belongs to the task when the task's text says it: as a whole word, or as a number by itself. Keys of
-mappings, and values that a tool's schema lists, are the tools' language and not the task's.
+mappings, and values that a tool's schema lists, are the tools' language and not the task's. E-mail addresses are
+somebody's wherever they stand, and belong to the task without being said.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from toolweft_server.library.syntax import FunctionDef
 
 _DATA = re.compile(r"""["'“`]([^"'“”`\n]{2,200})["'”`]|(?<!\w)([\w.+-]*[\d@/_#](?:[\w.@/:+#-]*[\w/#])?)""")
 """Words that are data wherever they stand: in quotes, or with digits, slashes, at signs, underscores in them."""
+_ADDRESS = re.compile(r"[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}\b")
 SHORTEST = 3
 """Characters of such a word: a digit or two stand in any text."""
 _KEYED = frozenset({"get", "pop", "setdefault", "split", "join", "strip", "replace"})
@@ -42,10 +44,11 @@ def lift(found: Extracted, task: str | None, *, known: Collection[str] = ()) -> 
         LibraryError: A value of the task remains.
 
     """
-    if not task:
-        return Lifted(found, {})
-    told = _Told(task, known)
     tree = ast.parse(found.source)
+    addresses = _addresses(tree, found.source).difference(known)
+    if not (task or addresses):
+        return Lifted(found, {})
+    told = _Told(task or "", known, addresses)
     node = next(n for n in reversed(tree.body) if isinstance(n, FunctionDef) and n.name == found.name)
     lifting = _Lifting(told, _names(tree))
     lifting.constants(tree, node)
@@ -62,7 +65,8 @@ def lift(found: Extracted, task: str | None, *, known: Collection[str] = ()) -> 
     docs = _documented(tree, told, lifting.given)
     left = next(iter(_remaining(tree, told)), None)
     if left is not None:
-        raise LibraryError(f"it holds {left!r}, a value of the task; make it a parameter")
+        whose = "somebody's address" if told.addressed(left) else "a value of the task"
+        raise LibraryError(f"it holds {left!r}, {whose}; make it a parameter")
     if not (lifting.given or docs or any(told.holds(text) for text in _comments(found.source))):
         return Lifted(found, {})
     source = ast.unparse(ast.fix_missing_locations(tree)) + "\n"
@@ -72,10 +76,10 @@ def lift(found: Extracted, task: str | None, *, known: Collection[str] = ()) -> 
 class _Told:
     """What the text of a task says."""
 
-    def __init__(self, task: str, known: Collection[str]) -> None:
-        self._task, self._known = task, known
+    def __init__(self, task: str, known: Collection[str], addresses: Collection[str]) -> None:
+        self._task, self._known, self._addresses = " ".join((task, *sorted(addresses))), known, addresses
         words = {word for pair in _DATA.findall(task) for word in pair}
-        self.data = {word for word in words if len(word) >= SHORTEST and word not in known}
+        self.data = {word for word in words if len(word) >= SHORTEST and word not in known} | {*addresses}
 
     def says(self, value: object) -> bool:
         """Whether this whole literal stands in the task."""
@@ -86,6 +90,10 @@ class _Told:
         if isinstance(value, bool) or not isinstance(value, int | float) or value in (0, 1):
             return False
         return re.search(rf"(?<![\w.]){re.escape(repr(value))}(?!\w|\.\d)", self._task) is not None
+
+    def addressed(self, value: object) -> bool:
+        """Whether an address that no schema lists stands in it."""
+        return isinstance(value, str) and any(each in value for each in self._addresses)
 
     def holds(self, text: str) -> bool:
         """Whether a longer text has some of the task's data in it."""
@@ -243,10 +251,17 @@ def _remaining(tree: ast.Module, told: _Told) -> Iterable[object]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _KEYED:
             keys |= {id(each) for each in node.args}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and id(node) not in keys:
+        if isinstance(node, ast.Constant):
             value = node.value
-            if (isinstance(value, str) and told.holds(value)) or (not isinstance(value, str) and told.says(value)):
+            said = told.holds(value) if isinstance(value, str) else told.says(value)
+            if (said and id(node) not in keys) or told.addressed(value):
                 yield value
+
+
+def _addresses(tree: ast.Module, source: str) -> set[str]:
+    """E-mail addresses in texts and comments; in code, `a @ b.c` is a product."""
+    texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return {each for text in (*texts, *_comments(source)) for each in _ADDRESS.findall(text)}
 
 
 def _comments(source: str) -> list[str]:

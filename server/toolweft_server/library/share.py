@@ -29,7 +29,7 @@ from toolweft_catalog.tool import digest
 from toolweft_catalog.wire import FunctionCard
 from toolweft_server.errors import LibraryError
 from toolweft_server.library.extract import SOURCE, Extracted, extract
-from toolweft_server.library.function import PERSONAL, Function, bad_name, normalised
+from toolweft_server.library.function import Function, bad_name, impersonal, normalised
 from toolweft_server.scrub import Scrubber
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ LARGEST = {SKILL: 400_000, CODE: SOURCE, FACTS: 400_000, RECORD: 2_000_000}
 """Bytes read of each file at most."""
 FOLDERS = 500
 """Functions imported from one folder at most."""
+IMPORTED = "In `execute_code`, once imported (`toolweft functions import`)"
+"""Where a function of a folder can be called."""
 
 _TITLE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _TOOL = r"^[A-Za-z_][A-Za-z0-9_]{0,127}\.[A-Za-z_][A-Za-z0-9_]{0,255}$"
@@ -121,12 +123,13 @@ def title(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "function"
 
 
-def facts(function: Function) -> dict[str, Any]:
+def facts(function: Function | FunctionCard) -> dict[str, Any]:
     return {
         "format": 1, "name": function.name, "version": function.version, "signature": function.signature,
-        "description": function.description, "digest": function.digest, "tools": dict(function.tools),
+        "description": function.description, "digest": normalised(function.source, function.name),
+        "tools": dict(function.tools),
         "functions": dict(function.functions), "content": address(function.source),
-        "provenance": {key: each for key, each in function.provenance.items() if key not in PERSONAL},
+        "provenance": impersonal(function.provenance),
     }  # fmt: skip
 
 
@@ -135,17 +138,23 @@ def address(code: str) -> str:
     return digest(code.replace("\r\n", "\n"))
 
 
-def skill(function: Function, test: str | None = None) -> str:
-    """`SKILL.md`: the front matter that hosts index, then what a model needs to use the function."""
-    tested = f" `pytest {test}` runs it against its recorded calls, without a tool." if test else ""
+def front_matter(function: Function | FunctionCard) -> dict[str, str]:
+    """What hosts index, as in `SKILL.md`."""
     about = " ".join(function.description.split()) or f"Python function {function.name}{function.signature}"
-    # JSON text is YAML too, once nothing is left in it that YAML takes for unprintable.
-    shown = json.dumps(_cut("".join(c for c in about if c.isprintable()), 1000), ensure_ascii=False)
-    head = f"---\nname: {title(function.name)}\ndescription: {shown}\n---\n"
+    # Nothing is left in it that YAML takes for unprintable.
+    return {"name": title(function.name), "description": _cut("".join(c for c in about if c.isprintable()), 1000)}
+
+
+def skill(function: Function | FunctionCard, test: str | None = None, *, where: str = IMPORTED) -> str:
+    """`SKILL.md`: the front matter that hosts index, then what a model needs to use the function, and `where`."""
+    tested = f" `pytest {test}` runs it against its recorded calls, without a tool." if test else ""
+    # JSON text is YAML too; without its quotes, a function called `null` would have no name.
+    held = front_matter(function).items()
+    head = "\n".join(["---", *(f"{key}: {json.dumps(text, ensure_ascii=False)}" for key, text in held), "---\n"])
     uses = "".join(f"- `{each}`\n" for each in (*function.tools, *(f"functions.{n}" for n in function.functions)))
     return (
         f"{head}\n# {function.name}\n\n"
-        f"A reusable function of toolweft. In `execute_code`, once imported (`toolweft functions import`):\n\n"
+        f"A reusable function of toolweft. {where}:\n\n"
         f"```python\nfunctions.{function.name}{function.signature}\n```\n\n"
         f"{function.description.strip()}\n\n## What it calls\n\n{uses or 'No tool.'}\n\n"
         f"The code is in `{CODE}`, its facts in `{FACTS}`.{tested}\n"
@@ -212,7 +221,7 @@ def of_card(card: FunctionCard, *, scrub: Scrubber) -> Shared:
         told = Facts(
             format=1, name=card.name, version=card.version, digest=normalised(card.source, card.name),
             content=address(card.source), tools=card.tools, functions=card.functions,
-            provenance={key: each for key, each in card.provenance.items() if key not in PERSONAL},
+            provenance=impersonal(card.provenance),
         )  # fmt: skip
         return Shared(facts=told, found=_checked(told, card.source, scrub))
     except ValidationError as error:

@@ -25,7 +25,7 @@ from toolweft_server.library.care import judge
 from toolweft_server.library.extract import Extracted, Rejected
 from toolweft_server.library.function import MOVES, Event, Function, Life, fold, normalised
 from toolweft_server.library.proof import UNPROVEN, Proof, tightened
-from toolweft_server.library.share import Shared
+from toolweft_server.library.share import Shared, of_card
 from toolweft_server.store import schema
 from toolweft_server.store.database import bump
 from toolweft_server.store.store import Store
@@ -124,6 +124,18 @@ class FunctionStore:
         by_name = {each.found.name: each for each in shared}
         return self._admit_all({name: partial(admitted, each=by_name[name]) for name in _in_order(by_name)})
 
+    def take(self, cards: Sequence[FunctionCard]) -> Admission:
+        """Takes over functions as another toolweft sends them: what passes every check becomes a candidate."""
+        found: list[Shared] = []
+        refused: list[Rejected] = []
+        for card in cards:
+            try:
+                found.append(of_card(card, scrub=self._scrub))
+            except LibraryError as error:
+                refused.append(Rejected(card.name[:80], str(error)))
+        admission = self.import_(found)
+        return Admission(admission.saved, (*refused, *admission.rejected))
+
     def _admit_all(self, each: Mapping[str, Callable[[Connection], SavedFunction]]) -> Admission:
         def work(db: Connection) -> Admission:
             saved: list[SavedFunction] = []
@@ -142,10 +154,11 @@ class FunctionStore:
     def _origin(self, provenance: Mapping[str, Json]) -> dict[str, Json]:
         return {str(key): self._scrub.json(value) for key, value in provenance.items()}
 
-    def used(self, name: str, version: int, ok: bool) -> FunctionState | None:
+    def used(self, name: str, version: int, ok: bool, *, why: str = "") -> FunctionState | None:
         """Counts a use; the state it leads to, `None` for one that was removed meanwhile.
 
-        A failure may quarantine or retire the function: `care` says when.
+        A failure may quarantine or retire the function: `care` says when. `why` it failed, where that is known, is said
+        with that.
         """
 
         def work(db: Connection) -> FunctionState | None:
@@ -154,7 +167,8 @@ class FunctionStore:
                 return None
             held = rows.append(db, name, held, Event("used" if ok else "failed", version, time.time()))
             if not ok and (verdict := judge(held[1].versions[version], rows.around(db))) is not None:
-                held = rows.move(db, name, held, version, [verdict.state], why=verdict.why)
+                told = f"{why}; {verdict.why}" if why else verdict.why
+                held = rows.move(db, name, held, version, [verdict.state], why=told)
                 bump(db, TOPIC)
             return held[1].versions[version].state
 

@@ -7,37 +7,83 @@ from __future__ import annotations
 
 import ast
 import symtable
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeAlias
 
 FunctionDef = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def mentions(node: ast.AST, paths: dict[str, tuple[str, ...]]) -> Iterable[tuple[str, ...]]:
-    """Every dotted path in `node` that starts at a known name: `tools.git.log` whether called or passed on.
+Path: TypeAlias = tuple[str, ...]
+"""What an expression stands for: `("tools", "git", "log")`, or less of it."""
+_GIVEN = frozenset({"ToolError", "Blob", "parallel"})
+"""What `tools` holds besides servers."""
 
-    `paths` says what the names stand for; imports and plain assignments inside the node add to it.
+
+class Mentions(NamedTuple):
+    paths: frozenset[Path]
+    """Every path that stands in the code, called or passed on."""
+    hidden: tuple[tuple[int, Path], ...]
+    """(line, path) of what is passed on before it names a tool, so that nobody can read which tools are called."""
+
+
+def mentions(node: ast.AST, paths: Mapping[str, Path]) -> Mentions:
+    """The paths in `node` that start at a known name. `paths` says what the names stand for; imports and plain
+    assignments inside the node add to it.
     """
-    known = dict(paths)
+    known = _followed(node, paths)
+    followed = {id(each.value) for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+    followed |= {id(value) for _, value in _renamings(node)}
+    found: set[Path] = set()
+    hidden: list[tuple[int, Path]] = []
     for each in ast.walk(node):
-        if isinstance(each, ast.Import | ast.ImportFrom):
-            known |= {name: path for name, _, path in imported(each) if path}
-        elif isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name):
-            path = _path(each.value, known)
-            known |= {each.targets[0].id: path} if path else {}
-    return {path for each in ast.walk(node) if (path := _path(each, known))}
+        if not isinstance(each, ast.Name | ast.Attribute):
+            continue
+        found |= (stands_for := _paths(each, known))
+        if isinstance(each.ctx, ast.Load) and id(each) not in followed:
+            hidden += [(each.lineno, path) for path in stands_for if _is_open(path)]
+    return Mentions(frozenset(found), tuple(sorted(hidden)))
 
 
-def _path(node: ast.AST, known: dict[str, tuple[str, ...]]) -> tuple[str, ...] | None:
+def _followed(node: ast.AST, paths: Mapping[str, Path]) -> dict[str, set[Path]]:
+    """What each name may stand for. One that is bound twice stands for both."""
+    known = {name: {path} for name, path in paths.items()}
+    count = -1
+    while count != (now := sum(map(len, known.values()))):  # a name may be bound to one that is bound later on
+        count = now
+        for each in ast.walk(node):
+            if isinstance(each, ast.Import | ast.ImportFrom):
+                for name, _, path in imported(each):
+                    known.setdefault(name, set()).update({path} if path else ())
+        for names, value in _renamings(node):
+            for name in names:
+                # What names a tool already is seen where it stands; following that could go on for ever.
+                known.setdefault(name, set()).update(path for path in _paths(value, known) if _is_open(path))
+    return known
+
+
+def _renamings(node: ast.AST) -> Iterable[tuple[list[str], ast.expr]]:
+    """(names, value) of each assignment in `node` that binds plain names."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.Assign):
+            names = [target.id for target in each.targets if isinstance(target, ast.Name)]
+            if len(names) == len(each.targets):
+                yield names, each.value
+
+
+def _is_open(path: Path) -> bool:
+    """Whether the path leads to many tools or functions, and names none."""
+    return path in {("tools",), ("functions",)} or (len(path) == 2 and path[0] == "tools" and path[1] not in _GIVEN)
+
+
+def _paths(node: ast.AST, known: Mapping[str, set[Path]]) -> set[Path]:
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
         node = node.value
-    if isinstance(node, ast.Name) and node.id in known:
-        return (*known[node.id], *reversed(parts))
-    return None
+    return {(*path, *reversed(parts)) for path in known.get(node.id, ())} if isinstance(node, ast.Name) else set()
 
 
-def imported(statement: ast.Import | ast.ImportFrom) -> Iterable[tuple[str, str, tuple[str, ...] | None]]:
+def imported(statement: ast.Import | ast.ImportFrom) -> Iterable[tuple[str, str, Path | None]]:
     """(name bound, the import by itself, what it stands for if it is a tool or a saved function)."""
     for alias in statement.names:
         if isinstance(statement, ast.Import):

@@ -57,6 +57,8 @@ class SavedSource:
     source: str
     pins: Mapping[str, int] = field(default_factory=dict)
     """Saved functions that it uses, each with the version it was saved against."""
+    tools: Sequence[str] | None = None
+    """Tools that it may call; `None`: any."""
 
 
 class Host(Protocol):

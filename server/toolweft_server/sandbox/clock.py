@@ -25,8 +25,9 @@ class Clock:
     def __init__(self, *, wall: float, total: float, cpu: float, processor: Callable[[], float | None]) -> None:
         self._wall, self._total, self._cpu = wall, total, cpu
         self._processor = processor
-        self._processor_before: float | None = processor()
-        self._begin = self._since = self._looked = time.monotonic()
+        self._processor_before: float | None = None
+        self._begin = self._since = time.monotonic()
+        self._looked = -LOOK
         self._used = 0.0
         self._waiting = 0
         self._end: float | None = None
@@ -64,10 +65,14 @@ class Clock:
         return None
 
     def _processor_used(self) -> float:
-        if self._processor_before is None or time.monotonic() - self._looked < LOOK / 2:
+        """Since the first look, which comes a moment after the start."""
+        if (now := time.monotonic()) - self._looked < LOOK / 2:
             return 0.0
-        self._looked = time.monotonic()
-        return (self._processor() or 0.0) - self._processor_before
+        self._looked = now
+        used = self._processor()
+        if self._processor_before is None:
+            self._processor_before = used
+        return (used or 0.0) - (self._processor_before or 0.0)
 
     def next_look(self) -> float:
         """Seconds until `over` can change its answer, and never long."""

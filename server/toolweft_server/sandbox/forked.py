@@ -134,7 +134,10 @@ class Zygote:
             SandboxError: It did not start, or a step of the confinement was refused; the text says which.
 
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise SandboxError(f"no process could be started for programs: {error}") from error
         given = json.dumps({**settings, "fd": theirs.fileno(), "parent": os.getpid()})
         try:
             process = subprocess.Popen(  # noqa: ASYNC220  (a fork: a thread would cost more, and is not the one it must die with)
@@ -170,11 +173,13 @@ class Zygote:
         return self._numbers
 
     async def retire(self) -> None:
-        """Waits until nobody has a session of it any more, and ends it."""
+        """Waits until nobody has a session of it any more, and ends it; cancelled, it ends at once."""
         self._empty = anyio.Event()
-        if self._ended and not self._closed:
-            await self._empty.wait()
-        await self.aclose()
+        try:
+            if self._ended and not self._closed:
+                await self._empty.wait()
+        finally:
+            await self.aclose()
 
     async def fork(self, limits: Limits, rlimits: Mapping[str, tuple[int, int]]) -> Forked:
         """A new session's process.

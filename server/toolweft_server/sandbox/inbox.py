@@ -19,7 +19,7 @@ class Inbox:
     """
 
     def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
+        self._channel, self._fd = channel, channel.fileno()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._got: bytes | None = None
@@ -42,7 +42,7 @@ class Inbox:
             loop = asyncio.get_running_loop()
             if self._loop is None:
                 try:
-                    loop.add_reader(self._channel, self._read)
+                    loop.add_reader(self._fd, self._read)
                 except NotImplementedError:  # the loop of Windows has none; anyio's threads have
                     await anyio.wait_readable(self._channel)
                     continue
@@ -58,7 +58,7 @@ class Inbox:
     def close(self) -> None:
         """The loop looks no longer; before the socket is closed. Idempotent."""
         if self._loop is not None:
-            self._loop.remove_reader(self._channel)
+            self._loop.remove_reader(self._fd)
             self._loop = None
 
     def _read(self) -> None:

@@ -13,7 +13,8 @@ class Limits:
     """Sizes in bytes, times in seconds."""
 
     wall: float = 30.0
-    """Active time of one run: hosts show a spinner for about half a minute before people worry."""
+    """Active time of one run: hosts show a spinner for about half a minute before people worry. A program that asks for
+    another time (`timeout`) gets it, within `total` and `cpu`."""
     total: float = 900.0
     """One run including all waiting for tools and people; ends a program that waits for ever."""
     approval: float = 600.0
@@ -47,7 +48,7 @@ class Limits:
     arguments: int = MIB
     """JSON of one call's arguments: MCP servers read requests whole, and many refuse more."""
     result: int = 4 * MIB
-    """JSON of one call's result: what a page of a generous API holds; more comes back as a handle."""
+    """JSON of one call's result: what a page of a generous API holds; above it the call fails and says so."""
     pending_calls: int = 32
     """Calls in flight from one program; more wait in the pipe (back-pressure), they are not refused."""
     calls: int = 1000
@@ -55,7 +56,8 @@ class Limits:
     code: int = 200_000
     """Characters: twenty times the longest program that a model wrote for us."""
     sessions: int = 16
-    """Side by side: at 4 MiB each while they wait, and with `memory` full 8 GiB, what a laptop has."""
+    """Side by side: at 4 MiB each while they wait (and what packages imported ahead take), and with `memory` full
+    8 GiB, what a laptop has."""
     idle: float = 900.0
     """A session nobody used for this long is closed."""
 

@@ -5,16 +5,16 @@ Bytes, not frames: whatever writes to the descriptor is caught, be it Python, C 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
-
-import anyio
-import anyio.lowlevel
+from collections.abc import Callable
 
 FLOOD = 16
 """Times the cap that end the program: a print loop, not a report."""
 
 _READ = 64 * 1024
+_AGAIN = 0.05
 
 
 class Output:
@@ -23,22 +23,32 @@ class Output:
         self._source, self._cap = source, cap
         self._kept = bytearray()
         self._count = 0
+        self._fd = source if isinstance(source, int) else source.fileno()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reading = False
+        self._timer: asyncio.TimerHandle | None = None
         self.flood = FLOOD * cap
 
     @property
     def cut(self) -> bool:
         return self._count > self._cap
 
-    async def pump(self) -> None:
-        """Reads until it is cancelled; returns when there was too much."""
-        while self._count <= self.flood:
-            match self._take():
-                case None:
-                    await anyio.wait_readable(self._source)
-                case 0:
-                    await anyio.sleep_forever()
-                case _:
-                    await anyio.lowlevel.checkpoint()
+    def watch(self, flooded: Callable[[], None]) -> None:
+        """Reads whenever something is there, until `ignore`; calls `flooded` when there was too much."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            self._loop.add_reader(self._fd, self._ready, flooded)
+            self._reading = True
+        except NotImplementedError:  # the loop of Windows has none
+            self._poll(flooded)
+
+    def ignore(self) -> None:
+        """Nothing more is read, unless by `drain`. To be called before the descriptor is closed. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._reading and self._loop is not None:
+            self._loop.remove_reader(self._fd)
+        self._loop = None
 
     def drain(self) -> None:
         """Takes what is in the pipe now, and no more than a flood of it."""
@@ -51,6 +61,18 @@ class Output:
 
     def text(self) -> str:
         return self._kept.decode("utf-8", "replace")
+
+    def _ready(self, flooded: Callable[[], None]) -> None:
+        if self._take() == 0:
+            self.ignore()
+        if self._count > self.flood:
+            self.ignore()
+            flooded()
+
+    def _poll(self, flooded: Callable[[], None]) -> None:
+        self._ready(flooded)
+        if self._loop is not None:
+            self._timer = self._loop.call_later(_AGAIN, self._poll, flooded)
 
     def _take(self) -> int | None:
         """Bytes read; `None` when there are none yet, 0 at the end."""

@@ -13,6 +13,10 @@ from toolweft_server.sandbox.base import FileIn
 from toolweft_server.sandbox.files_in import MOST
 from toolweft_server.sandbox.texts import clean, line
 
+LONGEST = 4_000_000
+"""Characters of code that are looked at at all; how many may run is the limit `code`."""
+SHOWN_FILES = 20
+"""Files listed in the text; the structured answer has them all."""
 SHOWN_CALLS = 20
 """Calls listed in the text. Failed ones come first: they are what the reader looks for."""
 
@@ -20,7 +24,7 @@ SHOWN_CALLS = 20
 class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    code: str = Field(max_length=200_000, strict=True)
+    code: str = Field(max_length=LONGEST, strict=True)
     session: str | None = Field(default=None, min_length=1, max_length=200, strict=True)
     retry_of: str | None = Field(default=None, max_length=100, strict=True)
     timeout: float | None = Field(default=None, gt=0, le=86_400, allow_inf_nan=False, strict=True)
@@ -58,7 +62,9 @@ def text(execution: Execution) -> str:
 
 def _told(execution: Execution) -> list[str]:
     parts = [f"saved: functions.{each.name} (version {each.version}, {each.state})" for each in execution.saved]
-    parts += [f"file: {file.uri} ({file.size} bytes)" for file in execution.files]
+    parts += [f"file: {file.uri} ({file.size} bytes)" for file in execution.files[:SHOWN_FILES]]
+    if (more := len(execution.files) - SHOWN_FILES) > 0:
+        parts.append(f"… and {more} more files, at addresses of the same kind")
     if execution.session and execution.session.state == "reset":
         parts.append(f"session {execution.session.name!r} was reset: {execution.session.reason}")
     parts += [f"limit: {limit}" for limit in execution.limits]

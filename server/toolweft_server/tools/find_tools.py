@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
@@ -24,6 +25,9 @@ FULL_BUDGET = 8_000
 """`detail="full"` is asked for a few chosen tools, so whole schemas may take about 2,400 tokens."""
 ALSO, ALSO_BUDGET = 8, 250
 """Names listed of matches that did not fit or were not asked for, and the characters they may take."""
+NAMED = 3
+"""Saved functions asked for by name that are looked after in one request."""
+_FUNCTION = re.compile(r"functions\.(\w{1,64})")
 STRUCTURED_CALL = 300
 """Characters of `call` in the structured answer; the text beside it has its own budget."""
 
@@ -62,6 +66,10 @@ class Finding(Protocol):
         """Waits, briefly, for tools still being read; a sentence names the servers that are not read yet."""
         ...
 
+    async def revived(self, names: Sequence[str]) -> str | None:
+        """Verifies anew, briefly, those of these saved functions that are stale; a sentence on any that remain so."""
+        ...
+
     async def asked(self, query: str, shown: Sequence[str]) -> None:
         """Notes the request for later learning."""
         ...
@@ -78,6 +86,8 @@ async def find_tools(arguments: Arguments, server: Finding) -> Answer:
     scope, complaint = _scope(arguments.server, server.servers())
     if complaint:
         note = f"{complaint} {note or ''}".strip()
+    if (named := _functions(arguments.query)) and (stale := await server.revived(named)):
+        note = f"{stale} {note or ''}".strip()
     matches = await server.search(arguments.query, arguments.limit + ALSO, server=scope)
     hits, more = matches.hits[: arguments.limit], matches.hits[arguments.limit :]
     tools = await server.tools([hit.tool for hit in hits])
@@ -113,6 +123,13 @@ def call_name(tool_id: str) -> str:
         or server in sys.stdlib_module_names
     )
     return f"tools.{tool_id}" if taken else tool_id
+
+
+def _functions(query: str) -> list[str]:
+    """The saved functions that a request names, when it does nothing else; a few."""
+    words = query.replace(",", " ").split()
+    found = [match[1] for each in words if (match := _FUNCTION.fullmatch(each))]
+    return list(dict.fromkeys(found))[:NAMED] if len(found) == len(words) else []
 
 
 def _scope(wanted: str | None, servers: Sequence[str]) -> tuple[str | None, str | None]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-SHOWN_SERVERS = 12
-"""Servers named in the instructions; the rest are a number, so that the prompt does not grow with the catalogue."""
+SHOWN = 12
+"""Servers, and packages, named; the rest are a number, so that the prompt does not grow with the catalogue."""
 
 FIND_TOOLS: dict[str, Any] = {
     "name": "find_tools",
@@ -112,13 +112,25 @@ EXECUTE_CODE: dict[str, Any] = {
 TOOLS = (FIND_TOOLS, EXECUTE_CODE)
 
 
+def tools(packages: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Both; `packages`, requirements by name, are what programs may import beside the standard library."""
+    if not packages:
+        return [*TOOLS]
+    more = f" Packages: {_shown(packages)}."
+    told = {"description": EXECUTE_CODE["description"] + more, "_meta": {"dev.toolweft/packages": [*packages]}}
+    return [FIND_TOOLS, EXECUTE_CODE | told]
+
+
+def _shown(names: Sequence[str]) -> str:
+    """The first ones, and how many more there are."""
+    more = f", +{len(names) - SHOWN}" if len(names) > SHOWN else ""
+    return ", ".join(name[:40] for name in names[:SHOWN]) + more
+
+
 def instructions(servers: Sequence[str]) -> str:
     """What a host adds to its prompt. `servers` are names as the person wrote them: cut, and kept to one line each."""
-    names = [" ".join(name.split())[:40] for name in servers]
-    shown = ", ".join(names[:SHOWN_SERVERS]) + (
-        f", +{len(names) - SHOWN_SERVERS}" if len(names) > SHOWN_SERVERS else ""
-    )
-    connected = f"Connected: {shown}." if names else "Connected: everyday text, date, table and unit tools."
+    names = [" ".join(name.split()) for name in servers]
+    connected = f"Connected: {_shown(names)}." if names else "Connected: everyday text, date, table and unit tools."
     return (
         f"toolweft puts all of this person's tools behind find_tools and execute_code. {connected} "
         "Before saying that something cannot be done, or doing it by hand, call find_tools; then do the whole step in "

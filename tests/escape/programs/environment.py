@@ -95,7 +95,15 @@ def name_of_the_boot():
 def a_core_file_would_be_written():
     import resource
 
-    return resource.getrlimit(resource.RLIMIT_CORE) != (0, 0)
+    return resource.getrlimit(resource.RLIMIT_CORE) not in ((0, 0), (1, 1))
+
+
+def its_core_may_go_to_a_program_of_the_system():
+    # Where cores are piped to a program, a limit of 0 does not stop them.
+    import ctypes
+
+    pr_get_dumpable = 3
+    return ctypes.CDLL(None).prctl(pr_get_dumpable, 0, 0, 0, 0) == 1
 
 
 @everywhere

@@ -45,6 +45,49 @@ def test_every_way_to_name_a_tool_is_seen(body, tools):
     assert only(f"def f():\n    {body}\n").tools == tools
 
 
+@pytest.mark.parametrize(
+    ("body", "tools"),
+    [
+        ("g = h = tools.github\n    return h.put(g.get(1))", ("github.get", "github.put")),
+        ("if x:\n        if x:\n            g = github\n    h = g\n    return h.get(1)", ("github.get",)),
+        ("g = github\n    if x:\n        g = git\n    return g.log(1)", ("git.log", "github.log")),
+        ("t = tools\n    return t.git.log(1)", ("git.log",)),
+        ("log = git.log\n    log = log.later\n    return log(1)", ("git.log",)),
+        ("try:\n        return git.log()\n    except tools.ToolError:\n        return tools.Blob", ("git.log",)),
+    ],
+)
+def test_other_names_for_a_server_are_followed(body, tools):
+    assert only(f"def f(x):\n    {body}\n").tools == tools
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("return getattr(tools.github, x)(1)", "line 2 passes 'tools.github' on"),
+        ("return getattr(github, x)(1)", "call each as github.TOOL(…)"),
+        ("return tools[x].get(1)", "line 2 passes 'tools' on"),
+        ("return getattr(tools, x)", "call each as tools.SERVER.TOOL(…)"),
+        ("return getattr(functions, x)(1)", "which saved functions it calls; call each as functions.NAME(…)"),
+        ("y = git.log()\n    return [s.log() for s in (github, git)]", "line 3 passes 'tools.git"),
+        ("(s := github)\n    return s.get(1)", "line 2 passes 'tools.github' on"),
+        ("s = github\n    return s", "line 3 passes 'tools.github' on"),
+        ("x.server = github", "line 2 passes 'tools.github' on"),
+        ("return vars(tools.github)[x]()", "line 2 passes 'tools.github' on"),
+        ("from tools import github as g\n    return helper(g)", "line 3 passes 'tools.github' on"),
+        ("def inner(s=github):\n        return s.get(1)\n    return inner()", "line 2 passes 'tools.github' on"),
+    ],
+)
+def test_a_function_whose_tools_cannot_be_read_is_left_with_the_reason(body, told):
+    assert told in reason(f"def f(x):\n    {body}\n")
+
+
+def test_a_helper_whose_tools_cannot_be_read_keeps_its_function_from_being_saved():
+    program = "def pick(name):\n    return getattr(github, name)\ndef f(x):\n    return git.log(pick(x)())"
+    found = extract(program, servers=SERVERS)
+    assert [each.name for each in found.rejected] == ["pick", "f"]
+    assert found.functions == ()
+
+
 def test_a_function_that_only_calls_saved_functions_is_kept_with_their_names():
     assert only("from functions import b as c\ndef f():\n    return functions.a(1) + c(2)").functions == ("a", "b")
 

@@ -62,6 +62,37 @@ def test_keys_separators_and_listed_values_are_the_tools_language():
     assert lifted(program, "order by date", known={"date"}).given == {}
 
 
+@pytest.mark.parametrize("task", [None, "What was ordered in May?"])
+def test_addresses_are_lifted_and_forgotten_whatever_the_task_says(task):
+    program = (
+        'def f(w):\n    """Orders of ada@x.org, and bob@y.co.uk."""\n    # asked by eve@z.net\n'
+        '    return shop.orders(customer="ada@x.org", matrix=w@w.T)'
+    )
+    found, given = lifted(program, task)
+    assert found.source == (
+        'def f(w, *, customer: str):\n    """Orders of `customer`, and …."""\n'
+        "    return shop.orders(customer=customer, matrix=w @ w.T)\n"
+    )
+    assert given == {"customer": "ada@x.org"}
+    assert (
+        body(program.replace("ada@x.org", "help@shop.org"), task, known={"help@shop.org"}).count("help@shop.org") == 2
+    )
+
+
+@pytest.mark.parametrize(
+    "code", ['f"to ada@x.org: {x}"', '{"ada@x.org": x}', 'x["ada@x.org"]', 'x.get("Ada <ada@x.org>")']
+)
+def test_an_address_that_cannot_become_a_parameter_is_the_reason_to_leave_the_function(code):
+    with pytest.raises(LibraryError, match=r"ada@x.org.*, somebody's address; make it a parameter"):
+        lifted(f"def f(x):\n    return shop.orders({code})", None)
+
+
+@pytest.mark.parametrize("text", [r"[\\w.]+@[\\w-]+\\.\\w+", "@channel", "name@host", "user@{host}.org"])
+def test_what_only_looks_like_an_address_stays(text):
+    program = f"def f(x):\n    return shop.orders({text!r}, x)\n"
+    assert body(program, None) == program
+
+
 def test_a_docstring_and_comments_forget_the_task():
     program = (
         'def f():\n    """Orders of ada@x.org in May."""\n    # for ada@x.org\n    return shop.orders("ada@x.org")'

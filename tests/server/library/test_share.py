@@ -126,6 +126,9 @@ TAMPERED = {
     "code that runs when loaded": (code("import os\nos.system('x')\n" + F), "line 2 of functions.py does something"),
     "a computed constant": (code("import os\nX = os.environ\n" + F), "line 2 of functions.py does something by itself"),
     "an undeclared tool": (code(F + "def g(): return tools.shell.run('x')\n"), None),
+    "code that does not say which tools it calls": (
+        code("def Latest_Titles(repo): return git.log(getattr(tools, repo))\n"), "nobody can read which tools it calls",
+    ),
     "a tool beyond those declared": (
         code("def Latest_Titles(repo): return git.log(tools.shell.run(repo))\n"), "does not name: shell.run",
     ),

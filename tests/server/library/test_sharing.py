@@ -6,11 +6,16 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import partial
 
+import anyio
 import pytest
 
 from toolweft_catalog.tool import Annotations, Tool
+from toolweft_catalog.wire import FunctionCard
+from toolweft_server import peer
 from toolweft_server.commands import functions
+from toolweft_server.errors import LibraryError
 from toolweft_server.library.extract import extract
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.store.store import Store
@@ -150,7 +155,11 @@ def test_in_a_git_work_tree_only_the_functions_are_committed_and_only_when_told_
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("publish", "http://127.0.0.1:9/mcp", "titles", "--yes"), "a client cannot write to a toolweft's library"),
+        (
+            ("publish", "http://127.0.0.1:9/mcp", "titles", "--yes"),
+            "no functions could be read from http://127.0.0.1:9/mcp",
+        ),
+        (("publish", "http://127.0.0.1:9/mcp", "titles", "--commit"), "--commit goes with a folder"),
         (("publish", "x", "nope", "--yes"), "there is no saved function 'nope' here; there are: report, titles"),
         (("pull", "nowhere", "--yes"), "is not a folder"),
         (("pull", "http://127.0.0.1:9/mcp", "--yes"), "no functions could be read from http://127.0.0.1:9/mcp"),
@@ -164,10 +173,10 @@ def test_what_cannot_be_done_is_one_clear_line(ada, words, why):
 
 
 @contextmanager
-def serving(desk, token):
+def serving(desk, token, *options):
     command = [sys.executable, "-m", "toolweft_catalog.cli", "serve", "--config", str(desk.config), "--http", "0"]
     process = subprocess.Popen(
-        [*command, "--token-env", "TITLES_TOKEN"], stderr=subprocess.PIPE, text=True, encoding="utf-8",
+        [*command, "--token-env", "TITLES_TOKEN", *options], stderr=subprocess.PIPE, text=True, encoding="utf-8",
         env={**os.environ, "TITLES_TOKEN": token},
     )  # fmt: skip
     try:
@@ -190,3 +199,58 @@ def test_functions_are_pulled_from_another_toolweft_over_http(ada, bob, monkeypa
     taken = bob.library()["titles@1"]
     assert (taken.state, taken.source, taken.tools) == ("candidate", TITLES, {"git.log": TOOLS["git.log"].digest})
     assert "task" not in taken.provenance
+
+
+def test_functions_are_published_to_another_toolweft_that_takes_them_and_wait_there_as_candidates(
+    ada, bob, monkeypatch
+):
+    token = "0123456789abcdef"
+    monkeypatch.setenv("THEIRS", token)
+    bob.save(TITLES.replace('"a"', '"b"'))
+    to = ("titles", "report", "--token-env", "THEIRS")
+    with serving(bob, token, "--accept-functions") as url:
+        assert "It asks for a token: name its variable with --token-env." in ada.functions("publish", url, "titles")[2]
+        code, out, err = ada.functions("publish", url, *to)
+        assert (code, err) == (1, "toolweft: nothing was done; say --yes to agree to what is shown\n")
+        assert "titles(n: int=3)  6 lines; its name has other code there, which stays\n  calls git.log" in out
+        assert "report()  3 lines; new there\n  calls git.push, which may write\n  calls functions.titles" in out
+        assert [*bob.library()] == ["titles@1"]
+        code, out, _ = ada.functions("publish", url, *to, "--yes")
+        assert (code, out.splitlines()[-2:]) == (0, ["titles@2  candidate there", "report@1  candidate there"])
+        assert "report()  3 lines; the same code is there already" in ada.functions("publish", url, *to)[1]
+    assert [*bob.library()] == ["report@1", "titles@1"]
+    taken = bob.library()["report@1"]
+    assert (taken.state, taken.source, taken.functions) == ("candidate", REPORT, {"titles": 2})
+    assert taken.provenance.keys() == {"date", "imported"}
+
+
+def card(name, source, tools):
+    return FunctionCard(
+        name=name, version=1, state="active", signature="()", description="", source=source, stub="", tools=tools
+    )
+
+
+def test_what_a_stranger_publishes_is_refused_function_by_function_when_it_fails_a_check(bob):
+    token, reads = "0123456789abcdef", {"git.log": TOOLS["git.log"].digest}
+    sent = [
+        card("runs", "import os\nos.remove('x')\n\n\ndef runs():\n    return git.log(1)\n", reads),
+        card("hides", "def hides():\n    git.push()\n    return git.log(1)\n", reads),
+        card("../up", "def up():\n    return git.log(1)\n", reads),
+        card("tells", 'def tells():\n    return git.log("ghp_0123456789abcdefghijABCDEFGHIJ012345")\n', reads),
+        card("plain", "def plain(n: int):\n    return git.log(n)\n", reads),
+    ]
+    with serving(bob, token, "--accept-functions") as url:
+        published = anyio.run(partial(peer.publish, url, sent, token=token))
+        with pytest.raises(LibraryError, match="nothing could be published"):
+            anyio.run(partial(peer.publish, url, [sent[-1].model_copy(update={"name": 7})], token=token))
+    assert [(each.name, each.state) for each in published.saved] == [("plain", "candidate")]
+    assert {each.name for each in published.rejected} == {"runs", "hides", "../up", "tells"}
+    assert [*bob.library()] == ["plain@1"]
+
+
+def test_a_toolweft_that_was_not_told_to_takes_no_functions(ada, bob, monkeypatch):
+    token = "0123456789abcdef"
+    monkeypatch.setenv("THEIRS", token)
+    with serving(bob, token) as url:
+        code, _, err = ada.functions("publish", url, "titles", "--token-env", "THEIRS", "--yes")
+    assert (code, "takes no functions" in err, "--accept-functions" in err, bob.library()) == (1, True, True, {})

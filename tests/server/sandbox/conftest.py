@@ -78,10 +78,10 @@ class ToolHost:
 
 @pytest.fixture
 def until():
-    """Waits, at most ten seconds, for something outside this process, which sends no event."""
+    """Waits, at most a minute, for something outside this process, which sends no event."""
 
     async def wait(ready):
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while not ready():
                 await anyio.sleep(0.01)
 

@@ -20,7 +20,7 @@ async def checked(backend, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tempfile.tempdir", str(folder))
         # A loop that is interrupted on a machine under load takes its time to end.
-        patch.setattr("toolweft_server.sandbox.broker.INTERRUPT_GRACE", 2.0)
+        patch.setattr("toolweft_server.sandbox.run.INTERRUPT_GRACE", 2.0)
         return await backend.self_check(), folder
 
 

@@ -1,6 +1,7 @@
 """Frames: whatever bytes come, a typed message or a `ViolationError`; what is sent arrives unchanged."""
 
 import base64
+import gc
 import json
 import os
 
@@ -49,6 +50,27 @@ def test_value_with_blobs_arrives_as_it_was(value):
 def test_any_bytes_are_a_violation_or_a_message(body):
     with pytest.raises(ViolationError):
         parsed(body)
+
+
+@pytest.mark.parametrize(
+    "number", ["1e309", "-1E+0400", "1" * 310 + ".0", "1" + "0" * 250 + ".5e60", "NaN", "-Infinity"]
+)
+def test_a_number_that_no_float_holds_is_a_violation_however_it_is_spelled(number):
+    body = done("here")
+    assert parsed(body.replace(b'"here"', b"[0.5]")).value == [0.5]
+    with pytest.raises(ViolationError, match="not JSON"):
+        parsed(body.replace(b'"here"', f"[{number}]".encode()))
+
+
+def test_a_frame_of_a_million_objects_is_read_without_the_garbage_collector():
+    passes = []
+    gc.callbacks.append(lambda phase, _info: passes.append(phase))
+    try:
+        assert len(parsed(done([[]] * 500_000)).value) == 500_000
+    finally:
+        gc.callbacks.pop()
+    assert gc.isenabled()
+    assert len(passes) < 10
 
 
 KINDS = st.sampled_from(["hello", "call", "describe", "function", "save", "file", "done", "run", "result", ""])

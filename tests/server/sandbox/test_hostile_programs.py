@@ -63,6 +63,12 @@ FORGED = {
         " 'value': [1], 'b': [[[5], 'a/b', '']]})",
         "leads nowhere",
     ),
+    "blobs_without_end": (
+        "send({'kind': 'done', 'id': 'ex_1', 'status': 'ok', 'error': None, 'repr': None, 'limits': [],"
+        " 'value': [None] * 101, 'b': [[[n], 'a/b', ''] for n in range(101)]})",
+        "101 blobs",
+    ),
+    "files_without_end": ("[send({'kind': 'file', 'name': f'f{n}', 'data': ''}) for n in range(101)]", "more files"),
     "speaking_on": (
         "d = {'kind': 'done', 'id': 'ex_1', 'status': 'ok', 'error': None, 'repr': None, 'limits': []}\n"
         "b = json.dumps(d).encode(); b = struct.pack('>I', len(b)) + b\nos.write(3, b + b)",
@@ -233,6 +239,33 @@ async def test_calls_above_the_limit_are_refused_and_twice_as_many_end_the_progr
     assert (outcome.value, outcome.limits) == ([3, "limit"], ("calls=3",))
     outcome = await session.run(Program("b", code.format(99), ("box",)), host)
     assert (outcome.status, outcome.kept) == ("limit", False)
+
+
+async def test_a_program_that_ends_by_itself_while_it_is_being_ended_does_not_live_on(open_session, host):
+    session = await open_session(calls=20)
+    code = (
+        "import asyncio\nfor n in range(45):\n    call = asyncio.create_task(tools.box.echo(n))\n"
+        "await asyncio.sleep(0)\nawait asyncio.sleep(0)\n7"
+    )
+    outcome = await session.run(Program("p", code, ("box",)), host)
+    assert (outcome.status, outcome.error.type, outcome.value) == ("limit", "LimitExceeded", None)
+    assert (outcome.kept, session.alive) == (False, False)
+
+
+async def test_what_an_open_call_takes_to_end_is_no_time_of_the_program(open_session, host):
+    class Slow:
+        async def call(self, tool, args, kwargs):
+            host.arrived.set()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.sleep(0.8)
+
+    session = await open_session(total=0.5, wall=0.5)
+    code = "import threading\nthreading.Thread(target=box.gate, daemon=True).start()\n7"
+    outcome = await session.run(Program("p", code, ("box",)), Slow())
+    assert (outcome.status, outcome.value, outcome.kept) == ("ok", 7, True)
 
 
 async def test_result_and_arguments_above_their_limits_are_tool_errors(open_session, host):

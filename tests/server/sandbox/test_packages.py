@@ -14,6 +14,7 @@ from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox import packages
 from toolweft_server.sandbox.backends.bwrap import BwrapSandbox
 from toolweft_server.sandbox.backends.linux import LinuxSandbox
+from toolweft_server.sandbox.backends.local import UnsafeProcess
 from toolweft_server.sandbox.base import Program
 from toolweft_server.sandbox.limits import Limits
 from wheels import wheel
@@ -21,6 +22,15 @@ from wheels import wheel
 SLOW = "import sys, time\nprint('at it', flush=True)\ntime.sleep(600)\n"
 
 
+NOISY = """
+import os, sys
+print("noise")
+os.write(1, b"native noise")
+def say(text, file=sys.stdout):
+    print(text, file=file)
+from . import random
+"""
+PANIC = "class Panic(BaseException):\n    pass\nraise Panic('at import')\n"
 RANDOM = "import os\nstate = b''\ndef seed():\n    global state\n    state = os.urandom(6)\nseed()\n"
 """The global generator of numpy as it is in this respect: seeded when it is imported."""
 
@@ -29,8 +39,13 @@ def lay_index(folder):
     """A folder of wheels, the only index there is."""
     folder.mkdir()
     wheel(folder, "little_one", needs=["little-two"])
+    wheel(folder, "panics", files={"panics.py": PANIC})
     wheel(folder, "little_two", files={"little_two.py": ""})
-    wheel(folder, "numpy", files={"numpy/__init__.py": "from . import random\n", "numpy/random.py": RANDOM})
+    wheel(
+        folder,
+        "numpy",
+        files={"numpy/__init__.py": NOISY, "numpy/random.py": RANDOM},
+    )
     return folder
 
 
@@ -60,7 +75,7 @@ async def installed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("installed")
     environ = environ_of(folder, lay_index(folder / "index"))
     with anyio.fail_after(120):
-        return await packages.environment(["little-one", "numpy"], folder=folder / "cache", environ=environ)
+        return await packages.environment(["little-one", "numpy", "panics"], folder=folder / "cache", environ=environ)
 
 
 @pytest.fixture
@@ -259,6 +274,26 @@ async def test_programs_import_the_packages_and_cannot_change_them(installed, ho
     assert version == "1.0"
     assert refused.error.type in ("PermissionError", "OSError")
     assert (installed.path / "little_one" / "__init__.py").read_text(encoding="utf-8") == "VERSION = '1.0'\n"
+
+
+@pytest.mark.parametrize("tier", tiers.CPYTHON)
+async def test_a_session_that_waits_has_imported_the_packages_ahead(installed, host, tmp_path, tier):
+    await (await tiers.start(tier, tmp_path)).aclose()
+    kinds = {"bwrap": BwrapSandbox, "unsafe-process": UnsafeProcess}
+    more = {"folder": tmp_path} if tier in kinds else {"tier": tier, "cache": tmp_path}
+    sandbox = kinds.get(tier, LinuxSandbox)(packages=installed, **more)
+    loaded, pause = False, 0.05
+    while not loaded and pause < 10:  # nothing tells of an import
+        session = await sandbox.open(Limits())
+        await anyio.sleep(pause)
+        outcome = await session.run(Program("ex_1", "import sys\n'numpy' in sys.modules"), host)
+        said = await session.run(Program("ex_2", "import numpy\nnumpy.say('hello')"), host)
+        await session.aclose()
+        loaded, pause = outcome.value, 2 * pause
+    await sandbox.aclose()
+    assert loaded
+    # What it printed then is nobody's output, and the stream that it keeps is the one that programs write to.
+    assert (outcome.stdout, said.stdout) == ("", "hello\n")
 
 
 @pytest.mark.parametrize("tier", ["namespaces", "landlock"])

@@ -30,7 +30,22 @@ async def test_value_above_its_limit_comes_as_a_cut_repr_and_says_so(run):
     outcome = await run("'x' * 2_000_000")
     assert outcome.value is None
     assert len(outcome.value_repr) == 200_000
-    assert outcome.limits == ("value=1048576 bytes",)
+    assert outcome.limits == ("value=1048576 bytes", "value_repr=200000 characters")
+
+
+async def test_every_limit_that_was_hit_is_reported(run):
+    outcome = await run("try:\n    box.echo('x' * 2_000_000)\nexcept ToolError as error:\n    print(error)\nobject()")
+    assert (outcome.status, outcome.limits) == ("ok", ("arguments=1048576 characters",))
+    outcome = await run("raise ValueError('x' * 30_000)")
+    assert (len(outcome.error.message), outcome.limits) == (20_000, ("error=20000 characters",))
+    assert (await run("1")).limits == ()
+
+
+async def test_more_blobs_than_anybody_looks_at_come_as_a_repr(run):
+    assert len((await run("[Blob('a/b', b'') for _ in range(100)]")).value) == 100
+    outcome = await run("[Blob('a/b', b'') for _ in range(101)]")
+    assert (outcome.status, outcome.value, outcome.limits) == ("ok", None, ("value=100 blobs",))
+    assert outcome.value_repr.startswith("[Blob('a/b', 0 bytes), ")
 
 
 async def test_blobs_travel_both_ways_at_any_depth(run, host):

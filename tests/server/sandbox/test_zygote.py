@@ -108,7 +108,19 @@ async def test_zygote_is_renewed_after_many_sessions_and_the_old_one_ends_with_i
         await session.aclose()
     finally:
         await fresh.aclose()
-    await until(lambda: tier.processes() == before)
+    await until(lambda: not tier.processes().keys() - before.keys())
+
+
+async def test_tier_closed_in_the_moment_of_a_renewal_leaves_neither_zygote(tier, until, monkeypatch):
+    monkeypatch.setattr("toolweft_server.sandbox.backends.linux.RENEWED", 1)
+    fresh, before = tiers.backend(tier.name, tier.folder), tier.processes()
+    kept = [await fresh.open(Limits()) for _ in range(2)]
+    while fresh._renewing is not None:  # to the very turn of the loop
+        await asyncio.sleep(0)
+    await fresh.aclose()
+    for each in kept:
+        await each.aclose()
+    await until(lambda: not tier.processes().keys() - before.keys())
 
 
 async def test_zygote_that_cannot_be_replaced_is_tried_once_and_said(tier, host, tmp_path, monkeypatch):

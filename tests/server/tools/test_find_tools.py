@@ -18,7 +18,7 @@ class Server:
 
     def __init__(self, tools):
         self._catalog, self._index = Catalog.of(tools), LexicalIndex.build(tools)
-        self.noted = []
+        self.noted, self.named = [], []
 
     async def search(self, query, limit, *, server):
         return self._index.search(query, limit, server=server)
@@ -40,6 +40,10 @@ class Server:
 
     async def settled(self):
         return None
+
+    async def revived(self, names):
+        self.named = list(names)
+        return " ".join(f"functions.{each} is stale." for each in names)
 
     async def asked(self, query, shown):
         self.noted.append((query, list(shown)))
@@ -111,3 +115,20 @@ async def test_a_request_and_what_was_shown_are_noted():
 )
 def test_the_printed_form_is_the_one_that_works(tool_id, form):
     assert call_name(tool_id) == form
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("functions.spent", ["spent"]),
+        ("functions.a, functions.b functions.a functions.c functions.d", ["a", "b", "c"]),
+        ("functions.spent of Ada", []),
+        ("functions", []),
+        ("", []),
+    ],
+)
+async def test_functions_are_looked_after_only_when_a_request_names_them_and_nothing_else(query, names):
+    server = Server([tool("sell")])
+    answer = await find_tools.find_tools(Arguments(query=query), server)
+    assert server.named == names
+    assert all(f"functions.{each} is stale." in answer.text for each in names)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,19 @@ from toolweft_server.index.woven.trie import END, Trie
 FEW = 200
 """Up to so many tools everything is read: a whole scan takes microseconds."""
 
+HALVED_FROM = 20_000
+"""Tools from which vectors stand as 16-bit fractions, as the cache keeps them: half the memory, and read in pieces.
+Below, everything is scanned, and floats are faster."""
+_STEPS = np.float32(32767)
+_PIECE = 4096
+"""Rows turned into floats at a time."""
+
 _TAIL = 0.1
 """Share of tools that may have come or gone before the blocks are laid out anew."""
 
 Rows = NDArray[np.int64]
+Kept: TypeAlias = NDArray[np.float32] | NDArray[np.int16]
+"""Vectors as they are kept: floats, or steps of 1 / 32767."""
 
 
 class Candidates(NamedTuple):
@@ -40,7 +49,7 @@ class Candidates(NamedTuple):
 class _Part(NamedTuple):
     """Tools in the order of their codes, and of their rows below each."""
 
-    vectors: NDArray[np.float32]  # (n, d)
+    vectors: Kept  # (n, d)
     digits: NDArray[np.int64]  # (L, n)
     rows: Rows  # (n,): whose each is; END where the tool is gone
     starts: NDArray[np.int64]  # (K + 1,): where the block of each first digit begins
@@ -130,7 +139,7 @@ class Woven:
         out = np.zeros((len(rows), self._parts[0].vectors.shape[1]), np.float32)
         for part, places in zip(self._parts, self._places, strict=True):
             at = places[rows]
-            out[at != END] = part.vectors[at[at != END]]
+            out[at != END] = _floats(part.vectors[at[at != END]])
         return out
 
     def candidates(self, request: Floats, first: Floats, budget: int) -> Candidates:
@@ -165,7 +174,7 @@ class Woven:
         rows, scores = [], []
         for part, mine in zip(self._parts, _best(promises, budget), strict=True):
             rows.append(part.rows[mine])
-            scores.append(part.vectors[mine] @ np.asarray(request, np.float32))
+            scores.append(_floats(part.vectors[mine]) @ np.asarray(request, np.float32))
         return Candidates(np.concatenate(rows), np.concatenate(scores))
 
     def _read(self, spans: Sequence[tuple[_Part, int, int]], request: Floats) -> Candidates:
@@ -175,7 +184,10 @@ class Woven:
         at = 0
         for part, low, high in spans:
             end = at + high - low
-            np.dot(part.vectors[low:high], request, out=scores[at:end])
+            piece = high - low if part.vectors.dtype == np.float32 else _PIECE
+            for start in range(low, high, max(1, piece)):
+                stop = min(high, start + piece)
+                np.dot(_floats(part.vectors[start:stop]), request, out=scores[at + start - low : at + stop - low])
             rows[at:end] = part.rows[low:high]
             at = end
         there = rows != END
@@ -203,7 +215,27 @@ def _part(vectors: Floats, codes: Codes, rows: Rows, firsts: int) -> _Part:
     known = np.flatnonzero(codes[:, 0] != END)
     order = known[_by_code(codes[known], rows[known])]
     digits = np.ascontiguousarray(codes[order].T, np.int64)
-    return _Part(np.ascontiguousarray(vectors[order], np.float32), digits, rows[order], _starts(digits[0], firsts))
+    return _Part(_kept(vectors[order], _dtype(len(order))), digits, rows[order], _starts(digits[0], firsts))
+
+
+def _dtype(tools: int) -> np.dtype[np.float32] | np.dtype[np.int16]:
+    return np.dtype(np.float32) if tools < HALVED_FROM else np.dtype(np.int16)
+
+
+def _kept(vectors: Floats | Kept, dtype: np.dtype[np.float32] | np.dtype[np.int16]) -> Kept:
+    """The vectors in that form; steps stay the steps they are, whatever they are turned into in between."""
+    if dtype == np.int16 and vectors.dtype != np.int16:
+        steps: NDArray[np.int16] = np.rint(np.clip(vectors * _STEPS, -_STEPS, _STEPS)).astype(np.int16)
+        return steps
+    return vectors if dtype == vectors.dtype else np.ascontiguousarray(_floats(vectors), np.float32)
+
+
+def _floats(vectors: Floats | Kept) -> NDArray[np.float32]:
+    if vectors.dtype != np.int16:
+        return np.asarray(vectors, np.float32)
+    floats: NDArray[np.float32] = vectors.astype(np.float32)
+    floats /= _STEPS
+    return floats
 
 
 def _by_code(codes: Codes, rows: Rows) -> NDArray[np.int64]:
@@ -237,11 +269,11 @@ def _merged(parts: Sequence[_Part], codes: Codes, firsts: int) -> _Part:
     live = np.flatnonzero(rows != END)
     order = live[_by_code(codes[rows[live]], rows[live])]
     rows = rows[order]
-    vectors = np.empty((len(rows), parts[0].vectors.shape[1]), np.float32)
+    vectors = np.empty((len(rows), parts[0].vectors.shape[1]), _dtype(len(rows)))
     begin = 0
     for part in parts:  # each vector is copied once: the matrix is most of an index's memory
         mine = (order >= begin) & (order < begin + len(part.rows))
-        vectors[mine] = part.vectors[order[mine] - begin]
+        vectors[mine] = _kept(part.vectors[order[mine] - begin], vectors.dtype)
         begin += len(part.rows)
     digits = np.ascontiguousarray(codes[rows].T, np.int64)
     return _Part(vectors, digits, rows, _starts(digits[0], firsts))

@@ -84,9 +84,11 @@ class Copies:
 
 def top(scores: Scores, count: int) -> Rows:
     """Rows of the best scores above 0, at most `count`."""
-    rows = np.argpartition(-scores, count)[:count] if count < len(scores) else np.arange(len(scores))
-    out: Rows = rows[scores[rows] > 0]
-    return out
+    rows: Rows = np.flatnonzero(scores > 0)
+    if count >= len(rows):
+        return rows
+    best: Rows = rows[np.argpartition(-scores[rows], count)[:count]]
+    return best
 
 
 def copies_back(

@@ -185,14 +185,16 @@ def _open(folder: Path, manifest: Manifest, threads: int) -> _Running:
     import onnxruntime
     from tokenizers import Tokenizer
 
-    graph, tokens = _content(folder, manifest, GRAPH), _content(folder, manifest, TOKENIZER)
+    _content(folder, manifest, GRAPH)  # the runtime reads it again: of bytes it would keep a copy beside the weights
+    tokens = _content(folder, manifest, TOKENIZER)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors; they are raised, too
     options.enable_mem_pattern = False  # it would keep a plan for every length of text
+    options.enable_cpu_mem_arena = False  # it would keep what the longest text took
     try:
-        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(folder / GRAPH), options, providers=["CPUExecutionProvider"])
         tokenizer = Tokenizer.from_buffer(tokens)
         tokenizer.no_padding()
         tokenizer.enable_truncation(manifest.longest)

@@ -9,6 +9,7 @@ order in which they got their vectors; nothing that is answered depends on that 
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +38,7 @@ from toolweft_server.index.woven.trie import END
 
 TOGETHER = 512
 """Tools that `further` encodes at a time: a few seconds of one core."""
-PRUNED_FROM, BUDGET = 20_000, 3000
+PRUNED_FROM, BUDGET = 20_000, 1000
 """From so many tools on, only those whose codes promise most are compared, so many."""
 DRAFTS = 100
 """Best tools by words that get their exact cosine although their codes promised less."""
@@ -342,13 +343,15 @@ class WovenIndex:
 
 def _answer(seen: Seen, named: Sequence[Hit], limit: int) -> Matches | None:
     """None when nothing matches."""
-    found = {tool: at for at, tool in enumerate(seen.ids) if seen.worth[at]}
-    if not found and not named:
+    worth = np.flatnonzero(seen.worth).tolist()
+    if not worth and not named:
         return None
     scale, taken = (0.8 if named else 1.0), {hit.tool for hit in named}
-    hits = [Hit(tool, scale * float(seen.fused[at]), _why(seen, at)) for tool, at in found.items() if tool not in taken]
-    hits.sort(key=lambda hit: (-hit.score, hit.tool))
-    return Matches([*named, *hits][:limit], len(taken | found.keys()), [])
+    scores = (seen.fused.astype(np.float64) * scale).tolist()
+    others = [at for at in worth if seen.ids[at] not in taken]
+    best = heapq.nsmallest(limit, others, key=lambda at: (-scores[at], seen.ids[at]))
+    hits = [Hit(seen.ids[at], scores[at], _why(seen, at)) for at in best]
+    return Matches([*named, *hits][:limit], len(taken) + len(others), [])
 
 
 def _why(seen: Seen, at: int) -> tuple[Why, ...]:

@@ -40,9 +40,13 @@ _HARDLY = 1e-5
 def distinct(seen: Seen, query: str, records: Records, vectors: Vectors, *, floor: float) -> Seen:
     """Copies and near copies step back; copies below all that matches, which has a score of `floor`."""
     asked = set(text.terms(query))
+    known: dict[str, bool] = {}
 
     def named(tool: str) -> bool:
-        return asked.issuperset(text.terms(tool.partition(".")[0]))
+        server = tool.partition(".")[0]
+        if server not in known:
+            known[server] = asked.issuperset(text.terms(server))
+        return known[server]
 
     near, moved = copies.near_copies_back(seen.fused, records, seen.ids, vectors, share=NEARLY)
     fused, behind = copies.copies_back(near, records, seen.ids, named=named, share=floor)

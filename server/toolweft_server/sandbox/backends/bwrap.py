@@ -127,6 +127,7 @@ class BwrapSandbox:
         assert self._files is not None
         settings = {
             "fd": fd, "parent": 0, "packages": INSIDE if self._packages else None,
+            "modules": self._packages.modules if self._packages else (),
             "rlimits": local.rlimits(limits) | {"RLIMIT_NPROC": (limits.threads, limits.threads)},
             "walls": {"read": ["/"], "work": "/tmp", "own_files": True, "threads_only_ours": True},  # noqa: S108
         }  # fmt: skip

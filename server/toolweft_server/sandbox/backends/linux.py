@@ -45,7 +45,7 @@ class LinuxSandbox:
         self._zygote: Zygote | None = None
         self._due = RENEWED
         self._renewing: asyncio.Task[None] | None = None
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], Zygote] = {}
         self._starting = asyncio.Lock()
         self._boot = anyio.CancelScope()
         self._closed = False
@@ -77,12 +77,13 @@ class LinuxSandbox:
         self._closed = True
         self._boot.cancel()
         tasks = [each for each in (self._renewing, *self._retiring) if each is not None]
+        zygotes = [each for each in (self._zygote, *self._retiring.values()) if each is not None]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        zygote, self._zygote = self._zygote, None
-        if zygote is not None:
+        self._zygote = None
+        for zygote in zygotes:  # a task that was cancelled before it began has ended none
             await zygote.aclose()
 
     async def _ready(self) -> Zygote:
@@ -111,9 +112,9 @@ class LinuxSandbox:
         else:
             old, self._zygote, self._due = self._zygote, zygote, RENEWED
             if old is not None:
-                task = asyncio.get_running_loop().create_task(_retire(old))
-                self._retiring.add(task)
-                task.add_done_callback(self._retiring.discard)
+                task = asyncio.get_running_loop().create_task(old.retire())
+                self._retiring[task] = old
+                task.add_done_callback(lambda done: self._retiring.pop(done, None))
         finally:
             self._renewing = None
 
@@ -137,15 +138,11 @@ class LinuxSandbox:
         """Where the copy for `chroot` lies: one for each interpreter and set of packages."""
         if self._tier != "chroot":
             return None
-        marks = [(outside, inside, Path(outside).stat().st_mtime_ns) for outside, inside in paths]
+        try:
+            marks = [(outside, inside, Path(outside).stat().st_mtime_ns) for outside, inside in paths]
+        except OSError as error:
+            raise SandboxError(f"what programs need cannot be read: {error}") from error
         return str(self._cache / f"root-{digest([sys.version, *marks])[:16]}")
-
-
-async def _retire(zygote: Zygote) -> None:
-    try:
-        await zygote.retire()
-    finally:
-        await zygote.aclose()
 
 
 async def _session(zygote: Zygote, limits: Limits) -> ChildSession:

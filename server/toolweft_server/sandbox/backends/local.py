@@ -121,7 +121,7 @@ def command(fd: int, limits: Limits, packages: Environment | None = None) -> lis
     python = getattr(sys, "_base_executable", None) or sys.executable
     settings = {
         "fd": fd, "parent": os.getpid(), "rlimits": rlimits(limits), "forget": ["MALLOC_ARENA_MAX"],
-        "packages": str(packages.path) if packages else None,
+        "packages": str(packages.path) if packages else None, "modules": packages.modules if packages else (),
     }  # fmt: skip
     return [python, "-I", "-S", "-B", "-X", "utf8", str(RUNNER), json.dumps(settings)]
 
@@ -133,7 +133,7 @@ def rlimits(limits: Limits) -> dict[str, tuple[int, int]]:
         "RLIMIT_CPU": (limits.session_cpu, limits.session_cpu + 1),
         "RLIMIT_FSIZE": (limits.file_size, limits.file_size),
         "RLIMIT_NOFILE": (limits.open_files, limits.open_files),
-        "RLIMIT_CORE": (0, 0),
+        "RLIMIT_CORE": (1, 1),  # no file is that small, and 0 would not stop a core that is piped to a program
         # Counted for the server's user as a whole: what a program queued there, the server would lack.
         "RLIMIT_SIGPENDING": (SIGNALS, SIGNALS),
         "RLIMIT_MEMLOCK": (0, 0),

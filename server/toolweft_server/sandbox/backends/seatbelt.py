@@ -95,7 +95,7 @@ class SeatbeltSandbox:
         packages = str(self._packages.path) if self._packages else None
         settings = {
             "fd": fd, "parent": os.getpid(), "rlimits": local.rlimits(limits), "forget": ["MALLOC_ARENA_MAX"],
-            "packages": packages,
+            "packages": packages, "modules": self._packages.modules if self._packages else (),
         }  # fmt: skip
         python, *options, runner = interpreter()
         read = [*standard_library(), str(Path(runner).parent / "inside"), *([packages] if packages else [])]

@@ -15,13 +15,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from toolweft_server.errors import SandboxError
-from toolweft_server.sandbox.broker import EXIT_CHANNEL
 from toolweft_server.sandbox.e2b.cloud import Cloud, GoneError, Stream
 from toolweft_server.sandbox.e2b.cost import Meter
 from toolweft_server.sandbox.e2b.inbox import Inbox
 from toolweft_server.sandbox.e2b.lines import Lines, acknowledgement, detachment
 from toolweft_server.sandbox.e2b.settings import E2BEntry
 from toolweft_server.sandbox.frames import ViolationError
+from toolweft_server.sandbox.run import EXIT_CHANNEL
 
 if TYPE_CHECKING:
     from e2b import AsyncSandbox

@@ -52,7 +52,7 @@ LOG = "log"
 def start(settings: dict[str, Any]) -> None:
     """Forks the keeper. Its descriptors are its own, so that the command that started it can end without it."""
     if requirements := settings.pop("requirements", ()):
-        settings["packages"] = packages(requirements)
+        settings["packages"], settings["modules"] = packages(requirements)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(SOCKET)
     listener.listen(4)
@@ -70,20 +70,28 @@ def start(settings: dict[str, Any]) -> None:
         os._exit(0)
 
 
-def packages(requirements: list[str]) -> str:
-    """The folder of this machine's Python that has what programs may import; ends with the names that it lacks."""
-    from importlib.metadata import PackageNotFoundError, distribution
+def packages(requirements: list[str]) -> tuple[str, list[str]]:
+    """The folder of this machine's Python that has what programs may import, and the modules of what they ask for.
 
-    folders, missing = [], []
+    Ends with the names that it lacks.
+    """
+    from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+
+    folders, missing, found = [], [], set()
     for each in requirements:
         name = re.split(r"[^\w.-]", each.strip(), maxsplit=1)[0]
         try:
-            folders.append(str(distribution(name).locate_file("")))
+            one = distribution(name)
+            folders.append(str(one.locate_file("")))
+            found.add(one.metadata["Name"])
         except (PackageNotFoundError, ValueError):
             missing.append(name)
     if missing:
         sys.exit(f"the template does not have {', '.join(missing)} (`sandbox.packages`): choose one that does")
-    return folders[0]
+    tops = packages_distributions().items()
+    return folders[0], sorted(
+        top for top, names in tops if top.isidentifier() and top[0] != "_" and found.intersection(names)
+    )
 
 
 def shuttle() -> NoReturn:

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from _thread import stack_size
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import _exit
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,7 +19,7 @@ from .files import Files
 from .interrupt import Interrupt
 from .program import Session
 from .report import clear, report, shown
-from .values import decode, encode, pack
+from .values import MAX_BLOBS, decode, encode, pack
 
 FRAME_FD = 3
 VERSION = 1
@@ -57,13 +57,14 @@ def boot(given: Mapping[str, Any]) -> None:
         lockdown.close_in(lockdown.Walls(**walls), given["rlimits"])
     else:
         _limit(given["rlimits"])
-    serve(work=str(Path.cwd()), guarded=guarded)
+    serve(work=str(Path.cwd()), guarded=guarded, modules=given.get("modules", ()))
 
 
-def serve(*, work: str | None, guarded: bool) -> None:
+def serve(*, work: str | None, guarded: bool, modules: Sequence[str] = ()) -> None:
     """Serves runs until the server closes the channel, and never returns.
 
     `work` is the folder whose files go in and out. `guarded`: the kernel ends this process with the server.
+    `modules` of packages are imported while nothing else is to be done.
     """
     stack_size(THREAD_STACK)
     interrupt = Interrupt()
@@ -73,6 +74,7 @@ def serve(*, work: str | None, guarded: bool) -> None:
     channel.send(frame("hello", version=VERSION, guarded=guarded))
     channel.start()
     _preload(channel, interrupt, session, files)
+    import_ahead(modules, until=lambda: not channel.runs.empty())
     while True:
         given = channel.runs.get()
         if given["kind"] == "put":
@@ -127,10 +129,35 @@ def _preload(channel: Channel, interrupt: Interrupt, session: Session, files: Fi
         session.forget()
 
 
+def import_ahead(modules: Sequence[str], until: Callable[[], bool] = lambda: False) -> None:
+    """What fails here fails again when a program imports it; what is printed here is no program's output."""
+    if not modules:
+        return
+    _streams()  # modules may keep these for good: they must be the ones that programs write to
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # a tier without it: the first import is a program's own
+        return
+    kept = [os.dup(1), os.dup(2)]
+    for place in (1, 2):
+        os.dup2(null, place, inheritable=False)
+    for name in modules:
+        if until():
+            break
+        with contextlib.suppress(BaseException):  # panics of Rust are no `Exception`
+            __import__(name)
+    _flush()
+    for place, fd in zip((1, 2), kept, strict=True):
+        os.dup2(fd, place, inheritable=False)
+    for fd in (null, *kept):
+        os.close(fd)
+
+
 def _serve(run: dict[str, Any], channel: Replies, interrupt: Interrupt, session: Session, files: Files) -> None:
     """One run: everything that it may leave behind in this process is put right before the next."""
     limits = run["limits"]
     session.bridge.arguments = limits["arguments"]
+    session.bridge.hit.clear()
     file = session.prepare(run["servers"])
     _streams()
     interrupt.install()
@@ -154,7 +181,7 @@ def _serve(run: dict[str, Any], channel: Replies, interrupt: Interrupt, session:
     _flush()
     if channel.forked:
         _exit(0)
-    notes = list(_send_files(channel, files, limits["disk"]))
+    notes = [*_send_files(channel, files, limits["disk"]), *session.bridge.hit]
     channel.close(f'{{"kind":"done","id":{encode(run["id"])},"limits":{encode(notes + done[0])},{done[1]}}}')
 
 
@@ -168,11 +195,15 @@ def _value(value: Any, limits: Mapping[str, int]) -> tuple[list[str], str]:
         pass
     else:
         extra = encode(blobs) if blobs else "[]"
-        if len(text) <= limits["value"] and len(text) + len(extra) <= limits["frame"] - (1 << 16):
+        few = len(blobs) <= MAX_BLOBS
+        if few and len(text) <= limits["value"] and len(text) + len(extra) <= limits["frame"] - (1 << 16):
             return notes, f'{ok},"value":{text},"b":{extra},"repr":null'
-        notes.append(f"value={limits['value']} bytes")
+        notes.append(f"value={limits['value']} bytes" if few else f"value={MAX_BLOBS} blobs")
     # A repr may use four bytes a character, and a value is data, not a report.
-    cut = shown(value, min(limits["value_repr"], limits["frame"] // 8))
+    most = min(limits["value_repr"], limits["frame"] // 8)
+    cut = shown(value, most)
+    if len(cut) == most:
+        notes.append(f"value_repr={most} characters")
     return notes, f'{ok},"value":null,"repr":{encode(cut)}'
 
 
@@ -183,7 +214,8 @@ def _failure(error: BaseException, file: str, limits: Mapping[str, int]) -> tupl
         told = report(error, file, limits["error"])
     except BaseException:  # noqa: BLE001  (a program may have broken anything that the report uses)
         told = {"type": type(error).__name__, "message": "", "line": None, "frames": [], "locals": {}, "hint": None}
-    return [], f'"status":"error","error":{encode(told)},"value":null,"repr":null'
+    notes = [f"error={limits['error']} characters"] if len(told["message"]) >= limits["error"] else []
+    return notes, f'"status":"error","error":{encode(told)},"value":null,"repr":null'
 
 
 def _send_files(channel: Replies, files: Files, cap: int) -> list[str]:

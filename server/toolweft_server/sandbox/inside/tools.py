@@ -50,12 +50,20 @@ class Bridge:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self.arguments = 1 << 20
+        self.hit: set[str] = set()
+        """Limits that a run has hit here."""
+        self.declared: dict[str, frozenset[str]] = {}
+        """Tools that saved functions may call, by the file name of their code."""
 
     def call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Calls a tool: the value, or a coroutine of it where the caller's code is async."""
         _check(name)
+        caller = sys._getframe(2)  # noqa: SLF001  (the one way to see who calls)
+        if self.declared and (file := _file(caller)) in self.declared and name not in self.declared[file]:
+            # Not made: the server is told instead, and its refusal is the answer.
+            name, args, kwargs = f"functions.{file[len(SAVED) + 1 : -1]}", [name], {}
         text = self._request(name, args, kwargs)
-        if _in_async_code(sys._getframe(2)):  # noqa: SLF001  (the one way to see who calls)
+        if _in_async_code(caller):
             coroutine: Any = self._later(text, name)
             coroutine.__name__ = coroutine.__qualname__ = name  # for "… was never awaited"
             return coroutine
@@ -97,6 +105,7 @@ class Bridge:
                 "(base64.b64encode(blob.read()).decode())", name, "arguments",
             )  # fmt: skip
         if len(text) > self.arguments:
+            self.hit.add(f"arguments={self.arguments} characters")
             raise ToolError(f"{name}: arguments of {len(text)} characters, {self.arguments} are allowed", name, "limit")
         return text
 
@@ -131,6 +140,13 @@ def _in_async_code(frame: FrameType | None) -> bool:
             return bool(code.co_flags & _ASYNC)
         frame = frame.f_back
     return False
+
+
+def _file(frame: FrameType | None) -> str:
+    """The file name of the nearest code that is the program's or a saved function's."""
+    while frame is not None and not frame.f_code.co_filename.startswith((USER, SAVED)):
+        frame = frame.f_back
+    return frame.f_code.co_filename if frame is not None else ""
 
 
 class Tool:
@@ -235,7 +251,7 @@ class Functions(ModuleType):
         key = (name, version)
         if key not in self._cache:
             found = self._bridge.ask("function", f"functions.{name}", name=name, version=version)
-            self._cache[key] = self._load(found["name"], found["version"], found["source"], found["pins"])
+            self._cache[key] = self._load(**found)
         return self._cache[key]
 
     def save(self, function: Any) -> Any:
@@ -245,10 +261,13 @@ class Functions(ModuleType):
             raise TypeError(f"functions.save takes a function, not {type(function).__name__}")
         return self._bridge.ask("save", f"functions.{name}", name=name)
 
-    def _load(self, name: str, version: int, source: str, pins: dict[str, int]) -> Any:
+    def _load(self, name: str, version: int, source: str, pins: dict[str, int], tools: list[str] | None) -> Any:
         from .program import remember
 
         file = f"{SAVED} {name}@{version}>"
+        self._bridge.declared.pop(file, None)
+        if tools is not None:
+            self._bridge.declared[file] = frozenset(tools)
         module = ModuleType(f"functions.{name}")
         module.__file__ = file
         sys.modules[module.__name__] = module

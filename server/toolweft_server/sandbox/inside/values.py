@@ -14,6 +14,9 @@ from typing import Any
 MAX_DEPTH = 90
 """Ten less than the server allows a frame."""
 
+MAX_BLOBS = 100
+"""Of one value: the server takes more for an attack."""
+
 _counter = itertools.count(1)
 
 

@@ -81,6 +81,7 @@ def lock(walls: Walls, rlimits: Mapping[str, tuple[int, int]]) -> None:
         if os.getppid() != walls.parent:  # it died before the kernel knew
             os._exit(70)
     libc.prctl(libc.PR_SET_NO_NEW_PRIVS, 1)
+    libc.prctl(libc.PR_SET_DUMPABLE, 0)  # no core, wherever the system would send it, and nobody may trace it
     change = [*([walls.work] if walls.work else []), "/dev/null"]
     if landlock.version():
         landlock.restrict(read=[*walls.read, "/dev/urandom"], change=change)

@@ -22,7 +22,7 @@ from typing import Any
 
 from . import landlock, libc, lockdown, namespaces, preload, seccomp, tree
 
-_serve = importlib.import_module("inside.main").serve
+_inside = importlib.import_module("inside.main")
 EXIT_BOOT = 70
 _MESSAGE = 1 << 16
 
@@ -65,10 +65,9 @@ class Zygote:
             tree.enter(self._folder or "")
         if self._packages:  # now, so that the modules know themselves by the names that sessions find them under
             sys.path.append(self._packages)
-            # Where the other walls stand already. Elsewhere programs import them, behind all of theirs.
-            for name in self._modules if self._tier == "namespaces" else ():
-                with suppress(ImportError):  # found missing when a program imports it
-                    importlib.import_module(name)
+            if self._tier == "namespaces":  # where the other walls stand already
+                _inside.import_ahead(self._modules)
+                self._modules = []  # elsewhere each session does, behind all of its own
         if numpy := sys.modules.get("numpy.random"):  # unlike `random`, it would give every session the same numbers
             os.register_at_fork(after_in_child=numpy.seed)
         libc.prctl(libc.PR_SET_NO_NEW_PRIVS, 1)
@@ -122,7 +121,7 @@ class Zygote:
         try:
             lockdown.take_descriptors(self._nothing(), *passed)
             work = self._wall_in(asked)
-            _serve(work=work, guarded=True)
+            _inside.serve(work=work, guarded=True, modules=self._modules)
         except BaseException as error:  # noqa: BLE001  (whatever it is, no program may run)
             with suppress(OSError):
                 os.write(2, f"{type(error).__name__}: {error}\n".encode())

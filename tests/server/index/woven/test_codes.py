@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from toolweft_server.index.woven import codes as layout
 from toolweft_server.index.woven import residual
 from toolweft_server.index.woven.codes import FEW, Woven
 from toolweft_server.index.woven.trie import END
@@ -13,8 +14,17 @@ CENTRES = np.linalg.qr(RANDOM.standard_normal((24, 24)))[0][:FIRSTS].astype(np.f
 CODEBOOK = [CENTRES, 0.2 * RANDOM.standard_normal((8, 24)).astype(np.float32)]
 
 
+@pytest.fixture(autouse=True, params=["floats", "halved"])
+def kept(request, monkeypatch):
+    """Each test twice: with vectors that stand as floats, and as 16-bit fractions, as those of many tools do."""
+    monkeypatch.setattr(layout, "HALVED_FROM", {"floats": 20_000, "halved": 250}[request.param])
+
+
 def unit(vectors):
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    """As the cache gives them: in steps of 1 / 32767."""
+    return np.rint(vectors / np.linalg.norm(vectors, axis=1, keepdims=True) * 32767).astype(np.float32) / np.float32(
+        32767
+    )
 
 
 def some(count, seed=1):
