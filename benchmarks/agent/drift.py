@@ -38,7 +38,7 @@ from sqlalchemy import select
 from toolweft_client.agent import Agent
 from toolweft_client.rate import Rate
 from toolweft_client.trace import Trace
-from toolweft_server.library.function import Function
+from toolweft_server.library.function import SERVER, Function
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.store import schema
 from toolweft_server.store.store import Store
@@ -268,7 +268,7 @@ async def _change(bench: Bench, world: Shifting, store: Store) -> tuple[Step, di
         name = change.made(next(each for each in Films().operations() if each.name == change.tool)).name
         await _until(bench, f"films.{name}", change.seen)
         for _ in range(int(PATIENCE / LOOK)):
-            if all(_state(library, each) != "active" for each in held):
+            if not await _offered(bench, library, held):
                 break
             await anyio.sleep(LOOK)
     else:
@@ -290,6 +290,14 @@ async def _until(bench: Bench, tool: str, seen: str) -> None:
             if any(each.id == tool and seen in each.call for each in found.tools):
                 return
             await anyio.sleep(LOOK)
+
+
+async def _offered(bench: Bench, library: FunctionStore, held: Sequence[Function]) -> bool:
+    """Whether any is still active, or shown by a search: its index follows the library by a moment."""
+    if any(_state(library, each) == "active" for each in held):
+        return True
+    shown = [await bench.session.find_tools(each.description, server=SERVER, limit=20) for each in held]
+    return any(tool.id == f"{SERVER}.{each.name}" for each in held for found in shown for tool in found.tools)
 
 
 def _ended(steps: list[Step], before: Mapping[tuple[str, int], int], store: Store) -> list[Step]:
