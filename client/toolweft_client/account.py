@@ -122,7 +122,8 @@ def exceeded(steps: Sequence[Step], budget: Budget) -> list[str]:
     said = spent if isinstance(spent, dict) else {}
     counts: dict[str, float] = {
         "model_calls": sum(step.event == "llm" for step in steps), "repairs": _stages(steps, "repair", "review"),
-        "probes": _stages(steps, "probe"), "replans": sum(step.event == "replan" for step in steps), "retries": 0,
+        "probes": _stages(steps, "probe"), "readings": _stages(steps, "reading"), "retries": 0,
+        "replans": sum(step.event == "replan" for step in steps),
     }  # fmt: skip
     over = [name for name, count in counts.items() if max(count, _number(said.get(name))) > getattr(budget, name)]
     made = [call for step in steps if step.event == "run" for call in _made(step)]

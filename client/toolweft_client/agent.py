@@ -6,8 +6,9 @@
                                                    +- repair    calls that were finished are replayed, not done again
 
 Two model calls when nothing goes wrong (design, implement), one where the tool is obvious (direct), one more for each
-repair. Each stage is a file in `stages/`; what they share is `work.Work`; what a run may cost is `budget.Budget`; what
-follows from each kind of failure is in `failure`. Other ways to solve a task are in `modes/`.
+repair, and for a second reading of the answer where one is wanted. Each stage is a file in `stages/`; what they share
+is `work.Work`; what a run may cost is `budget.Budget`; what follows from each kind of failure is in `failure`. Other
+ways to solve a task are in `modes/`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from toolweft_client.stages.discover import discover
 from toolweft_client.stages.implement import implement
 from toolweft_client.stages.learn import learn
 from toolweft_client.stages.probe import probe
+from toolweft_client.stages.reading import stands
 from toolweft_client.stages.repair import repair, stale
 from toolweft_client.stages.run import run
 from toolweft_client.tape import Tape
@@ -108,8 +110,8 @@ async def solve(work: Work) -> Answer:
     """The loop."""
     await discover(work)
     program = await direct(work) or await planned(work)
-    while not (attempt := await run(work, program)).ok:
-        mended = None if stale(work) else await repair(work, attempt)
+    while not ((attempt := await run(work, program)).ok and await stands(work, attempt)):
+        mended = None if attempt.ok or stale(work) else await repair(work, attempt)
         program = mended or await planned(work)
     return answer(work, attempt, learn(work, attempt))
 

@@ -26,7 +26,10 @@ class Budget:
     model_calls: int = 8
     repairs: int = 3
     replans: int = 2
-    """New designs: the check found tools that do not exist, or repairs met the same error again."""
+    """New designs: the check found tools that do not exist, repairs met the same error again, or a second reading
+    doubts the answer."""
+    readings: int = 0
+    """Second looks of the model at an answer before it is given."""
     probes: int = 3
     """Runs of the reading part of a design alone, to see what comes back."""
     retries: int = 2
@@ -63,6 +66,7 @@ class Spent:
     model_calls: int = 0
     repairs: int = 0
     replans: int = 0
+    readings: int = 0
     probes: int = 0
     retries: int = 0
     tool_calls: int = 0

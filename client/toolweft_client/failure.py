@@ -15,6 +15,8 @@
 | function | a saved function on the failing line | repaired without it |
 | code | any other exception | repaired |
 | policy, sandbox | the server's or a person's no | the run ends |
+
+An answer that is wrong and says so nowhere is no failure here: `stages.reading` has the model look at it once more.
 """
 
 from __future__ import annotations

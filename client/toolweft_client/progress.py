@@ -14,7 +14,8 @@ from toolweft_client.trace import Step, Watcher
 DOING = {
     "discover": "searching tools", "direct": "writing the program", "probe": "looking at results",
     "design": "designing", "implement": "writing the program",
-    "run": "running", "repair": "repairing", "answer": "composing the answer", "learn": "looking at what was saved",
+    "run": "running", "repair": "repairing", "answer": "composing the answer",
+    "reading": "reading the answer once more", "learn": "looking at what was saved",
 }  # fmt: skip
 
 

@@ -23,8 +23,8 @@ from toolweft_client.redact import Redactor
 
 VERSION = 1
 EVENTS = (
-    "task.start", "stage", "find", "llm", "check", "approval", "begin", "run", "failure", "repair", "replan", "library",
-    "task.end",
+    "task.start", "stage", "find", "llm", "check", "approval", "begin", "run", "failure", "repair", "reading", "replan",
+    "library", "task.end",
 )  # fmt: skip
 
 _GEN_AI: dict[str, dict[str, Json]] = {

@@ -30,8 +30,8 @@ def example(name: str) -> str:
 
 
 def test_there_are_as_many_prompts_as_stages_that_ask():
-    own = ["design", "design_example", "design_solved", "direct", "direct_example", "head", "implement", "reask"]
-    own += ["repair", "rules"]
+    own = ["design", "design_example", "design_solved", "direct", "direct_example", "head", "implement", "reading"]
+    own += ["reask", "repair", "rules"]
     paper = [f"paper_{stage}" for stage in ("code", "plan", "reconstruct", "review", "scaffold", "select")]
     judge = ["judge", "judge_passed", "judge_preferred", "judge_reask"]
     assert sorted([*own, *paper, *judge, "codeact", "react"]) == NAMES

@@ -46,6 +46,7 @@ FLAGS: Mapping[str, tuple[Number, str]] = MappingProxyType({
     "model_calls": (positive, "replies of the model"),
     "repairs": (count, "repairs of a program that failed"),
     "replans": (count, "new designs"),
+    "readings": (count, "second looks of the model at an answer, each one reply; one that is doubted is designed anew"),
     "probes": (count, "runs of the reading part of a program"),
     "retries": (count, "runs of a program as it is, after a read failed for the moment"),
     "tool_calls": (positive, "calls of tools; no program starts after so many"),

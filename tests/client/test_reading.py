@@ -1,0 +1,81 @@
+"""A second reading of the answer: what the model says to it, and what follows from that."""
+
+from __future__ import annotations
+
+import pytest
+
+from toolweft_client.agent import Agent
+from toolweft_client.budget import Budget
+from toolweft_client.model.scripted import ScriptedModel
+from toolweft_client.session import Session
+from toolweft_client.trace import Trace
+
+READ, SEND = "shop.list_orders(customer='Ada')", "mail.send(to='Ada', text='x')"
+
+
+def fenced(code):
+    return f"```python\n{code}\n```"
+
+
+DESIGN, GOOD = fenced(f"orders = {READ}"), fenced(f"{READ}[0]['id']")
+OTHER = fenced(f"{READ}[1]['id']")
+RIGHT, WRONG = fenced("# right"), fenced("# wrong: the first order is another one,\n# take the second")
+DOUBT = "the first order is another one, take the second"
+
+
+async def solve(server, *replies, trace=None, **budget):
+    model = ScriptedModel(replies)
+    async with Session.connect(server) as session:
+        answer = await Agent(model, session, budget=Budget(**budget)).run("Which order is Ada's?", trace=trace)
+    return answer, model
+
+
+def asked(model, number=-1):
+    return model.prompts[number][-1].text
+
+
+async def test_an_answer_is_read_again_only_where_the_budget_says_so(server):
+    assert (await solve(server, DESIGN, GOOD))[0].spent.readings == 0
+    answer, model = await solve(server, DESIGN, GOOD, RIGHT, readings=1)
+    assert (answer.text, answer.spent.model_calls, answer.spent.readings) == ("7", 3, 1)
+    assert answer.notes == ()
+    assert f"{READ}[0]['id']" in asked(model)
+    assert '<data from="run">\n7\n</data>' in asked(model)
+    assert "shop.list_orders read ok" in asked(model)
+
+
+async def test_an_answer_in_doubt_is_designed_anew_and_what_happened_is_replayed(server, shop):
+    trace, first = Trace(), fenced(f"{SEND}\n{READ}[0]['id']")
+    again = fenced(f"{SEND}\n{READ}[1]['id']")
+    answer, model = await solve(server, DESIGN, first, WRONG, DESIGN, again, readings=1, trace=trace)
+    assert (answer.text, answer.spent.replans, answer.spent.readings) == ("9", 1, 1)
+    assert f"It answered: 7\nIn doubt, because: {DOUBT}" in asked(model, 3)
+    assert [tool for tool, _ in shop.done].count("mail.send") == 1
+    assert answer.notes == (f"a second reading doubted an earlier answer: {DOUBT}",)
+    assert [step.data["doubt"] for step in trace.steps if step.event == "reading"] == [DOUBT]
+
+
+async def test_each_answer_is_read_as_long_as_there_are_readings(server):
+    answer, _ = await solve(server, DESIGN, GOOD, WRONG, DESIGN, OTHER, RIGHT, readings=2)
+    assert (answer.text, answer.spent.readings) == ("9", 2)
+
+
+@pytest.mark.parametrize("budget", [{"replans": 0}, {"model_calls": 3}])
+async def test_an_answer_in_doubt_stands_with_a_note_where_no_new_design_is_left(server, budget):
+    answer, _ = await solve(server, DESIGN, GOOD, WRONG, readings=1, **budget)
+    assert (answer.status, answer.text) == ("answered", "7")
+    assert answer.notes == (f"a second reading doubts this answer: {DOUBT}",)
+
+
+async def test_a_reading_that_says_neither_is_asked_for_once_more_and_takes_no_answer_away(server):
+    answer, model = await solve(server, DESIGN, GOOD, fenced("2 + 2"), RIGHT, readings=1)
+    assert "it is neither the one line `# right` nor the one line `# wrong: …`" in asked(model)
+    assert (answer.text, answer.notes) == ("7", ())
+    answer, _ = await solve(server, DESIGN, GOOD, fenced("2 + 2"), "so be it", readings=1)
+    assert (answer.status, answer.text) == ("answered", "7")
+    assert "came to nothing" in answer.notes[0]
+
+
+async def test_no_call_is_left_for_a_reading(server):
+    answer, _ = await solve(server, DESIGN, GOOD, readings=1, model_calls=2)
+    assert (answer.text, answer.spent.readings) == ("7", 0)
