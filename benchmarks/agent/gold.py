@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.agent.faults import BY_NAME, Fault, Mistake, Operations, Stage, body, fenced, mistake, sites
-from benchmarks.agent.world import Logged
+from benchmarks.agent.world import MOVED, Logged
 
 from toolweft_client.errors import ModelError
 from toolweft_client.model.base import Message, Reply, Usage
@@ -82,6 +82,11 @@ MOST_REPEATED = 3
 """Calls made again in single-call mode, after the tool said no."""
 
 
+def _unknown(tool: str) -> str:
+    """What a server says of a tool that it has no more."""
+    return f"Unknown tool: {tool.partition('.')[2]}"
+
+
 @dataclass
 class GoldCoder:
     """For one task. Its random numbers are its own: the same seed makes the same mistakes."""
@@ -124,6 +129,7 @@ class GoldCoder:
     ) -> Reply:
         self._calls += 1
         prompt = messages[-1].text
+        self._follow(prompt)
         self._shown = "\n".join(each.text for each in messages)
         again = len(messages) > 1 and messages[-2].role == "assistant"
         if not self.seen and stage != "direct":
@@ -156,6 +162,14 @@ class GoldCoder:
             return fenced(code)
         self.made.append(f"{fault.name}@{stage}")
         return spoil(code)
+
+    def _follow(self, prompt: str) -> None:
+        """Takes the new name of a tool, once it is shown one."""
+        for tool in self._tools():
+            name = MOVED.format(tool)
+            if f"{name}(" in prompt and tool in self.operations:
+                self.operations = {**self.operations, name: self.operations[tool]}
+                self.source = self.source.replace(f"{tool}(", f"{name}(")
 
     def _act(self, prompt: str, first: bool) -> str:
         """One turn of a conversation: the next call, the program, or the answer when there is nothing left to do."""
@@ -192,6 +206,8 @@ class GoldCoder:
         if self._mistake is not None and not self._mistake.told(prompt):
             return self._varied(self._mistake.source)
         self._mistake = None
+        if gone := [tool for tool in self._tools() if f"no tool {tool}" in prompt or _unknown(tool) in prompt]:
+            return f"# missing: {self.operations[gone[0]].description}\n"
         return self._varied(self.source) if self.source in self._sent else self.source
 
     def _varied(self, code: str) -> str:

@@ -98,6 +98,8 @@ class Bench:
     """Another than the mode's own."""
     coder: type[GoldCoder] = GoldCoder
     _number: int = 0
+    _back: str = ""
+    """A tool that has another name until the next run begins."""
     _gold: dict[str, Played] = field(default_factory=dict)
 
     async def run(self, job: Job) -> Record:
@@ -105,9 +107,13 @@ class Bench:
         if task.id not in self._gold:
             self._gold[task.id] = play(task, worlds)
         gold = self._gold[task.id]
+        if self._back:
+            Now(self._number + 1, task.id).write(self.folder)
+            await _ready(self.session, [self._back])
         self._number += 1
         now = job.trouble or Now(0, task.id)
         Now(self._number, task.id, now.tool, now.trouble).write(self.folder)
+        self._back = now.tool if now.trouble == "moved" else ""
         known = operations(worlds)
         model = self.coder(
             task.source, known, gold.calls, gold.value, self.mode, job.draw, Random(job.seed), self.strict

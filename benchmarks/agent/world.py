@@ -11,16 +11,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 Effect = Literal["read", "add", "change", "remove"]
 """What a call does to the world. `add` makes something new each time, so a second one is a duplicate."""
 
-Trouble = Literal["", "error_once", "error_always", "huge", "slow", "inject", "no_data", "dies_after", "dies_reading"]
+Trouble = Literal[
+    "", "error_once", "error_always", "huge", "slow", "inject", "no_data", "dies_after", "dies_reading", "moved"
+]
 """`no_data`: nothing where data was due. `dies_after`: the call takes effect and the process ends before it answers: an
-outcome that nobody knows. `dies_reading`: the same of a call that changes nothing; toolweft starts the server again."""
+outcome that nobody knows. `dies_reading`: the same of a call that changes nothing; toolweft starts the server again.
+`moved`: from its first call on, which fails, the tool has another name."""
+
+
+MOVED = "{}_anew"
+"""What a tool is called once it was `moved`."""
 
 
 class ToolFailure(Exception):  # noqa: N818 - it is a tool's answer, not a fault of this code
@@ -108,20 +115,31 @@ class Stage:
     world: World
     folder: Path
     _run: int = -1
+    moved: str = ""
+    """The operation that has another name in this run."""
 
     def __post_init__(self) -> None:
         self._operations = {each.name: each for each in self.world.operations()}
+
+    def operations(self) -> list[Operation]:
+        """As the server lists them now."""
+        return [
+            replace(each, name=MOVED.format(each.name)) if each.name == self.moved else each
+            for each in self._operations.values()
+        ]
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[Any, Trouble]:
         """The result, and what the server still has to do to it.
 
         Raises:
-            ToolFailure: The tool says no.
+            ToolFailure: The tool says no, or there is none of the name.
 
         """
-        now = Now.read(self.folder)
-        if now.run != self._run:
-            self._begin(now)
+        self.turn()
+        now, asked = Now.read(self.folder), name
+        name = self.moved if self.moved and name == MOVED.format(self.moved) else name
+        if name not in self._operations or asked == self.moved:
+            raise ToolFailure(f"Unknown tool: {asked}")
         operation = self._operations[name]
         tool = f"{self.world.name}.{name}"
         trouble: Trouble = now.trouble if tool == now.tool else ""
@@ -130,6 +148,10 @@ class Stage:
             trouble = ""
         if trouble:
             mark.touch()
+        if trouble == "moved":
+            self.moved = name
+            self._log(Logged(now.run, tool, operation.effect, arguments, failure="moved"))
+            raise ToolFailure(f"Unknown tool: {name}")
         if trouble in ("error_once", "error_always"):
             words = "the service is busy, try again" if trouble == "error_once" else "this service has been closed"
             self._log(Logged(now.run, tool, operation.effect, arguments, failure=words))
@@ -142,10 +164,16 @@ class Stage:
         self._log(Logged(now.run, tool, operation.effect, arguments, result=result))
         return result, trouble
 
+    def turn(self) -> None:
+        """Takes up the run that `now.json` names, if it is another one."""
+        now = Now.read(self.folder)
+        if now.run != self._run:
+            self._begin(now)
+
     def _begin(self, now: Now) -> None:
         """A new task; or the same one after this process died, whose calls are then done again to have their effect."""
         self.world.reset(now.task)
-        self._run = now.run
+        self._run, self.moved = now.run, ""
         for each in read_log(self.folder, now.run):
             server, _, name = each.tool.partition(".")
             if server == self.world.name and not each.failure and each.effect != "read":

@@ -125,13 +125,17 @@ class Session:
         return self._dialect.found(query, await self._call(self._dialect.find.name, asked, meta))
 
     async def stub(self, tool: str, *, meta: Mapping[str, Json] | None = None) -> str:
-        """The whole stub of one tool: schema, documentation, observed result; without counts and notes."""
+        """The whole stub of one tool: schema, documentation, observed result; without counts and notes. Empty when
+        there is no such tool.
+        """
         verb = self._dialect.find
         got = await self._call(verb.name, self._dialect.asked(verb, tool, {"limit": 1, "detail": "full"}), meta)
-        note = self._dialect.found(tool, got).note
+        found = self._dialect.found(tool, got)
+        if not any(each.id == tool for each in found.tools):
+            return ""
 
         def own(line: str) -> bool:
-            return not (line == note or _COUNT.match(line) or line.startswith("Also: "))
+            return not (line == found.note or _COUNT.match(line) or line.startswith("Also: "))
 
         return "\n".join(filter(own, text_of(got).split("\n"))).strip("\n")
 

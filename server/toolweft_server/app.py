@@ -51,7 +51,7 @@ from toolweft_server.scrub import Scrubber
 from toolweft_server.serving import Asker, Reply
 from toolweft_server.store.calls import Rows
 from toolweft_server.store.store import Changes, Store
-from toolweft_server.tending import Tender
+from toolweft_server.tending import Readings, Tender
 from toolweft_server.tools import execute_code, find_tools
 from toolweft_server.upstream.asking import Question
 from toolweft_server.upstream.gateway import Gateway
@@ -113,11 +113,11 @@ class App:
             await live.open()
             async with anyio.create_task_group() as tasks:
                 app = cls(config, store, live, tasks)
+                readings = Readings(live, tasks)
                 for name, upstream in upstreams.items():
-                    upstream.on_change = partial(app._changed, name)
+                    upstream.on_change = partial(readings.changed, name)
                 if due:
-                    live.begin(due)
-                    tasks.start_soon(app._read, due)
+                    readings.begin(due)
                 try:
                     yield app
                 finally:
@@ -134,19 +134,6 @@ class App:
     @property
     def backend(self) -> str:
         return self.sandbox.name
-
-    def _changed(self, name: str) -> None:
-        """A server says that its tools changed: its manifest is read again. Bursts become one reading."""
-        if name not in self.live.reading:
-            self.live.begin([name])
-            self._tasks.start_soon(self._read, [name])
-
-    async def _read(self, due: Sequence[str]) -> None:
-        try:
-            await self.live.read(due)
-        except ToolweftError as error:
-            # What is known already still serves; whoever asks the store next hears of it.
-            logger.warning("the tools of the configured servers could not be read: %s", error)
 
     async def follow(self, changed: Callable[[Sequence[str]], Awaitable[None]]) -> StoreError:
         """Takes over other processes' changes; `changed` hears of saved functions.

@@ -1,15 +1,18 @@
-"""Keeps manifests current in a server that runs for days: reads again what is old, what failed, what others replaced.
+"""Keeps manifests current: reads at once what is due at the start and what servers say has changed, and in a server
+that runs for days again what is old, what failed, what others replaced.
 
-`live` reads what it is told to and at start what is due; when to look again is decided here.
+`live` reads what it is told to; when is decided here.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 
 import anyio
+import anyio.abc
 
 from toolweft_server.errors import ToolweftError
 from toolweft_server.live import LiveCatalog
@@ -20,6 +23,40 @@ EVERY = 3600.0
 """Seconds between looks for manifests that are older than `live.MANIFEST_AGE`."""
 RETRIES: Sequence[float] = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
 """Seconds until a server that could not be read is tried again; the last one repeats."""
+
+
+class Readings:
+    """Manifests that somebody may be waiting for."""
+
+    def __init__(self, live: LiveCatalog, tasks: anyio.abc.TaskGroup) -> None:
+        self._live, self._tasks = live, tasks
+        self._once_more: set[str] = set()
+
+    def begin(self, names: Sequence[str]) -> None:
+        self._live.begin(names)
+        self._tasks.start_soon(self._read, names)
+
+    def changed(self, name: str) -> None:
+        """A server says that its tools changed. Bursts become one reading, and one more for what is said while it goes
+        on: what it brings may be of before.
+        """
+        if name not in self._live.reading:
+            self.begin([name])
+        elif name not in self._once_more:
+            self._once_more.add(name)
+            self._tasks.start_soon(self._read_once_more, name)
+
+    async def _read_once_more(self, name: str) -> None:
+        await self._live.settled(math.inf)
+        self._once_more.discard(name)
+        self.changed(name)
+
+    async def _read(self, names: Sequence[str]) -> None:
+        try:
+            await self._live.read(names)
+        except ToolweftError as error:
+            # What is known already still serves; whoever asks the store next hears of it.
+            logger.warning("the tools of the configured servers could not be read: %s", error)
 
 
 class Tender:

@@ -123,3 +123,53 @@ async def test_servers_of_one_name_in_two_configurations_do_not_replace_each_oth
                 while "say a" not in (await first.find("git.both", detail="full", server="git"))["text"]:
                     await anyio.sleep(0.02)
             assert await ids(second, "git") == ["git.both", "git.only_b"]
+
+
+RESTLESS = '''
+import anyio
+from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+from mcp_types import CallToolResult, ListToolsResult, TextContent, Tool
+
+bus, names, asked = InMemorySubscriptionBus(), ["first"], 0
+
+
+async def tools(_context, _params):
+    """The second time it is asked, it changes while it answers: what it says is of before."""
+    global asked
+    asked += 1
+    listed = [Tool(name=name, description=f"Say {name}.", input_schema={"type": "object"}) for name in names]
+    if asked == 2:
+        names.append("third")
+        await bus.publish(ToolsListChanged())
+        await anyio.sleep(0.2)
+    return ListToolsResult(tools=listed)
+
+
+async def call(_context, params):
+    names.append("second")
+    await bus.publish(ToolsListChanged())
+    return CallToolResult(content=[TextContent(type="text", text="said")])
+
+
+async def main():
+    server = Server(
+        "restless", version="1", on_list_tools=tools, on_call_tool=call, on_subscriptions_listen=ListenHandler(bus)
+    )
+    async with stdio_server() as (read, write):
+        await server.run(read, write, server.create_initialization_options())
+
+
+anyio.run(main)
+'''
+
+
+async def test_a_server_that_changes_while_it_lists_its_tools_is_read_once_more(write_config, in_process, tmp_path):
+    (tmp_path / "restless.py").write_text(RESTLESS, encoding="utf-8")
+    restless = {"command": sys.executable, "args": [str(tmp_path / "restless.py")]}
+    async with in_process(write_config(mcpServers={"restless": restless})) as host:
+        await until_found(host, "restless.first")
+        assert (await host.execute("restless.first()"))["status"] == "ok"
+        await until_found(host, "restless.third")
+        assert await ids(host, "restless") == ["restless.first", "restless.second", "restless.third"]

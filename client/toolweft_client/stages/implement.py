@@ -7,7 +7,7 @@ from toolweft_client.stages.check import check
 from toolweft_client.stages.design import complaints
 from toolweft_client.stages.probe import asked, asked_for
 from toolweft_client.stages.repair import lacking
-from toolweft_client.stubs import SHORTER, SHORTEST, fetch, shown
+from toolweft_client.stubs import SHORTER, SHORTEST, fetch, gone, shown
 from toolweft_client.work import Design, Work
 
 
@@ -40,11 +40,12 @@ async def text(work: Work, plan: Design) -> str:
     seen = [prompt.data("probe", each, limit=6_000) for each in work.seen]
     told = "Reading parts were run first and brought this; calls they made are replayed:"
     brought = "\n\n".join([told, *seen]) if seen else ""
+    problems = "\n".join(filter(None, [complaints(plan), gone(work, plan.uses)]))
     shorter = [
         {"stubs": shown(work, plan.uses, SHORTER)}, {"seen": prompt.cut(brought, 4_000)},
         {"stubs": shown(work, plan.uses, SHORTEST)}, {"seen": ""},
     ]  # fmt: skip
     return prompt.fit(
-        "implement", work.budget.implement_tokens, shorter, design=plan.source.strip(), problems=complaints(plan),
+        "implement", work.budget.implement_tokens, shorter, design=plan.source.strip(), problems=problems,
         stubs=shown(work, plan.uses), seen=brought, task=work.task.strip(),
     )  # fmt: skip

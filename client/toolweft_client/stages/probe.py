@@ -33,7 +33,11 @@ async def probe(work: Work, plan: Design) -> None:
         return
     tools = called(program, work.tools)
     await fetch(work, tools)
-    if tools and not all(shape_known(work.tools[each].call, work.stubs[each], each) for each in tools):
+    if (
+        tools
+        and all(each in work.tools for each in tools)
+        and not all(shape_known(work.tools[each].call, work.stubs[each], each) for each in tools)
+    ):
         ran = await look(work, program, tools)
         # Its lines are those of the design, and its values are named as there.
         told = _dumped(brief(ran.value)) if ran.status == "ok" else _told(program, ran)

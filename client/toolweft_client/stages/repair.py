@@ -15,7 +15,7 @@ from toolweft_client.failure import ADVICE, Failure, Kind, failure_of, on_line
 from toolweft_client.model.base import Reply
 from toolweft_client.reply import DefectError, program_in, syntax_error
 from toolweft_client.stages.design import only_missing, search
-from toolweft_client.stubs import SHORTER, SHORTEST, fetch, shown
+from toolweft_client.stubs import SHORTER, SHORTEST, fetch, gone, shown
 from toolweft_client.work import Attempt, Work, same_program
 
 AROUND = 5
@@ -111,9 +111,10 @@ async def text(work: Work, attempt: Attempt, failure: Failure) -> str:
         {"stubs": shown(work, list(dict.fromkeys(near)), SHORTEST)}, {"calls": record.shown(work, record.SHORT)},
         {"calls": record.shown(work, 0)},
     ]  # fmt: skip
+    lost = gone(work, every)
     return prompt.fit(
         "repair", work.budget.repair_tokens, shorter, program=source.rstrip(), task=work.task.strip(),
-        failure=prompt.data("run", told, limit=6_000), advice=ADVICE.get(failure.kind, ""),
+        failure=prompt.data("run", told, limit=6_000), advice=lost or ADVICE.get(failure.kind, ""),
         calls=record.shown(work, examples=examples), stubs=shown(work, every),
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -44,6 +45,11 @@ LONGEST_PAUSE = 60.0
 END = 8.0
 """Seconds to stop a connection: the waits of `stdio` together. The whole server gives itself ten."""
 
+DOUBT = 5.0
+"""Seconds from one list that was read for an unknown tool to the next: what a server says is no reason to read on and
+on."""
+_UNKNOWN = re.compile(r"\b(unknown tool|no (such )?tool|tool\b.{0,100}?\b(not found|does not exist))\b", re.I | re.S)
+
 ASKED_FOR_HELP = frozenset({"Elicitation not supported", "Sampling not supported", "List roots not supported"})
 """What the SDK answers a server that asks for something that we did not offer."""
 
@@ -74,6 +80,7 @@ class McpUpstream:
         self._reading = anyio.Lock()
         """One list of tools at a time, so that what had to be mended belongs to it."""
         self._closed = False
+        self._doubted_until = -math.inf
 
     @property
     def running(self) -> bool:
@@ -128,8 +135,17 @@ class McpUpstream:
             except UpstreamError as error:
                 return failed("unavailable", str(error), sent=False)
             if answer is not None:
+                self._doubt(answer)
                 return answer
         return failed("unavailable", f"{self.name}: it forgot our session twice", sent=False)
+
+    def _doubt(self, answer: Result) -> None:
+        """A server that does not know a tool of its own list has another list by now, whether it says so or not."""
+        failure, now = answer.failure, anyio.current_time()
+        gone = failure is not None and failure.kind == "tool" and _UNKNOWN.search(failure.message[:500])
+        if gone and now >= self._doubted_until:
+            self._doubted_until = now + DOUBT
+            self._changed()
 
     async def aclose(self) -> None:
         self._closed = True
