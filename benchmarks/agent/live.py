@@ -22,13 +22,14 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import anyio
-from benchmarks.agent.__main__ import MODES, NAMES, benchmarks
+from benchmarks.agent.__main__ import MODES, NAMES, benchmarks, enough
 from benchmarks.agent.run import PROGRAMS, ROOT, Bench, Record, failures, open_bench, way
 from benchmarks.agent.task import Benchmark, Task, harm, operations, play
 from benchmarks.agent.transcripts import Exchange, Kept, transcript, without_paths
@@ -37,7 +38,6 @@ from benchmarks.agent.world import Now, read_log
 from toolweft_client import trace as traces
 from toolweft_client.account import account_of
 from toolweft_client.agent import Agent
-from toolweft_client.budget import Budget
 from toolweft_client.model.base import ChatModel
 from toolweft_client.model.spec import open_model
 from toolweft_client.rate import Rate, Spread
@@ -150,7 +150,10 @@ async def run(benchmark: Benchmark, ids: Sequence[str], options: argparse.Namesp
     kept.mkdir(parents=True, exist_ok=True)
     folders = {"<run>": folder, "<toolweft>": ROOT}
     folders |= {"<checkout>": Path(options.checkout)} if options.checkout else {}
-    budget = Budget(run_seconds=10.0, seconds=PATIENCE, model_calls=way(options.mode).model_calls)
+    budget = replace(
+        enough(benchmark, list(tasks.values())),
+        run_seconds=10.0, seconds=PATIENCE, model_calls=way(options.mode).model_calls,
+    )  # fmt: skip
     async with (
         open_model(f"openai:{options.model}", base_url=options.url) as model,
         open_bench(benchmark, folder / "bench", checkout=options.checkout, budget=budget, mode=options.mode) as bench,

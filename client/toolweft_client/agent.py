@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import TypeAlias
 
 import anyio
@@ -32,12 +33,12 @@ from toolweft_client.stages.discover import discover
 from toolweft_client.stages.implement import implement
 from toolweft_client.stages.learn import learn
 from toolweft_client.stages.probe import probe
-from toolweft_client.stages.reading import stands
+from toolweft_client.stages.reading import second
 from toolweft_client.stages.repair import repair, stale
 from toolweft_client.stages.run import run
 from toolweft_client.tape import Tape
 from toolweft_client.trace import Trace, named
-from toolweft_client.work import Work
+from toolweft_client.work import Attempt, Work
 
 Loop: TypeAlias = Callable[[Work], Awaitable[Answer]]
 
@@ -109,11 +110,21 @@ class Agent:
 async def solve(work: Work) -> Answer:
     """The loop."""
     await discover(work)
-    program = await direct(work) or await planned(work)
-    while not ((attempt := await run(work, program)).ok and await stands(work, attempt)):
-        mended = None if attempt.ok or stale(work) else await repair(work, attempt)
-        program = mended or await planned(work)
+    attempt = await ended(work, await direct(work) or await planned(work))
+    attempt = await second(work, attempt, partial(anew, work))
     return answer(work, attempt, learn(work, attempt))
+
+
+async def ended(work: Work, program: str) -> Attempt:
+    """The program, mended until it ends well."""
+    while not (attempt := await run(work, program)).ok:
+        mended = None if stale(work) else await repair(work, attempt)
+        program = mended or await planned(work)
+    return attempt
+
+
+async def anew(work: Work) -> Attempt:
+    return await ended(work, await planned(work))
 
 
 async def planned(work: Work) -> str:

@@ -42,17 +42,17 @@ class _Demand(NamedTuple):
     """Of the whole way, from the last line of the program."""
 
 
-def weakened(program: str, changed: str, *, broken: int | None = None) -> list[str]:
+def weakened(program: str, changed: str, *, broken: int | None = None, keys: bool = True) -> list[str]:
     """Asserts of the program that the changed one has no more, or that hold less there, as they stand in the program.
 
-    Another key of the same lookup counts as the same assert. `broken` is the line of an assert that itself cannot be
-    computed.
+    With `keys`, another key of the same lookup counts as the same assert: that is the shape of a result, as long as no
+    assert has failed. `broken` is the line of an assert that itself cannot be computed.
     """
     try:
         old, new = ast.parse(program), ast.parse(changed)
         # What nothing calls in the program itself need not be called in the changed one.
         uncalled = _functions(old) - _ways(_places(old), ()).keys()
-        held, left = _demands(old, uncalled), _demands(new, uncalled)
+        held, left = _demands(old, uncalled, keys=keys), _demands(new, uncalled, keys=keys)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     lost: list[str] = []
@@ -69,7 +69,7 @@ def _more(one: _Demand, other: _Demand) -> Counter[str]:
     return Counter(one.conditions) - Counter(other.conditions)
 
 
-def _demands(tree: ast.Module, entries: Collection[str]) -> list[_Demand]:
+def _demands(tree: ast.Module, entries: Collection[str], *, keys: bool) -> list[_Demand]:
     """Each thing that is demanded, in the order of the program; `assert a and b` demands two."""
     places = _places(tree)
     ways = _ways(places, entries)
@@ -78,7 +78,10 @@ def _demands(tree: ast.Module, entries: Collection[str]) -> list[_Demand]:
         if isinstance(node, ast.Assert) and function in ways:
             both = isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And)
             tests = node.test.values if both and isinstance(node.test, ast.BoolOp) else [node.test]
-            found += [_Demand(each, _shape(each), (*ways[function], *conditions)) for each in tests]
+            found += [
+                _Demand(each, _shape(each) if keys else ast.dump(each), (*ways[function], *conditions))
+                for each in tests
+            ]
     return sorted(found, key=lambda each: (each.test.lineno, each.test.col_offset))
 
 

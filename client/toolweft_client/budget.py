@@ -1,7 +1,7 @@
 """`Budget` says what a run may cost, `Spent` what it has cost. Checked before spending, so never exceeded.
 
-What is left of `tool_calls` and `writes` goes to the server with each program, and our own server stops a program
-there. Another server may not know of it: then calls are counted when the program answers, and no further one starts.
+What is left of `tool_calls` and `writes` goes to the server with each program, and our own server refuses the first
+call beyond it, which ends the run; a call that is replayed costs nothing. No other server has calls on record.
 """
 
 from __future__ import annotations
@@ -84,14 +84,6 @@ class Spent:
         if self.repairs >= budget.repairs:
             raise StoppedError("repairs", f"The program still fails after {self.repairs} repairs: {because}")
         self.repairs += 1
-
-    def program(self, budget: Budget) -> None:
-        """Asked before a program starts."""
-        if self.tool_calls >= budget.tool_calls:
-            raise StoppedError("budget", f"{self.tool_calls} tool calls were made; the budget is {budget.tool_calls}.")
-        if self.writes >= budget.writes:
-            raise StoppedError("budget", f"{self.writes} calls that write were made without "
-                               f"anybody's approval; the budget is {budget.writes}.")  # fmt: skip
 
     def json(self) -> dict[str, float]:
         return asdict(self)

@@ -8,6 +8,8 @@
 | shape | KeyError, TypeError, AttributeError, IndexError | repaired, with the shape observed |
 | no_result | a program that only read and brought nothing | looked at once more, then answered as it is |
 | moment | a read that timed out, was unavailable or says so | the same program again, after a pause |
+| busy | a write that says it was busy, unavailable or the like | repaired: the same program, if nothing was done |
+| spent | a call refused since the run's budget of calls or writes is used up | the run ends |
 | tool | any other failing call | repaired: another tool, or other arguments |
 | outcome | a call that may write and got no answer | repaired: what it did is read, it is not called again |
 | assert | AssertionError | repaired; the assert stays |
@@ -33,17 +35,19 @@ from toolweft_client.work import Attempt
 
 Kind = Literal[
     "syntax", "unknown_tool", "argument", "probe", "rejected", "shape", "no_result", "moment", "tool", "outcome",
-    "assert", "limit", "function", "code", "policy", "sandbox",
+    "busy", "spent", "assert", "limit", "function", "code", "policy", "sandbox",
 ]  # fmt: skip
 
 ADVICE: dict[Kind, str] = {
     "unknown_tool": "Use a tool that exists, or raise an exception that says what is impossible.",
-    "probe": "Everything that was to be seen is known now: write the whole program.",
+    "probe": "Write the whole program: no reading part is run now.",
     "rejected": "Compare the arguments with the tool's signature and documentation.",
     "shape": "Compare the failing line with what the tool returned, as the calls and stubs show it.",
     "no_result": "It read and brought nothing. If the question was asked too narrowly, ask it more widely or of "
     "another tool. If nothing is there, return a sentence that says so; do not make anything up.",
     "moment": "The tool was not available several times. Use another one if there is one.",
+    "busy": "The tool was busy, and what it answered says that nothing was changed. If that is so, write the same "
+    "program again: it is run once more, and what was done is replayed. In doubt find out by reading first.",
     "tool": "The tool refused these arguments. Use other ones, or another tool.",
     "outcome": "Nobody knows whether the call that may write took effect. Do not call it again: find out by reading, "
     "and go on from what you find. If no tool can tell, raise an exception that says so.",
@@ -58,6 +62,8 @@ _OF_PROBLEMS: dict[str, Kind] = {
 _OF_STATUS: dict[str, Kind] = {"refused": "policy", "cancelled": "policy", "violation": "sandbox", "error": "code"}
 _SHAPES = ("KeyError", "TypeError", "AttributeError", "IndexError")
 _UNANSWERED = ("timeout", "unavailable", "cancelled")
+SPENT = "the client's limit on"
+"""How our server begins to say that nothing is left of the run's budget."""
 _MOMENT = re.compile(
     r"\b(429|502|503|504|busy|try again|too many requests|rate.?limit\w*|temporar\w+|timed? ?out|unavailable)\b",
     re.IGNORECASE,
@@ -129,9 +135,13 @@ def _kind(attempt: Attempt, error: Error, call: CallRecord | None, before: Seque
         return "outcome" if known else "policy"
     if any(tool.startswith("functions.") for tool in on_line(attempt.program, error.line)):
         return "function"
+    if call is not None and call.status == "limit" and SPENT in error.message:
+        return "spent"
     if call is not None:
         passing = call.status in _UNANSWERED or _MOMENT.search(error.message)
-        return "moment" if passing and call.effect == "read" else "tool"
+        if call.effect != "read":
+            return "busy" if passing else "tool"
+        return "moment" if passing else "tool"
     if error.type == "ToolError":
         return "rejected"
     if error.type == "AssertionError":

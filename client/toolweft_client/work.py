@@ -159,7 +159,6 @@ class Work:
             SessionError: The server is gone.
 
         """
-        self.spent.program(self.budget)
         await approval.batch(self, program)
         before = None if fresh or self.last_execution is None else self.last_execution.id
         ran = await self._executed(program, stage, session, before)

@@ -70,7 +70,38 @@ async def test_write_that_fails_is_never_tried_again_unasked(server, shop):
     shop.failures["mail.send"] = ["busy, try again"]
     answer, model = await solve(server, DESIGN, fenced(SEND), fenced("'not sent'"))
     assert (answer.text, answer.spent.retries, len(shop.programs)) == ("not sent", 0, 2)
-    assert "The tool refused these arguments" in asked(model)
+    assert "The tool was busy, and what it answered says that nothing was changed" in asked(model)
+
+
+async def test_a_write_that_was_busy_may_be_sent_again_as_it_was(server, shop):
+    shop.failures["mail.send"] = ["503 busy, try again"]
+    answer, _ = await solve(server, DESIGN, fenced(SEND), fenced(SEND))
+    assert (answer.status, answer.text, answer.spent.repairs) == ("answered", "mail.send done", 1)
+    assert [tool for tool, _ in shop.done] == ["mail.send"]
+
+
+async def test_a_repair_is_shown_further_tools_that_were_found(server):
+    wrong = fenced(f"{READ}[0]['nothing']")
+    _, model = await solve(server, DESIGN, wrong, GOOD, task="Look at all orders of Ada, then cancels one order")
+    assert "Further tools that were found; they may be called, too:" in asked(model)
+    assert "shop.cancel_order(order_id: int, reason: str = 'none') -> str" in asked(model)
+
+
+async def test_a_design_is_shown_which_tools_may_write(server):
+    _, model = await solve(server, DESIGN, GOOD, task="Look at all orders of Ada, then cancels one order")
+    assert "shop.list_orders(customer: str) -> list[dict]\n" in asked(model, 0)
+    assert "shop.cancel_order(order_id: int, reason: str = 'none') -> str  # may write\n" in asked(model, 0)
+
+
+async def test_another_key_is_another_assert_once_it_has_failed(server):
+    def demanding(key):
+        return fenced(f"row = {READ}[0]\nassert row['{key}'] == 7, row\nrow['id']")
+
+    answer, model = await solve(server, DESIGN, demanding("total"), demanding("id"), demanding("id"))
+    assert "it drops or changes `assert row['total'] == 7`" in asked(model)
+    assert (answer.status, answer.reason) == ("failed", "reply")
+    answer, _ = await solve(server, DESIGN, demanding("number"), demanding("id"))
+    assert answer.text == "7"
 
 
 async def test_a_repair_that_writes_once_more_is_not_run(server, shop):

@@ -197,11 +197,16 @@ async def test_a_turn_may_look_for_a_tool_that_the_first_search_did_not_bring(mi
     assert (answer.status, answer.text) == ("answered", "Sent.")
 
 
+async def test_a_program_that_brought_nothing_is_nothing_to_answer_from(mill):
+    answer, _ = await solve(mill, "codeact", fenced("sacks = 7"), "The heaviest sack was sent.")
+    assert (answer.status, answer.reason, answer.value) == ("failed", "reply", None)
+
+
 @pytest.mark.parametrize(("name", "reply"), [("codeact", "It is done."), ("react", '{"answer": "It is done."}')])
 async def test_answer_before_any_call_succeeded_is_none(mill, name, reply):
     answer, _ = await solve(mill, name, reply)
     assert (answer.status, answer.reason, answer.value) == ("failed", "reply", None)
-    assert "before any call had succeeded" in answer.text
+    assert "before anything had been called" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -60,11 +60,34 @@ async def test_each_answer_is_read_as_long_as_there_are_readings(server):
     assert (answer.text, answer.spent.readings) == ("9", 2)
 
 
-@pytest.mark.parametrize("budget", [{"replans": 0}, {"model_calls": 3}])
+@pytest.mark.parametrize("budget", [{"replans": 0}, {"model_calls": 3}, {"model_calls": 4}])
 async def test_an_answer_in_doubt_stands_with_a_note_where_no_new_design_is_left(server, budget):
     answer, _ = await solve(server, DESIGN, GOOD, WRONG, readings=1, **budget)
     assert (answer.status, answer.text) == ("answered", "7")
     assert answer.notes == (f"a second reading doubts this answer: {DOUBT}",)
+
+
+FAILS = fenced(f"{READ}[0]['nothing']")
+
+
+@pytest.mark.parametrize(
+    ("replies", "budget", "why"),
+    [
+        ([fenced("# missing: launch rockets\n...")] * 2, {}, "No tool was found for: launch rockets"),
+        ([DESIGN, FAILS], {"repairs": 0}, "still fails after 0 repairs"),
+        ([DESIGN, FAILS], {"model_calls": 5}, "budget of 5 model calls is used up"),
+    ],
+)
+async def test_an_answer_in_doubt_stands_with_a_note_where_no_other_program_ends_well(server, replies, budget, why):
+    answer, _ = await solve(server, DESIGN, GOOD, WRONG, *replies, readings=1, pause=0, **budget)
+    assert (answer.status, answer.text) == ("answered", "7")
+    assert f"a second reading doubts this answer: {DOUBT} Another program came to nothing: " in answer.notes[-1]
+    assert why in answer.notes[-1]
+
+
+async def test_after_a_doubt_the_program_that_was_doubted_may_be_written_again(server):
+    answer, _ = await solve(server, DESIGN, GOOD, WRONG, DESIGN, FAILS, GOOD, readings=1)
+    assert (answer.status, answer.text, answer.spent.repairs) == ("answered", "7", 1)
 
 
 async def test_a_reading_that_says_neither_is_asked_for_once_more_and_takes_no_answer_away(server):

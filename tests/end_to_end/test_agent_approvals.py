@@ -120,6 +120,23 @@ async def test_a_program_is_stopped_at_the_budget_of_writes_and_at_that_of_calls
     assert (answer.status, answer.reason, answer.spent.tool_calls) == ("failed", "budget", 4)
 
 
+async def test_a_program_whose_calls_are_on_record_is_mended_though_the_budget_is_used_up(write_config, desk):
+    config = write_config(index={"kind": "lexical"}, policy={"default": "trust"})
+    many = "for n in range(5):\n    desk.write_note(text=str(n))\n"
+    answer = await solve(config, many, f"{many}{{}}['key']", f"{many}len(desk.read_notes())", writes=5, tool_calls=6)
+    assert (answer.status, answer.value, answer.spent.repairs) == ("answered", 5, 1)
+    assert (desk / "notes.txt").read_text(encoding="utf-8") == "".join(f"{n}\n" for n in range(5))
+
+
+async def test_a_call_beyond_the_budget_ends_the_run_and_says_so(write_config, desk):
+    config = write_config(index={"kind": "lexical"}, policy={"default": "trust"})
+    answer = await solve(config, *["for n in range(9):\n    desk.write_note(text=str(n))"] * 2, writes=3)
+    assert (answer.reason, answer.spent.repairs, answer.spent.model_calls) == ("budget", 0, 2)
+    assert "client's limit on calls that may write in this program is reached" in answer.text
+    assert "The budget of a task is 40 calls, 3 of them such that write" in answer.text
+    assert "Already done: desk.write_note" in answer.text
+
+
 async def test_a_batch_that_a_person_allowed_is_made_whole_though_it_writes_more_than_the_budget(config, desk):
     person, trace = Person("allow them"), Trace()
     seven = "\n".join(f"desk.write_note(text='{number}')" for number in range(7)) + "\n'done'"

@@ -79,6 +79,8 @@ async def _ask(args: argparse.Namespace, path: list[Path]) -> Answer:
         raise UsageError(
             f"--mode toolweaver and --model toolweaver:FOLDER go together, not {args.mode} and {args.model}."
         )
+    if args.readings and args.mode != "program":
+        raise UsageError(f"--readings is a part of --mode program; {args.mode} has no second reading.")
     if not args.model:
         raise UsageError("No model: give --model openai:NAME, anthropic:NAME or scripted:PATH, or set TOOLWEFT_MODEL.")
     budget = budgets.budget_of(args, model_calls=mode(args.mode).model_calls)

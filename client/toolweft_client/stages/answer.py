@@ -72,13 +72,20 @@ def concluded(work: Work, text: str) -> Answer:
 
     """
     work.trace.enter("answer")
-    if not any(ran.status == "ok" for ran in work.executions):
-        raise StoppedError("reply", f"The model answered before any call had succeeded: {prompt.cut(text, 300)!r}")
+    if not any(ran.status == "ok" and _brought(ran) for ran in work.executions):
+        raise StoppedError(
+            "reply",
+            f"The model answered before anything had been called, printed or computed: {prompt.cut(text, 300)!r}",
+        )
     return Answer(
         work.task, "answered", text, value=text, program="".join(each.program for each in work.attempts),
         execution=work.executions[-1].id, calls=tuple(work.calls), notes=tuple(work.notes), spent=work.spent,
         trace=_path(work),
     )  # fmt: skip
+
+
+def _brought(ran: Execution) -> bool:
+    return bool(ran.stdout.strip()) or ran.value is not None or any(call.status == "ok" for call in ran.calls)
 
 
 def failed(work: Work, reason: Reason, message: str) -> Answer:

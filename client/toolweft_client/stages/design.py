@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
+from toolweft_catalog.wire import FoundTool
 from toolweft_client import prompt, record
 from toolweft_client.errors import StoppedError
 from toolweft_client.reply import program_in, syntax_error
@@ -78,7 +79,7 @@ def text(work: Work, problems: str, solved: Sequence[Solved] = ()) -> str:
     """
     example = shown(solved) if solved else prompt.source("design_example").strip()
     lines = [
-        f"{tool.call.removesuffix(NOTHING)}\n    {prompt.cut(tool.summary, 300)}".rstrip()
+        f"{tool.call.removesuffix(NOTHING)}{_mark(work, tool)}\n    {prompt.cut(tool.summary, 300)}".rstrip()
         for tool in work.tools.values()
     ]
 
@@ -103,6 +104,11 @@ def text(work: Work, problems: str, solved: Sequence[Solved] = ()) -> str:
         learnt=learnt(len(notes), record.ROOM),
         example=example, task=work.task.strip(),
     )  # fmt: skip
+
+
+def _mark(work: Work, tool: FoundTool) -> str:
+    """What may write stands apart, where some say that they only read: nobody else can tell for the step's mark."""
+    return "  # may write" if work.effects.get(tool.id) != "read" and "read" in work.effects.values() else ""
 
 
 def missing(source: str) -> tuple[str, ...]:

@@ -19,9 +19,9 @@ from toolweft_client.work import Design, Work
 
 VALUE = 3_000
 """Characters of what a probe brought, in the next prompt."""
-ITEMS, TEXT, DEPTH = 2, 120, 6
-"""What is shown of a design's own reading steps: items of a list, characters of a text, levels. The shape is in the
-stubs by then; these are examples of values.
+ITEMS, PLAIN, TEXT, DEPTH = 2, 8, 120, 6
+"""What is shown of a design's own reading steps: items of a list, such as are texts and numbers, characters of a text,
+levels. The shape is in the stubs by then; these are examples of values.
 """
 
 
@@ -65,8 +65,9 @@ def brief(value: Json, depth: int = DEPTH) -> Json:
     if isinstance(value, (list, dict)) and not depth:
         return "…"
     if isinstance(value, list):
-        rest = [f"… {len(value) - ITEMS} more"] if len(value) > ITEMS else []
-        return [*(brief(each, depth - 1) for each in value[:ITEMS]), *rest]
+        most = ITEMS if any(isinstance(each, (list, dict)) for each in value) else PLAIN
+        rest = [f"… {len(value) - most} more"] if len(value) > most else []
+        return [*(brief(each, depth - 1) for each in value[:most]), *rest]
     return {key: brief(each, depth - 1) for key, each in value.items()} if isinstance(value, dict) else value
 
 

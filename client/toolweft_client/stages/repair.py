@@ -6,9 +6,12 @@ same program again, ends the run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from toolweft_client import prompt, record
 from toolweft_client.asserts import weakened
 from toolweft_client.calls import called
+from toolweft_client.dialect import is_text
 from toolweft_client.edits import doubled, merged, size
 from toolweft_client.errors import StoppedError
 from toolweft_client.failure import ADVICE, Failure, Kind, failure_of, on_line
@@ -20,6 +23,8 @@ from toolweft_client.work import Attempt, Work, same_program
 
 AROUND = 5
 """Lines shown before and after the failing one."""
+OTHERS = 1_500
+"""Characters of the calls of tools that the program does not make."""
 ARGUMENTS: frozenset[Kind] = frozenset({"argument", "rejected", "tool"})
 """Failures that other arguments may mend."""
 
@@ -38,7 +43,8 @@ async def repair(work: Work, attempt: Attempt) -> str | None:
     if await lacking(work, program):
         return None
     work.trace.add("repair", kind=failure.kind, signature=list(failure.signature), lines=size(attempt.program, program))
-    if failure.kind != "no_result" and any(same_program(program, each.program) for each in work.attempts):
+    again = failure.kind in ("no_result", "busy")
+    if not again and any(same_program(program, each.program) for each in work.attempts if not each.ok):
         raise StoppedError("stuck", f"The model wrote a program again that had failed: {attempt.trouble}")
     return program
 
@@ -106,7 +112,8 @@ async def text(work: Work, attempt: Attempt, failure: Failure) -> str:
     told = describe(attempt, outputs=1_000, values=300)
     examples = record.examples(work, near, source) if failure.kind in ARGUMENTS else ""
     shorter = [
-        {"stubs": shown(work, every, SHORTER)}, {"stubs": shown(work, list(dict.fromkeys(near)), SHORTER)},
+        {"others": ""}, {"stubs": shown(work, every, SHORTER)},
+        {"stubs": shown(work, list(dict.fromkeys(near)), SHORTER)},
         {"failure": prompt.data("run", describe(attempt, outputs=200, values=80), limit=2_000)},
         {"stubs": shown(work, list(dict.fromkeys(near)), SHORTEST)}, {"calls": record.shown(work, record.SHORT)},
         {"calls": record.shown(work, 0)},
@@ -115,8 +122,15 @@ async def text(work: Work, attempt: Attempt, failure: Failure) -> str:
     return prompt.fit(
         "repair", work.budget.repair_tokens, shorter, program=source.rstrip(), task=work.task.strip(),
         failure=prompt.data("run", told, limit=6_000), advice=lost or ADVICE.get(failure.kind, ""),
-        calls=record.shown(work, examples=examples), stubs=shown(work, every),
+        calls=record.shown(work, examples=examples), stubs=shown(work, every), others=_others(work, every),
     )  # fmt: skip
+
+
+def _others(work: Work, tools: Sequence[str]) -> str:
+    """Tools that were found beside these: one of them may be what is lacking."""
+    calls = [tool.call for name, tool in work.tools.items() if name not in tools and not is_text(tool)]
+    told = "Further tools that were found; they may be called, too:"
+    return f"{told}\n\n{prompt.data('find_tools', chr(10).join(calls), limit=OTHERS)}" if calls else ""
 
 
 def _changed(work: Work, attempt: Attempt, reply: Reply) -> str:
@@ -127,7 +141,7 @@ def _changed(work: Work, attempt: Attempt, reply: Reply) -> str:
     program = merged(attempt.program, written)
     error = attempt.execution.error if attempt.execution else None
     broken = error.line if error and error.type != "AssertionError" else None
-    if lost := weakened(attempt.program, program, broken=broken):
+    if lost := weakened(attempt.program, program, broken=broken, keys=error is None or error.type != "AssertionError"):
         raise DefectError(f"it drops or changes `assert {prompt.cut(lost[0], 200)}`, or what has to hold before the "
                           "program comes to it and fails there; both have to stay as they are")  # fmt: skip
     twice = [use for use in doubled(attempt.program, program) if work.effects.get(use.tool) != "read"]

@@ -5,6 +5,7 @@ A read that failed for the moment is tried again with the same program and witho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import anyio
@@ -32,7 +33,7 @@ async def run(work: Work, program: str) -> Attempt:
     checked = await check(work, program)
     problems = list(checked.problems)
     if asked_for(program):
-        problems.append(Problem("probe", 1, "this is the reading part only, and it has been seen or cannot be run"))
+        problems.append(Problem("probe", 1, _unprobed(work, checked.uses)))
     attempt = Attempt(checked.source, problems=tuple(problems))
     if not attempt.problems:
         attempt = await _executed(work, checked.source)
@@ -80,6 +81,16 @@ def _confirmed(work: Work, program: str) -> Attempt | None:
     return replace(last, problems=())
 
 
+def _unprobed(work: Work, tools: Sequence[str]) -> str:
+    """Why a reading part was not run."""
+    if writing := [each for each in tools if work.effects.get(each) != "read"]:
+        named = ", ".join(writing)
+        return f"a reading part may not call {named}: nothing says that this only reads. Write the whole program"
+    if work.spent.probes >= work.budget.probes:
+        return "no further reading part is run: write the whole program"
+    return "this is the reading part only: write the whole program"
+
+
 def stop_if_hopeless(work: Work, attempt: Attempt, known: int) -> None:
     """Notes what kind of failure the attempt is, if it is one. `known` is the number of calls made before it.
 
@@ -94,6 +105,10 @@ def stop_if_hopeless(work: Work, attempt: Attempt, known: int) -> None:
     if failure.kind == "policy":
         who = f"{failure.call.tool} may not be called" if failure.call else "The server ended the program"
         raise StoppedError("refused", f"{who}: {attempt.trouble}")
+    if failure.kind == "spent":
+        most = work.budget
+        raise StoppedError("budget", f"{attempt.trouble}. The budget of a task is {most.tool_calls} calls, "
+                           f"{most.writes} of them such that write and that nobody was asked about.")  # fmt: skip
     if failure.kind == "sandbox":
         raise StoppedError("sandbox", f"The program broke a rule of the sandbox: {attempt.trouble}")
 
