@@ -296,7 +296,9 @@ async def _offered(bench: Bench, library: FunctionStore, held: Sequence[Function
     """Whether any is still active, or shown by a search: its index follows the library by a moment."""
     if any(_state(library, each) == "active" for each in held):
         return True
-    shown = [await bench.session.find_tools(each.description, server=SERVER, limit=20) for each in held]
+    # One word of its name: two would ask for it, and have it verified anew.
+    words = [max(each.name.split("_"), key=len) for each in held]
+    shown = [await bench.session.find_tools(word, server=SERVER, limit=20) for word in words]
     return any(tool.id == f"{SERVER}.{each.name}" for each in held for found in shown for tool in found.tools)
 
 

@@ -2,13 +2,13 @@
 
 Every call of a tool whose policy is `ask` is shown as it stands in the program. Where nobody can be asked the program
 runs as it is, and the server refuses the calls with the line of configuration that allows them. Calls that only the
-running program knows of (through variables, or in saved functions) are the server's to ask about, one by one.
+running program knows of (through variables) are the server's to ask about, one by one.
 """
 
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from toolweft_client import prompt
 from toolweft_client.calls import Use, uses
@@ -30,8 +30,8 @@ async def batch(work: Work, program: str) -> None:
         StoppedError: The person refused.
 
     """
-    asking = [use for use in _uses(program) if _asks(work, use.tool)]
-    tools = list(dict.fromkeys(use.tool for use in asking))
+    asking = [call for use in _uses(program) for call in await _behind(work, use) if _asks(work, call.tool)]
+    tools = list(dict.fromkeys(call.tool for call in asking))
     # A run is resumed as it went, whoever can be asked by now: what nobody was asked then, the server asks or refuses.
     if work.tape.next("approval") and (held := work.tape.take("approval", tools=[*tools])) is not None:
         decision: str | None = str(held["decision"])
@@ -46,6 +46,24 @@ async def batch(work: Work, program: str) -> None:
     work.granted.update(tools)
 
 
+class _Call(NamedTuple):
+    """What a line of the program calls, itself or through a saved function."""
+
+    use: Use
+    tool: str
+
+
+async def _behind(work: Work, use: Use) -> list[_Call]:
+    known = work.tools.get(use.tool)
+    if known is None or known.origin != "library" or known.effect == "read":
+        return [_Call(use, use.tool)]
+    card = await work.session.function(use.tool.partition(".")[2])
+    for tool in sorted(card.tools):
+        if tool not in work.tools:
+            work.know((await work.find(tool, limit=1, stage="approval")).tools)
+    return [_Call(use, tool) for tool in sorted(card.tools)]
+
+
 def _uses(program: str) -> list[Use]:
     return [] if syntax_error(program) else sorted(uses(ast.parse(program)), key=lambda use: use.line)
 
@@ -55,12 +73,13 @@ def _asks(work: Work, tool: str) -> bool:
     return known is not None and known.policy == "ask" and tool not in work.granted
 
 
-def _question(work: Work, asking: list[Use]) -> str:
+def _question(work: Work, asking: list[_Call]) -> str:
     lines = [f"The task: {prompt.cut(' '.join(work.task.split()), CHARACTERS)}", "A program for it would call:"]
-    for use in asking[:SHOWN]:
+    for use, tool in asking[:SHOWN]:
         call = ast.unparse(use.call) if use.call is not None else use.tool
-        what = {"write": "writes", "read": "reads"}.get(work.tools[use.tool].effect, "may write")
-        lines.append(f"  line {use.line}, {what}: {prompt.cut(' '.join(call.split()), CHARACTERS)}")
+        what = {"write": "writes", "read": "reads"}.get(work.tools[tool].effect, "may write")
+        through = "" if tool == use.tool else f", which calls {tool}"
+        lines.append(f"  line {use.line}, {what}: {prompt.cut(' '.join(call.split()), CHARACTERS)}{through}")
     if (more := len(asking) - SHOWN) > 0:
         lines.append(f"  … and {more} more calls")
     return "\n".join(lines)

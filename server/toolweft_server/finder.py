@@ -68,6 +68,9 @@ class Finder:
             notes.append(f"{left} of {len(self._live.index)} tools are new: for some seconds only their words count.")
         return " ".join(notes) or None
 
+    def demanded(self, query: str) -> list[str]:
+        return self._keeping.demanded(query)
+
     async def revived(self, names: Sequence[str]) -> str | None:
         told: list[str] = []
         with anyio.move_on_after(self._patience) as waiting:

@@ -1,7 +1,8 @@
 """`Keeping`: saved functions stay true to their tools. It joins the live catalogue, the library and `Proving`.
 
 A function whose tool changed or disappeared is stale at once: when the catalogue changes, and again at the moment of
-a call, so that none runs against a tool it was not verified with. It is verified anew when somebody next asks for it.
+a call, so that none runs against a tool it was not verified with. It is verified anew when somebody next asks for it,
+by its name or for what it does.
 A tool that this server is not configured for, or cannot read just now, says nothing: others share the library.
 """
 
@@ -15,6 +16,7 @@ from typing import NamedTuple
 from toolweft_catalog.catalog import Delta
 from toolweft_catalog.names import identifier
 from toolweft_server.errors import ToolweftError
+from toolweft_server.index.text import STOP_WORDS, stem, terms
 from toolweft_server.library.drift import drifted, problems
 from toolweft_server.library.function import SERVER, Function, overreach
 from toolweft_server.library.store import FunctionStore
@@ -28,6 +30,8 @@ PAUSE = 60.0
 """Seconds before a function that could not be verified anew is tried again while its tools stay as they are."""
 READING = 120.0
 """Seconds to wait for servers whose tools are being read."""
+ABOUT, WORDS = 0.5, 2
+"""Share of a stale function's words that a request must hold to be about it, and how many at least."""
 DEEP = 5
 """Stale functions that use stale functions, verified anew on one demand."""
 
@@ -44,6 +48,8 @@ class Keeping:
     def __init__(self, live: LiveCatalog, library: FunctionStore, proving: Proving, owner: str = "local") -> None:
         self._live, self._library, self._proving, self._owner = live, library, proving, owner
         self._failed: dict[tuple[str, int], _Failed] = {}
+        self._stale_words: dict[str, frozenset[str]] = {}
+        """Of the stale functions that a call by name would verify anew: what each is about."""
         self._depth = 0
 
     def concerns(self, delta: Delta) -> bool:
@@ -63,6 +69,7 @@ class Keeping:
             found = drifted(await self._live.look(self._library.active), self._judge)
             for name, version, why in found:
                 await self._live.thread(self._stale, name, version, why)
+            self._stale_words = await self._live.look(self._words)
             if found:
                 await self._live.reload()
         except ToolweftError as error:
@@ -83,6 +90,13 @@ class Keeping:
         if why_not := await self._again(stale):
             return f"the saved function {name!r} is stale ({stale.why}) and could not be verified anew: {why_not}"
         return _source(stale)
+
+    def demanded(self, request: str) -> list[str]:
+        """The stale function that a request in words is about, as far as its own words can tell; one at most."""
+        mine = _about(request)
+        shared = [(len(mine & its), len(its), name) for name, its in self._stale_words.items()]
+        fitting = [(both / of, name) for both, of, name in shared if both >= WORDS and both >= ABOUT * of]
+        return [max(fitting)[1]] if fitting else []
 
     async def revived(self, name: str) -> str | None:
         """Verifies a function anew if it is stale: what remains the matter with it, as the end of a sentence."""
@@ -129,8 +143,14 @@ class Keeping:
             return why
         digests = {each: digest for each, digest in now.items() if digest is not None}
         await self._live.thread(self._revive, function, digests)
+        self._stale_words.pop(function.name, None)
         await self._live.reload()
         return None
+
+    def _words(self) -> dict[str, frozenset[str]]:
+        stale = [each for each in self._library.list() if each.state == "stale"]
+        said = {each.name: f"{each.name} {each.description.partition(chr(10))[0]}" for each in stale}
+        return {name: _about(text) for name, text in said.items()}
 
     def _revive(self, function: Function, digests: dict[str, str]) -> None:
         why = "verified anew, against its tools as they are now"
@@ -165,6 +185,10 @@ class Keeping:
             return f"the saved function {name!r} is {last.state}{because}; it cannot be called"
         near = [each.name for each in await self._live.look(self._library.offered)]
         return f"there is no saved function {name!r}; there are: {', '.join(near[:10]) or 'none yet'}"
+
+
+def _about(text: str) -> frozenset[str]:
+    return frozenset(stem(each) for each in {*terms(text)} - STOP_WORDS)
 
 
 def _source(function: Function) -> SavedSource:

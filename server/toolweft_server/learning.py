@@ -61,8 +61,6 @@ class Learning:
         """`known` are the saved functions that a replay may call."""
         self._live, self._store, self._library, self._using = live, store, library, using
         self._proving, self._known, self._policy = proving, known, policy
-        self._consent = policy.preset != "trust"
-        """Whether a person sees programs before they run."""
         self.solved = Solved(live, store, library, using)
         self._cells: dict[tuple[str, str], list[Cell]] = {}
         """Clean programs of each named session: a function may need what an earlier one defined."""
@@ -161,8 +159,10 @@ class Learning:
             else:
                 fresh.append(Drafted(name, draft, kept[name].given))
         if fresh:
+            written = await self._live.tools(sorted({call.tool for call in calls if call.effect != "read"}))
+            consent = self._policy.under(request.terms).seen(written)
             proofs |= await self._proving.prove(
-                cells, fresh, self._known, owner=request.owner, consent=self._consent, files=files
+                cells, fresh, self._known, owner=request.owner, consent=consent, files=files
             )
         return proofs
 

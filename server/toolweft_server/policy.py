@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Protocol, get_args
 
@@ -107,6 +107,12 @@ class Policy:
     def under(self, terms: Limited) -> Policy:
         """What holds for a client that is more careful than a person who chose nothing."""
         return replace(self, preset="careful") if terms.careful and self.preset is None else self
+
+    def seen(self, tools: Iterable[Tool]) -> bool:
+        """Whether a person saw what was called before it ran: the program, as hosts show it, or call by call."""
+        if self.preset == "careful":
+            return all(self.judge(tool).decision == "ask" for tool in tools)
+        return self.preset != "trust"
 
     def gate(self, approve: Approve | None = None, terms: Limited | None = None) -> Permit:
         """Decides about each call, and counts those that it lets pass where `terms` allow so many and no more.

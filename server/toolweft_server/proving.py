@@ -26,7 +26,18 @@ from toolweft_server.errors import SandboxError
 from toolweft_server.ledger import Ledger
 from toolweft_server.library.function import EXAMPLES, Function, overreach
 from toolweft_server.library.proof import Observed, Proof, like
-from toolweft_server.library.replay import NOTED, PRELUDE, call, callable_by_text, noting, observed, unused, variation
+from toolweft_server.library.replay import (
+    NOTED,
+    PRELUDE,
+    call,
+    callable_by_text,
+    learnt_by_heart,
+    noting,
+    observed,
+    otherwise,
+    unused,
+    variation,
+)
 from toolweft_server.live import LiveCatalog
 from toolweft_server.policy import Policy
 from toolweft_server.sandbox.base import FileIn, Outcome, Program, Sandbox, SavedSource, Session
@@ -137,11 +148,15 @@ class Proving:
             return Proof("candidate", "its program did not call it with arguments that can be written down")
         if ignored := unused(function):
             return Proof("candidate", f"it never looks at its parameter {ignored[0]!r}", calls)
+        if why := learnt_by_heart(function, calls):
+            return Proof("candidate", why, calls)
         own = _Own(functions, function)
         async with self._fresh() as session:
             for each in calls[:EXAMPLES]:
                 if why := await self._differs(session, own, each, past, owner):
                     return Proof("candidate", why, calls)
+            if await self._blind(session, own, calls[0], past, owner):
+                return Proof("candidate", "with other arguments it makes the same calls and answers the same", calls)
             count = len(calls[:EXAMPLES])
             replayed = f"it answered {count} recorded call{'s' * (count > 1)} alike"
             if function.effect != "read" and (function.tools or function.functions):
@@ -171,6 +186,14 @@ class Proving:
             else:
                 why = f"taken out of its program, it {_ended(ran, tape)}"
         return why
+
+    async def _blind(self, session: Session, own: _Own, each: Observed, past: Past, owner: str) -> bool:
+        """Whether nothing depends on what it is given. The record answers: what is made up goes nowhere."""
+        if not each.arguments:
+            return False
+        tape, others = _Tape(past, self), {key: otherwise(value) for key, value in each.arguments.items()}
+        ran = await self._call(session, own, others, tape, owner)
+        return ran.status == "ok" and not tape.missed and digest(ran.value) == digest(each.result)
 
     async def again(self, function: Function, functions: Functions, owner: str) -> str | None:
         """Proves a function anew, against its tools as they are now: why it fails, or `None`.

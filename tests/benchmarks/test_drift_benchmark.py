@@ -53,7 +53,7 @@ async def test_functions_are_stale_at_once_and_repaired_when_their_task_comes_ag
     found = await measure(cast[:10], tmp_path, seed=3)
     figures = summary(found)
     assert [each["success"] for each in figures["periods"]] == [2] * 5
-    assert [each["reused"] for each in figures["periods"]] == [0.5, 0.5, 0.5, 0.5, 1]
+    assert [each["reused"] for each in figures["periods"]] == [0.5, 1, 0.5, 0.5, 1]
     assert figures["wrong_on_purpose"] == {"offered": 1, "activated": 0}
     more, another, silent, renamed = found.steps
     assert more[1:] == (True, 1, 1, 1, 0, 0, 0)

@@ -175,6 +175,29 @@ def ignorant(customer: str) -> int:
 ignorant("Bob")""",
         "it never looks at its parameter 'customer'",
     ),
+    "learnt_by_heart": (
+        """
+def learnt_by_heart(customer: str) -> int:
+    rows = shop.list_orders(customer=customer)
+    return 90 if rows else 0
+learnt_by_heart("Ada")""",
+        "it answered 90, and that number stands in its code",
+    ),
+    "blind": (
+        """
+def blind(customer: str) -> int:
+    assert customer
+    return len(shop.list_orders(customer="Ada"))
+blind("Ada")""",
+        "with other arguments it makes the same calls and answers the same",
+    ),
+    "one_table": (
+        """
+def one_table(customer: str) -> int:
+    return {"Ada": len(shop.list_orders(customer="Ada"))}[customer]
+one_table("Ada")""",
+        "it knows no other argument than 'Ada'",
+    ),
     "fickle": (
         """
 import time
@@ -479,17 +502,20 @@ async def test_a_changed_tool_makes_its_functions_stale_and_they_are_verified_an
         assert "spent" in await host.offered()
 
 
-async def test_a_stale_function_asked_for_by_its_id_is_verified_anew_and_found(folder):
+@pytest.mark.parametrize("query", ["functions.spent", "What did the customer Ada spent on orders?"])
+async def test_a_stale_function_asked_for_by_its_id_or_for_what_it_does_is_verified_anew_and_found(folder, query):
     async with toolweft(folder) as host:
         await host.saved(SPENT)
     rewrite(folder, '"""List the orders of a customer."""', '"""List what a customer ordered."""')
     async with toolweft(folder) as host:
         await host.found("orders")
         await settled(host, "spent", "stale")
-        with anyio.fail_after(30):  # the record is first, the catalogue follows
-            while "functions.spent" in await host.found("what a customer spent"):
+        await host.found("orders")
+        assert (await host.card("spent"))["state"] == "stale"
+        with anyio.fail_after(60):  # the record is first, the catalogue follows
+            while (await host.card("spent"))["state"] == "stale":
+                found = await host.client.call_tool("find_tools", {"query": query})
                 await anyio.sleep(0.02)
-        found = await host.client.call_tool("find_tools", {"query": "functions.spent"})
         assert found.structured_content["tools"][0]["id"] == "functions.spent"
         assert found.structured_content["note"] is None
         assert (await host.card("spent"))["state"] == "active"

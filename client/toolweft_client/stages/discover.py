@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
 from toolweft_catalog.wire import FoundTool, FoundTools
+from toolweft_client import prompt
 from toolweft_client.signature import of_line
 from toolweft_client.work import Work
 
@@ -27,6 +28,8 @@ _HUMP = re.compile(r"_|(?<=[a-z])(?=[A-Z])")
 _CLAUSE = re.compile(
     r"[.;!?:\n]+(?:\s|$)|,\s+(?:and|then)\s+|\b(?:and then|then|after that|afterwards)\b", re.IGNORECASE
 )
+STALE = "functions."
+OUTDATED = "A saved function fits and is out of date. Where you would have used it, write it anew under its name:"
 _NOISE = re.compile(r"https?://\S+|\"[^\"]{30,}\"|`[^`]{30,}`")
 """Long literals say nothing about the tool that is wanted, and a search by words would follow them."""
 
@@ -40,6 +43,8 @@ async def discover(work: Work) -> None:
         answers.append(found)
         if found.note and found.note not in work.notes:
             work.notes.append(found.note)
+            if STALE in found.note:
+                work.learnt.append(f"{OUTDATED}\n{prompt.data('find_tools', found.note)}")
     tools = merge(answers)
     for kind in kinds(tools)[:MOST_KINDS]:
         found = await work.find(f"search {kind} by name", limit=PER_KIND, stage="discover")

@@ -10,13 +10,16 @@ import ast
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from toolweft_catalog.tool import digest
+from toolweft_catalog.tool import Json, digest
 from toolweft_server.library.function import Function
 from toolweft_server.library.proof import Observed
 from toolweft_server.library.syntax import FunctionDef
 
 CALLS = 200
 """Calls noted in one program."""
+
+PLAIN = 10
+"""Numbers up to here stand in any code."""
 
 NOTED = "_toolweft_calls"
 
@@ -106,10 +109,46 @@ def variation(parameters: Mapping[str, Any], calls: Sequence[Observed]) -> Mappi
     return first
 
 
+def otherwise(value: Json) -> Json:
+    """Another value of the same shape. Its texts are made up, so it is for calls that the record answers alone."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, (int, float)):
+        return value + 1
+    if isinstance(value, str):
+        return f"{value} (another)"
+    if isinstance(value, list):
+        return [otherwise(each) for each in value]
+    return {key: otherwise(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def learnt_by_heart(function: Function, calls: Sequence[Observed]) -> str | None:
+    """What the code holds that it should have computed: a number that is its answer, a table for one argument alone."""
+    nodes = [each for part in _definition(function).body for each in ast.walk(part)]
+    numbers = [each.value for each in nodes if isinstance(each, ast.Constant) and _telling(each.value)]
+    tables = [each.value.keys for each in nodes if isinstance(each, ast.Subscript) and isinstance(each.value, ast.Dict)]
+    keys = [table[0].value for table in tables if len(table) == 1 and isinstance(table[0], ast.Constant)]
+    for each in calls:
+        if _telling(each.result) and each.result in numbers:
+            return f"it answered {each.result}, and that number stands in its code"
+        if given := [value for value in each.arguments.values() if isinstance(value, str) and value in keys]:
+            return f"it knows no other argument than {given[0]!r}"
+    return None
+
+
+def _telling(value: object) -> bool:
+    """A number that is hardly there by chance."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and (value % 1 != 0 or abs(value) > PLAIN)
+
+
+def _definition(function: Function) -> ast.FunctionDef | ast.AsyncFunctionDef:
+    tree = ast.parse(function.source)
+    return next(n for n in reversed(tree.body) if isinstance(n, FunctionDef) and n.name == function.name)
+
+
 def unused(function: Function) -> list[str]:
     """Parameters that the code never looks at: what it answers cannot depend on them."""
-    tree = ast.parse(function.source)
-    node = next(n for n in reversed(tree.body) if isinstance(n, FunctionDef) and n.name == function.name)
+    node = _definition(function)
     read = {each.id for part in node.body for each in ast.walk(part) if isinstance(each, ast.Name)}
     return [each.arg for each in (*node.args.args, *node.args.kwonlyargs) if each.arg not in read]
 

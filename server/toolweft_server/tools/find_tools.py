@@ -66,6 +66,10 @@ class Finding(Protocol):
         """Waits, briefly, for tools still being read; a sentence names the servers that are not read yet."""
         ...
 
+    def demanded(self, query: str) -> Sequence[str]:
+        """Stale saved functions that the request is about."""
+        ...
+
     async def revived(self, names: Sequence[str]) -> str | None:
         """Verifies anew, briefly, those of these saved functions that are stale; a sentence on any that remain so."""
         ...
@@ -86,11 +90,14 @@ async def find_tools(arguments: Arguments, server: Finding) -> Answer:
     scope, complaint = _scope(arguments.server, server.servers())
     if complaint:
         note = f"{complaint} {note or ''}".strip()
-    if (named := _functions(arguments.query)) and (stale := await server.revived(named)):
+    named = _functions(arguments.query) or server.demanded(arguments.query)
+    if named and (stale := await server.revived(named)):
         note = f"{stale} {note or ''}".strip()
     matches = await server.search(arguments.query, arguments.limit + ALSO, server=scope)
     hits, more = matches.hits[: arguments.limit], matches.hits[arguments.limit :]
     tools = await server.tools([hit.tool for hit in hits])
+    present = {tool.id for tool in tools}
+    hits = [hit for hit in hits if hit.tool in present]  # one may have gone since
     shapes = await server.shapes(tools)
     if not hits:
         note = f"{_nothing(arguments.query, matches, server.size())} {note or ''}".strip()
