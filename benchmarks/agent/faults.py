@@ -309,7 +309,7 @@ FAULTS: Sequence[Fault] = (
     Fault("slow", ("run",), trouble="slow"),
     Fault("huge", ("run",), trouble="huge", on="reads"),
     Fault("inject", ("run",), trouble="inject"),
-    Fault("no_data", ("run",), "silent", trouble="no_data", on="reads"),
+    Fault("no_data", ("run",), trouble="no_data", on="reads"),
     Fault("moved", ("run",), trouble="moved"),
     Fault("dies_reading", ("run",), trouble="dies_reading", on="reads"),
     Fault("dies_after", ("run",), "stops", trouble="dies_after", on="writes"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -82,9 +83,10 @@ MOST_REPEATED = 3
 """Calls made again in single-call mode, after the tool said no."""
 
 
-def _unknown(tool: str) -> str:
-    """What a server says of a tool that it has no more."""
-    return f"Unknown tool: {tool.partition('.')[2]}"
+def _gone(tool: str, prompt: str) -> bool:
+    """Whether a prompt says that there is no such tool any more."""
+    said = f"there is no tool {tool}", f"Unknown tool: {tool.partition('.')[2]}"
+    return any(re.search(rf"{re.escape(each)}\b", prompt) for each in said)
 
 
 @dataclass
@@ -206,7 +208,7 @@ class GoldCoder:
         if self._mistake is not None and not self._mistake.told(prompt):
             return self._varied(self._mistake.source)
         self._mistake = None
-        if gone := [tool for tool in self._tools() if f"no tool {tool}" in prompt or _unknown(tool) in prompt]:
+        if gone := [tool for tool in self._tools() if _gone(tool, prompt)]:
             return f"# missing: {self.operations[gone[0]].description}\n"
         return self._varied(self.source) if self.source in self._sent else self.source
 

@@ -2,10 +2,10 @@
 
 It is one of the nested `Caller`s. It decides nothing about rights (`policy`) and knows no upstream. Rows are only
 ever added. What it promises: the start of a call that may write is in the file before the call leaves; on a retry, an
-identical call that succeeded is answered from the record, but for a read from before the latest write so far; and a
-write that may have been made before is made only if a person says so: one whose outcome nobody knows, one with other
-arguments while an earlier write of the tool was not repeated, one more of the same. A tool that takes an idempotency
-key gets one that is the same in every attempt.
+identical call that succeeded is answered from the record, but for a read from before the latest write so far, and for
+one that brought nothing while nothing was written; and a write that may have been made before is made only if a person
+says so: one whose outcome nobody knows, one with other arguments while an earlier write of the tool was not repeated,
+one more of the same. A tool that takes an idempotency key gets one that is the same in every attempt.
 Nobody waits for the other rows, which are written soon after, and by `settled` at the latest: without the end of a
 write its outcome is unknown, and without a read it is read again, both of which are safe.
 """
@@ -244,7 +244,9 @@ class _Recorder:
         if found is not None:
             of, seq, kept = found
             if kept == "exact" or (kept == "scrubbed" and not reads):
-                return await anyio.to_thread.run_sync(self._store.calls.result, of, seq)
+                result = await anyio.to_thread.run_sync(self._store.calls.result, of, seq)
+                # What brought nothing may bring something now; after a write, it says how things were before it.
+                return None if reads and not past.writes and _nothing(result.value) else result
             return None if reads else _refused(call)
         return None
 
@@ -300,6 +302,14 @@ async def _unattended(call: Call, /, *, doubt: str = "") -> Failure | None:
 
 def _unnoted(error: StoreError) -> Result:
     return failed("unavailable", f"{error} Nothing was sent: a call that cannot be noted is not made.", sent=False)
+
+
+def _nothing(value: Value) -> bool:
+    """Whether a result is empty: numbers beside empty lists count as nothing, too."""
+    if isinstance(value, dict) and value:
+        said = [each for each in value.values() if not isinstance(each, (int, float))]
+        return bool(said) and all(map(_nothing, said))
+    return value is None or (isinstance(value, (str, list, dict)) and not value)
 
 
 def _times(number: int) -> str:

@@ -72,6 +72,29 @@ async def test_a_retry_answers_what_succeeded_from_the_record_and_calls_the_rest
     ]  # fmt: skip
 
 
+NOTHING = [None, "", [], {}, {"rows": []}, {"rows": [], "page": 1, "next": None}]
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+async def test_a_read_that_brought_nothing_is_made_again_as_long_as_nothing_was_written(store, nothing):
+    ledger, empty = Ledger(store), Result(nothing)
+    await ledger.recorder("ex_1")(Upstream(empty))(Call(READ, {}))
+    assert await ledger.recorder("ex_2", "ex_1")(Upstream(Result([7])))(Call(READ, {})) == Result([7])
+    assert await ledger.recorder("ex_3", "ex_2")(Upstream())(Call(READ, {})) == Result([7], replayed=True)
+    call = ledger.recorder("ex_4")(Upstream(empty, Result("written")))
+    await call(Call(READ, {}))
+    await call(Call(WRITE, {}))
+    call = ledger.recorder("ex_5", "ex_4")(Upstream())
+    assert await call(Call(READ, {})) == Result(nothing, replayed=True)
+
+
+@pytest.mark.parametrize("something", [0, False, 7, [0], {"n": 0}, {"rows": [[]]}, {"rows": [], "name": "Ada"}])
+async def test_a_read_that_brought_little_is_replayed(store, something):
+    ledger = Ledger(store)
+    await ledger.recorder("ex_1")(Upstream(Result(something)))(Call(READ, {}))
+    assert await ledger.recorder("ex_2", "ex_1")(Upstream())(Call(READ, {})) == Result(something, replayed=True)
+
+
 async def test_identical_calls_are_told_apart_by_their_order(store):
     ledger, first, second = Ledger(store), Upstream(), Upstream(Result("third"))
     call = ledger.recorder("ex_1")(first)
