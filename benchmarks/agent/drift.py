@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import anyio
 from benchmarks import machine
 from benchmarks.agent.films import Films
-from benchmarks.agent.library import Asked, FamilyCoder, Run, tasks
+from benchmarks.agent.library import Asked, FamilyCoder, Run, run, tasks
 from benchmarks.agent.restbench import RestBench
 from benchmarks.agent.run import ROOT, Bench, open_bench
 from benchmarks.agent.serve import answer, described
@@ -35,9 +35,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Too
 from mcp_types import ListToolsResult
 from sqlalchemy import select
 
-from toolweft_client.agent import Agent
 from toolweft_client.rate import Rate
-from toolweft_client.trace import Trace
 from toolweft_server.library.function import SERVER, Function
 from toolweft_server.library.store import FunctionStore
 from toolweft_server.store import schema
@@ -247,11 +245,10 @@ async def solved(bench: Bench, asked: Asked, number: int, spoilt: str) -> Run:
     gold = play(task, bench.benchmark.worlds())
     Now(number + 1, task.id).write(bench.folder)
     model = FamilyCoder(asked, warm=True, spoilt=spoilt)
-    got = await Agent(model, bench.session, budget=bench.budget).run(asked.text, trace=Trace())
-    assert got.spent is not None
+    got, told = await run(bench, model, asked.text, number)
     right = got.status == "answered" and got.value == gold.value
     return Run(
-        asked.family.name, right, got.spent.model_calls, got.spent.input_tokens, "functions." in got.program
+        asked.family.name, right, told.model_calls, told.input_tokens, "functions." in got.program
     )  # fmt: skip
 
 

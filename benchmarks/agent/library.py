@@ -33,10 +33,12 @@ from benchmarks.agent.run import Bench, open_bench
 from benchmarks.agent.task import Task, play
 from benchmarks.agent.world import Now
 
+from toolweft_client.account import Account, account_of
 from toolweft_client.agent import Agent
 from toolweft_client.model.base import Message, Reply, Usage
 from toolweft_client.rate import Rate
-from toolweft_client.trace import Trace
+from toolweft_client.stages.answer import Answer
+from toolweft_client.trace import Trace, read
 
 _FILM = "found = films.search_movie(query=film)['results'][0]"
 _SHOW = "found = films.search_tv(query=show)['results'][0]"
@@ -209,12 +211,18 @@ async def solved(bench: Bench, asked: Asked, number: int, *, warm: bool) -> Run:
     gold = play(task, bench.benchmark.worlds())
     Now(number, task.id).write(bench.folder)
     model = FamilyCoder(asked, warm)
-    answer = await Agent(model, bench.session, budget=bench.budget).run(asked.text, trace=Trace())
-    assert answer.spent is not None
+    answer, told = await run(bench, model, asked.text, number)
     return Run(
-        asked.family.name, answer.status == "answered" and answer.value == gold.value, answer.spent.model_calls,
-        answer.spent.input_tokens, "functions." in answer.program, _EXAMPLE.findall("\n".join(model.prompts)),
+        asked.family.name, answer.status == "answered" and answer.value == gold.value, told.model_calls,
+        told.input_tokens, "functions." in answer.program, _EXAMPLE.findall("\n".join(model.prompts)),
     )  # fmt: skip
+
+
+async def run(bench: Bench, model: FamilyCoder, text: str, number: int) -> tuple[Answer, Account]:
+    """One task, and what its trace says of it."""
+    path = bench.folder / "traces" / f"{number:05}.jsonl"
+    answer = await Agent(model, bench.session, budget=bench.budget).run(text, trace=Trace.to(path))
+    return answer, account_of(read(path))
 
 
 async def measure(wanted: Sequence[Asked], folder: Path) -> dict[str, list[Run]]:
