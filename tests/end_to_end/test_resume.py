@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from toolweft_client.agent import Agent
+from toolweft_client.budget import Budget
 from toolweft_client.errors import TraceError
 from toolweft_client.model.scripted import ScriptedModel
 from toolweft_client.session import Session
@@ -32,11 +33,36 @@ REPLIES = [
 ]
 
 
+NOTED = '''def noted(text: str) -> int:
+    """Writes a note.
+
+    Success: there are more than before.
+    """
+    # 1. read: what is there
+    notes = desk.read_notes()
+    # 2. write: one more
+    count = desk.write_note(text=text)
+    return count
+
+
+noted("milk")'''
+CROOKED = [
+    "I would write a note.",
+    fenced("desk.look_at_all()"),
+    fenced(NOTED),
+    fenced("# probe\ndesk.read_notes()"),
+    fenced("desk.write_note(text='milk')\n{}['how many']"),
+    fenced("desk.write_note(text='milk')\nlen(desk.read_notes())"),
+    fenced("# right"),
+]
+"""Asked again for a fence, a new design for a tool that does not exist, a probe, a repair, a second reading."""
+
+
 class KilledError(BaseException):
     """Stands for `kill -9`: nothing of the agent's own must catch it."""
 
 
-async def run(config, *, steps=(), killed_after=None, replies=REPLIES):
+async def run(config, *, steps=(), killed_after=None, replies=REPLIES, budget=Budget()):  # noqa: B008
     """The answer and the trace. Killed after a step, the trace has no further one."""
     loaded = configuration.load(config)
     seen = []
@@ -54,7 +80,7 @@ async def run(config, *, steps=(), killed_after=None, replies=REPLIES):
         while not (await session.find_tools("notes")).tools:
             pass  # on a machine under load the first answer may be too early
         try:
-            answer = await Agent(model, session).run(TASK, trace=trace, tape=tape)
+            answer = await Agent(model, session, budget=budget).run(TASK, trace=trace, tape=tape)
         except KilledError:
             return None, trace.steps[:killed_after]
     return answer, trace.steps
@@ -79,7 +105,11 @@ def told(steps):
 
 
 @pytest.mark.soak
-async def test_a_run_killed_after_any_event_goes_on_as_if_it_had_not_been(write_config, desk, tmp_path, soak_runs):
+@pytest.mark.parametrize(("replies", "some"), [(REPLIES, 2), (CROOKED, 5)], ids=["straight", "crooked"])
+async def test_a_run_killed_after_any_event_goes_on_as_if_it_had_not_been(
+    write_config, desk, tmp_path, soak_runs, replies, some
+):
+    given = {"replies": replies, "budget": Budget(readings=1 if replies is CROOKED else 0)}
     notes = desk / "notes.txt"
 
     def config(number):
@@ -87,19 +117,24 @@ async def test_a_run_killed_after_any_event_goes_on_as_if_it_had_not_been(write_
         store = str(tmp_path / f"store{number}.db")
         return write_config(store=store, index={"kind": "lexical"}, policy={"default": "trust"})
 
-    whole, steps = await run(config(0))
+    whole, steps = await run(config(0), **given)
     assert (whole.text, notes.read_text(encoding="utf-8")) == ("1", "milk\n")
     assert len(steps) > 20
-    # Most of its time goes into starting servers: every second event is taken here, the others with `make soak`.
-    for killed_after in range(1, len(steps), 2 if soak_runs <= 10 else 1):
+    if replies is CROOKED:
+        assert {"probe", "repair", "reading"} <= {each.stage for each in steps}
+        assert {"replan", "failure"} <= {each.event for each in steps}
+    # Most of its time goes into starting servers: some of the events are taken here, the others with `make soak`.
+    for killed_after in range(1, len(steps), some if soak_runs <= 10 else 1):
         used = config(killed_after)
-        _, before = await run(used, killed_after=killed_after)
+        _, before = await run(used, killed_after=killed_after, **given)
         assert len(before) == killed_after
-        answer, after = await run(used, steps=before)
+        answer, after = await run(used, steps=before, **given)
         where = f"killed after {before[-1].event} in stage {before[-1].stage!r}"
         assert (answer.status, answer.text, notes.read_text(encoding="utf-8")) == ("answered", "1", "milk\n"), where
         again = [each for each in after if each.event == "begin"]
-        if len(again) == 2:  # else a program that had begun was begun once more, which is one event more
+        if len(again) == sum(
+            each.event == "begin" for each in steps
+        ):  # else a program that had begun was begun once more, which is one event more
             assert told(after) == told(steps), where
 
 
