@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from random import SystemRandom
 from typing import Any
 
 import anyio
@@ -82,7 +81,7 @@ class App:
             self, tasks, patience=self.limits["answer"], slots=limits.sessions, approval=limits.approval
         )
         self._scrubber = store.scrub
-        self.using = Using(live, store, config.index, tasks, SystemRandom())
+        self.using = Using(live, store, config.index, tasks)
         self.proving = Proving(live, store, self.ledger, self.sandbox, limits, work=self, policy=config.policy)
         self.keeping = Keeping(live, self.library, self.proving)
         self.learning = Learning(live, store, self.library, self.using, self.proving, self.keeping, config.policy)

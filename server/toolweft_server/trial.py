@@ -33,25 +33,31 @@ class Mix(NamedTuple):
 class Trial:
     """`judge` and `note` block; the rest is quick. One thread learns, and others read what it found."""
 
-    def __init__(self, uses: Uses, coin: Random) -> None:
-        self._uses, self._coin = uses, coin
+    def __init__(self, uses: Uses) -> None:
+        self._uses = uses
         self._name = ""
         self._answered = 0
         self._verdict: Verdict | None = None
         """None until the store was asked: nothing is mixed before."""
 
-    def wanted(self) -> bool:
-        """Whether the next request is for the trial."""
+    def wanted(self, query: str) -> bool:
+        """Whether the request is for the trial."""
         if self._verdict != "open":
             return False
-        return self._answered < FIRST or self._coin.random() < AFTERWARDS
+        return self._answered < FIRST or self._coin(query).random() < AFTERWARDS
 
-    def mixed(self, challenger: Matches, champion: Matches, limit: int) -> tuple[Matches, Mix | None]:
+    def _coin(self, query: str) -> Random:
+        """A fair one over many requests; over an equal store an equal request is answered alike, so that runs can be
+        repeated.
+        """
+        return Random(f"{self._answered} {query}")  # noqa: S311 - it keeps no secret
+
+    def mixed(self, query: str, challenger: Matches, champion: Matches, limit: int) -> tuple[Matches, Mix | None]:
         """The answer for the person; the ranking with use as it is when both are the same."""
         mine, other = ([hit.tool for hit in each.hits] for each in (challenger, champion))
         if mine == other:
             return challenger, None
-        answer = draft(mine, other, limit, self._coin)
+        answer = draft(mine, other, limit, self._coin(query))
         known: dict[str, Hit] = {hit.tool: hit for hit in (*champion.hits, *challenger.hits)}
         # Scores say who stands above whom within one answer: places of two rankings share theirs, best first.
         scores = sorted((known[tool].score for tool in answer.order), reverse=True)

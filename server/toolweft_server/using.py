@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from random import Random
 from typing import NamedTuple
 
 import anyio
@@ -60,12 +59,10 @@ class Using:
 
     every = EVERY
 
-    def __init__(
-        self, live: LiveCatalog, store: Store, settings: IndexEntry, tasks: anyio.abc.TaskGroup, coin: Random
-    ) -> None:
-        """`tasks` keeps what no answer waits for; `coin` mixes answers while a trial runs."""
+    def __init__(self, live: LiveCatalog, store: Store, settings: IndexEntry, tasks: anyio.abc.TaskGroup) -> None:
+        """`tasks` keeps what no answer waits for."""
         self._live, self._store, self._settings, self._tasks = live, store, settings, tasks
-        self._trial = Trial(store.uses, coin)
+        self._trial = Trial(store.uses)
         self._noting = anyio.CapacityLimiter(1)
         """Requests are noted by one thread of their own: those that wait for a locked store stop nothing else."""
         self._learning = anyio.Lock()
@@ -97,15 +94,15 @@ class Using:
     async def search(self, query: str, limit: int, *, server: str | None = None) -> tuple[Matches, Mix | None]:
         """Ranks; while a trial runs, some answers are mixed of two rankings, which costs a second search."""
         index = self._live.index
-        champion = self._champion(index)
+        champion = self._champion(index, query)
         if champion is None:
             return await self._live.search(query, limit, server=server), None
         both = await self._live.look(lambda: [each.search(query, limit, server=server) for each in (index, champion)])
-        return self._trial.mixed(both[0], both[1], limit)
+        return self._trial.mixed(query, both[0], both[1], limit)
 
-    def _champion(self, index: ToolIndex) -> ToolIndex | None:
+    def _champion(self, index: ToolIndex, query: str) -> ToolIndex | None:
         """The same index without use, when this request is for the trial; it begins when something was learned."""
-        if not isinstance(index, WovenIndex) or not _counts(index) or not self._trial.wanted():
+        if not isinstance(index, WovenIndex) or not _counts(index) or not self._trial.wanted(query):
             return None
         if self._without is None or self._without[0] is not index:
             self._without = index, index.used(_nothing(index.engine))

@@ -12,8 +12,8 @@ import pytest
 
 import tiny_woven
 from toolweft_catalog.call import Result
-from toolweft_server import app as app_module
 from toolweft_server import config as configuration
+from toolweft_server import trial as trial_module
 from toolweft_server.app import App
 from toolweft_server.errors import StoreError
 from toolweft_server.executions import Request
@@ -68,7 +68,7 @@ def opened(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Engine, "shipped", classmethod(shipped))
     monkeypatch.setattr(kind, "WEIGHTS", Weights(use=0.5, sets=1.0))
-    monkeypatch.setattr(app_module, "SystemRandom", Heads)
+    monkeypatch.setattr(trial_module, "Random", Heads)
     for name in ("one", "two"):
         (tmp_path / f"{name}_tools.py").write_text(TOOLS, encoding="utf-8")
 
@@ -322,13 +322,16 @@ async def test_a_trial_that_use_wins_ends_and_use_stays(opened):
 
 
 def test_a_mixed_answer_has_the_tools_of_both_rankings_with_scores_that_fall():
-    trial = Trial(None, Random(0))
+    trial = Trial(None)
     mine = Matches([Hit(tool, 1 - n / 10, ("lexical",)) for n, tool in enumerate("abcd")], 9, [])
     other = Matches([Hit(tool, 1 - n / 10, ("dense",)) for n, tool in enumerate("abdx")], 7, [])
-    found, mix = trial.mixed(mine, other, 4)
+    found, mix = trial.mixed("greet", mine, other, 4)
     assert [hit.tool for hit in found.hits][:2] == ["a", "b"]
     assert {hit.tool for hit in found.hits} <= set("abcdx")
     assert [hit.score for hit in found.hits] == sorted((hit.score for hit in found.hits), reverse=True)
     assert (mix.alike, found.total) == (2, 9)
-    assert trial.mixed(mine, mine, 4) == (mine, None)
-    assert not trial.wanted()  # nothing was read from the store yet
+    assert trial.mixed("greet", mine, mine, 4) == (mine, None)
+    answers = [trial.mixed(query, mine, other, 4)[0].hits for query in ["greet", "greet", *map(str, range(20))]]
+    assert answers[0] == answers[1] == found.hits
+    assert any(each != found.hits for each in answers)
+    assert not trial.wanted("greet")  # nothing was read from the store yet
