@@ -22,6 +22,7 @@ from toolweft_client.errors import StoppedError, UsageError
 from toolweft_client.model.base import Message
 from toolweft_client.model.toolweaver import Toolweaver
 from toolweft_client.stages.answer import Answer
+from toolweft_client.stages.run import stop_if_hopeless
 from toolweft_client.turns import Since, Turn, within
 from toolweft_client.work import Attempt, Work
 
@@ -109,10 +110,10 @@ async def _called(work: Work, tool: FoundTool, text: str) -> str:
         work.trace.add("check", ok=False, problems=[str(error)])
         return f"Error: {error}"
     program = f"{tool.call.partition('(')[0]}(**{arguments!r})\n"
+    known = len(work.calls)
     ran = await work.execute(program, fresh=True)
     work.attempts.append(Attempt(program, execution=ran))
-    if ran.status in ("refused", "cancelled") or any(call.status == "refused" for call in ran.calls):
-        raise StoppedError("refused", f"{tool.id} may not be called: {work.attempts[-1].trouble}")
+    stop_if_hopeless(work, work.attempts[-1], known)
     return prompt.cut(feedback_of(ran), LONGEST_FEEDBACK)
 
 
