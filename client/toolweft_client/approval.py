@@ -57,11 +57,12 @@ async def _behind(work: Work, use: Use) -> list[_Call]:
     known = work.tools.get(use.tool)
     if known is None or known.origin != "library" or known.effect == "read":
         return [_Call(use, use.tool)]
-    card = await work.session.function(use.tool.partition(".")[2])
-    for tool in sorted(card.tools):
+    tools = await work.behind(use.tool.partition(".")[2])
+    for tool in tools:
         if tool not in work.tools:
-            work.know((await work.find(tool, limit=1, stage="approval")).tools)
-    return [_Call(use, tool) for tool in sorted(card.tools)]
+            found = await work.find(tool, limit=1, stage="approval")
+            work.know(each for each in found.tools if each.id == tool)
+    return [_Call(use, tool) for tool in tools]
 
 
 def _uses(program: str) -> list[Use]:

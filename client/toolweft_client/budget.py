@@ -61,6 +61,12 @@ class Budget:
         return limits[prompt_budget(stage)]
 
 
+def used_up(budget: Budget, said: str) -> StoppedError:
+    """What ends a run at a call beyond its budget; `said` is the server's word."""
+    return StoppedError("budget", f"{said}. The budget of a task is {budget.tool_calls} calls, {budget.writes} of them "
+                        "such that write and that nobody was asked about.")  # fmt: skip
+
+
 @dataclass(slots=True)
 class Spent:
     model_calls: int = 0

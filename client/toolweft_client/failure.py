@@ -8,10 +8,10 @@
 | shape | KeyError, TypeError, AttributeError, IndexError | repaired, with the shape observed |
 | no_result | a program that only read and brought nothing | looked at once more, then answered as it is |
 | moment | a read that timed out, was unavailable or says so | the same program again, after a pause |
-| busy | a write that says it was busy, unavailable or the like | repaired: the same program, if nothing was done |
+| busy | a write that says it was busy, or called too often | repaired: the same program, if nothing was done |
 | spent | a call refused since the run's budget of calls or writes is used up | the run ends |
 | tool | any other failing call | repaired: another tool, or other arguments |
-| outcome | a call that may write and got no answer | repaired: what it did is read, it is not called again |
+| outcome | a call that may write and got no answer, or one of a time-out | repaired: it is read, not called again |
 | assert | AssertionError | repaired; the assert stays |
 | limit | timeout, limit, crash | repaired: smaller portions |
 | function | a saved function on the failing line | repaired without it |
@@ -28,7 +28,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from toolweft_catalog.wire import CallRecord, Error
+from toolweft_catalog.wire import CallRecord, Error, Execution
 from toolweft_client.calls import uses
 from toolweft_client.reply import syntax_error
 from toolweft_client.work import Attempt
@@ -46,9 +46,9 @@ ADVICE: dict[Kind, str] = {
     "no_result": "It read and brought nothing. If the question was asked too narrowly, ask it more widely or of "
     "another tool. If nothing is there, return a sentence that says so; do not make anything up.",
     "moment": "The tool was not available several times. Use another one if there is one.",
-    "busy": "The tool was busy, and what it answered says that nothing was changed. If that is so, write the same "
-    "program again: it is run once more, and what was done is replayed. In doubt find out by reading first.",
-    "tool": "The tool refused these arguments. Use other ones, or another tool.",
+    "busy": "The tool says that it was busy; most likely nothing was changed. If a tool can tell, find out by reading. "
+    "Else write the same program again: it is run once more, and what was done is replayed.",
+    "tool": "The tool refused. Use other arguments or another tool, or first do what its message asks for.",
     "outcome": "Nobody knows whether the call that may write took effect. Do not call it again: find out by reading, "
     "and go on from what you find. If no tool can tell, raise an exception that says so.",
     "assert": "What is computed is wrong, not the assert: it stays as it is.",
@@ -64,6 +64,8 @@ _SHAPES = ("KeyError", "TypeError", "AttributeError", "IndexError")
 _UNANSWERED = ("timeout", "unavailable", "cancelled")
 SPENT = "the client's limit on"
 """How our server begins to say that nothing is left of the run's budget."""
+_BUSY = re.compile(r"\b(busy|too many requests|rate.?limit\w*)\b", re.IGNORECASE)
+"""Said of a call that was not taken up. A gateway's time-out may well have been."""
 _MOMENT = re.compile(
     r"\b(429|502|503|504|busy|try again|too many requests|rate.?limit\w*|temporar\w+|timed? ?out|unavailable)\b",
     re.IGNORECASE,
@@ -102,6 +104,11 @@ def on_line(program: str, line: int | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(use.tool for use in uses(ast.parse(program)) if use.line == line))
 
 
+def spent(ran: Execution) -> bool:
+    """Whether a program ended at a call for which nothing is left of the run's budget."""
+    return ran.error is not None and SPENT in ran.error.message and any(call.status == "limit" for call in ran.calls)
+
+
 def unanswered(calls: Iterable[CallRecord]) -> list[CallRecord]:
     """Calls that may have written, and of which nobody knows whether they did."""
     return [call for call in calls if call.effect != "read" and call.status in _UNANSWERED]
@@ -133,14 +140,14 @@ def _kind(attempt: Attempt, error: Error, call: CallRecord | None, before: Seque
         # The record refuses what an earlier attempt began; policy refuses what was never begun.
         known = any((call.tool, call.args_digest) == (each.tool, each.args_digest) for each in before)
         return "outcome" if known else "policy"
+    if spent(ran):
+        return "spent"
     if any(tool.startswith("functions.") for tool in on_line(attempt.program, error.line)):
         return "function"
-    if call is not None and call.status == "limit" and SPENT in error.message:
-        return "spent"
+    if call is not None and call.effect != "read":
+        return "busy" if _BUSY.search(error.message) else "outcome" if _MOMENT.search(error.message) else "tool"
     if call is not None:
         passing = call.status in _UNANSWERED or _MOMENT.search(error.message)
-        if call.effect != "read":
-            return "busy" if passing else "tool"
         return "moment" if passing else "tool"
     if error.type == "ToolError":
         return "rejected"

@@ -13,7 +13,7 @@ from importlib import resources
 from toolweft_client.errors import PromptError, StoppedError
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}(\n*)")
-_SKETCHES = frozenset({"design", "scaffold", "plan", "select", "reconstruct"})
+_SKETCHES = frozenset({"design", "scaffold", "plan", "select", "reconstruct", "reading"})
 """Stages whose reply is not run."""
 NOTE = 60
 """Characters that the note of `cut` takes at most."""

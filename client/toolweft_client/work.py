@@ -13,12 +13,15 @@ from toolweft_catalog.wire import CallRecord, Execution, FoundTool, FoundTools
 from toolweft_client import approval, prompt
 from toolweft_client.budget import Budget, Spent
 from toolweft_client.dialect import is_text
-from toolweft_client.errors import StoppedError
+from toolweft_client.errors import SessionError, StoppedError
 from toolweft_client.model.base import ChatModel, Message, Reply, StopReason, Usage
 from toolweft_client.reply import DefectError, program_in
 from toolweft_client.session import Session
 from toolweft_client.tape import Tape
 from toolweft_client.trace import Trace, named
+
+MOST_BEHIND = 20
+"""Saved functions that are read to know what one of them calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class Work:
     missing: tuple[str, ...] = ()
     """Capabilities that the design asked for and no tool offers: what the answer will lack."""
     notes: list[str] = field(default_factory=list)
+    _behind: dict[str, list[str]] = field(default_factory=dict)
     _sent: int = 0
     """Programs that this run has named."""
 
@@ -146,6 +150,29 @@ class Work:
         text = await self.session.stub(tool, meta=self.meta(stage)) if held is None else str(held["answer"])
         self.trace.add("find", query=tool, tools=[tool], detail="full", answer=text)
         return text
+
+    async def behind(self, function: str) -> list[str]:
+        """Tools that a saved function calls, itself and through others. None where nobody can say."""
+        if function in self._behind:
+            return self._behind[function]
+        held = self.tape.take("find", query=function, detail="tools")
+        answer = held["answer"] if held is not None else await self._read_behind(function)
+        tools = self._behind[function] = [str(each) for each in answer] if isinstance(answer, list) else []
+        self.trace.add("find", query=function, tools=[*tools], detail="tools", answer=[*tools])
+        return tools
+
+    async def _read_behind(self, function: str) -> list[Json]:
+        seen, left, tools = set[str](), [function], set[str]()
+        while left and len(seen) < MOST_BEHIND:
+            name = left.pop()
+            seen.add(name)
+            try:
+                card = await self.session.function(name)
+            except SessionError:  # gone: the server refuses the call
+                continue
+            tools |= card.tools.keys()
+            left += [each for each in card.functions if each not in seen]
+        return [*sorted(tools)]
 
     async def execute(
         self, program: str, *, stage: str = "run", session: str | None = None, fresh: bool = False

@@ -81,6 +81,7 @@ class Finder:
                     why = f"could not be looked at: {error}"
                 told += [f"{SERVER}.{name} {why}."] if why else []
         if waiting.cancelled_caught:
+            self._keeping.slow(names)
             told.append("Verifying a stale function takes longer than this answer waits; a call in a program does it.")
         return " ".join(told) or None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from toolweft_catalog.catalog import Delta
@@ -50,6 +50,7 @@ class Keeping:
         self._failed: dict[tuple[str, int], _Failed] = {}
         self._stale_words: dict[str, frozenset[str]] = {}
         """Of the stale functions that a call by name would verify anew: what each is about."""
+        self._slow: dict[str, float] = {}
         self._depth = 0
 
     def concerns(self, delta: Delta) -> bool:
@@ -94,9 +95,15 @@ class Keeping:
     def demanded(self, request: str) -> list[str]:
         """The stale function that a request in words is about, as far as its own words can tell; one at most."""
         mine = _about(request)
-        shared = [(len(mine & its), len(its), name) for name, its in self._stale_words.items()]
+        now = time.monotonic()
+        tried = {name for name, at in self._slow.items() if now - at < PAUSE}
+        shared = [(len(mine & its), len(its), name) for name, its in self._stale_words.items() if name not in tried]
         fitting = [(both / of, name) for both, of, name in shared if both >= WORDS and both >= ABOUT * of]
         return [max(fitting)[1]] if fitting else []
+
+    def slow(self, names: Sequence[str]) -> None:
+        """Verifying them takes longer than a search waits: for a while no search in words begins it again."""
+        self._slow.update(dict.fromkeys(names, time.monotonic()))
 
     async def revived(self, name: str) -> str | None:
         """Verifies a function anew if it is stale: what remains the matter with it, as the end of a sentence."""

@@ -136,7 +136,7 @@ class _Recorder:
         try:
             past = await self._read_past()
             key = self._since_written(past, key) if reads else key
-            answered = await self._from_record(past, call, key)
+            answered, key = await self._from_record(past, call, key)
         except StoreError as error:
             if not reads:
                 return _unnoted(error)
@@ -237,18 +237,25 @@ class _Recorder:
                     self._past = await anyio.to_thread.run_sync(read)
         return self._past
 
-    async def _from_record(self, past: Past, call: Call, key: Key) -> Result | None:
-        """The recorded answer, a refusal, or `None`: make the call."""
+    async def _from_record(self, past: Past, call: Call, key: Key) -> tuple[Result | None, Key]:
+        """The recorded answer, a refusal, or `None`: make the call; and under which key it is on record, or will be."""
         found = past.succeeded.get(key)
+        if found is None:
+            return None, key
+        of, seq, kept = found
         reads = call.tool.annotations.effect == "read"
-        if found is not None:
-            of, seq, kept = found
-            if kept == "exact" or (kept == "scrubbed" and not reads):
-                result = await anyio.to_thread.run_sync(self._store.calls.result, of, seq)
-                # What brought nothing may bring something now; after a write, it says how things were before it.
-                return None if reads and not past.writes and _nothing(result.value) else result
-            return None if reads else _refused(call)
-        return None
+        if not (kept == "exact" or (kept == "scrubbed" and not reads)):
+            return None if reads else _refused(call), key
+        result = await anyio.to_thread.run_sync(self._store.calls.result, of, seq)
+        if reads and _nothing(result.value):
+            # What brought nothing may bring something now, or brought it to a later attempt. After a write it is made
+            # no more: the record says how things were before it.
+            later = _later(past, key)
+            if later in past.succeeded:
+                return await self._from_record(past, call, later)
+            if not past.writes:
+                return None, later
+        return result, key
 
     def _doubt(self, past: Past, call: Call, key: Key) -> str:
         """Why a write may be one that an earlier attempt made; empty if nothing says so."""
@@ -304,11 +311,19 @@ def _unnoted(error: StoreError) -> Result:
     return failed("unavailable", f"{error} Nothing was sent: a call that cannot be noted is not made.", sent=False)
 
 
+def _later(past: Past, key: Key) -> Key:
+    """The same call in the next attempt that made it again; one that is on no record where none did."""
+    attempt = past.attempts.index(past.succeeded[key][0])
+    while (found := past.succeeded.get(key)) is not None and past.attempts.index(found[0]) <= attempt:
+        key = key._replace(ordinal=key.ordinal + 1)
+    return key
+
+
 def _nothing(value: Value) -> bool:
-    """Whether a result is empty: numbers beside empty lists count as nothing, too."""
+    """Whether a result is empty, or an object of nothing but what is empty; beside empty lists numbers say nothing."""
     if isinstance(value, dict) and value:
-        said = [each for each in value.values() if not isinstance(each, (int, float))]
-        return bool(said) and all(map(_nothing, said))
+        lists = any(isinstance(each, (list, dict)) for each in value.values())
+        return all(_nothing(each) or (lists and isinstance(each, (int, float))) for each in value.values())
     return value is None or (isinstance(value, (str, list, dict)) and not value)
 
 

@@ -49,6 +49,8 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = 30.0
 """Seconds for all that one program left to prove; then its functions wait for the next time they are saved."""
+FAR = 1_000_003
+"""How far numbers are changed to see whether an answer depends on them: beyond thresholds of either side."""
 LIVE_CALLS = 20
 """Calls of tools in one live run."""
 
@@ -155,7 +157,7 @@ class Proving:
             for each in calls[:EXAMPLES]:
                 if why := await self._differs(session, own, each, past, owner):
                     return Proof("candidate", why, calls)
-            if await self._blind(session, own, calls[0], past, owner):
+            if await self._blind(session, own, calls, past, owner):
                 return Proof("candidate", "with other arguments it makes the same calls and answers the same", calls)
             count = len(calls[:EXAMPLES])
             replayed = f"it answered {count} recorded call{'s' * (count > 1)} alike"
@@ -187,13 +189,20 @@ class Proving:
                 why = f"taken out of its program, it {_ended(ran, tape)}"
         return why
 
-    async def _blind(self, session: Session, own: _Own, each: Observed, past: Past, owner: str) -> bool:
+    async def _blind(self, session: Session, own: _Own, calls: Sequence[Observed], past: Past, owner: str) -> bool:
         """Whether nothing depends on what it is given. The record answers: what is made up goes nowhere."""
-        if not each.arguments:
+        first, answers = calls[0], {digest(each.result) for each in calls}
+        if len(answers) > 1 or first.result in (None, "", [], {}):
             return False
-        tape, others = _Tape(past, self), {key: otherwise(value) for key, value in each.arguments.items()}
-        ran = await self._call(session, own, others, tape, owner)
-        return ran.status == "ok" and not tape.missed and digest(ran.value) == digest(each.result)
+        for by in (FAR, -FAR):
+            tape = _Tape(past, self)
+            others = {key: otherwise(value, by) for key, value in first.arguments.items()}
+            if others == first.arguments:
+                return False
+            ran = await self._call(session, own, others, tape, owner)
+            if ran.status != "ok" or tape.missed or digest(ran.value) not in answers:
+                return False
+        return True
 
     async def again(self, function: Function, functions: Functions, owner: str) -> str | None:
         """Proves a function anew, against its tools as they are now: why it fails, or `None`.

@@ -44,20 +44,20 @@ class Trial:
         """Whether the request is for the trial."""
         if self._verdict != "open":
             return False
-        return self._answered < FIRST or self._coin(query).random() < AFTERWARDS
+        return self._answered < FIRST or self._coin("wanted", query).random() < AFTERWARDS
 
-    def _coin(self, query: str) -> Random:
+    def _coin(self, what: str, query: str) -> Random:
         """A fair one over many requests; over an equal store an equal request is answered alike, so that runs can be
         repeated.
         """
-        return Random(f"{self._answered} {query}")  # noqa: S311 - it keeps no secret
+        return Random(f"{what} {self._answered} {query}")  # noqa: S311 - it keeps no secret
 
     def mixed(self, query: str, challenger: Matches, champion: Matches, limit: int) -> tuple[Matches, Mix | None]:
         """The answer for the person; the ranking with use as it is when both are the same."""
         mine, other = ([hit.tool for hit in each.hits] for each in (challenger, champion))
         if mine == other:
             return challenger, None
-        answer = draft(mine, other, limit, self._coin(query))
+        answer = draft(mine, other, limit, self._coin("first", query))
         known: dict[str, Hit] = {hit.tool: hit for hit in (*champion.hits, *challenger.hits)}
         # Scores say who stands above whom within one answer: places of two rankings share theirs, best first.
         scores = sorted((known[tool].score for tool in answer.order), reverse=True)

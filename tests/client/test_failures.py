@@ -70,7 +70,15 @@ async def test_write_that_fails_is_never_tried_again_unasked(server, shop):
     shop.failures["mail.send"] = ["busy, try again"]
     answer, model = await solve(server, DESIGN, fenced(SEND), fenced("'not sent'"))
     assert (answer.text, answer.spent.retries, len(shop.programs)) == ("not sent", 0, 2)
-    assert "The tool was busy, and what it answered says that nothing was changed" in asked(model)
+    assert "The tool says that it was busy; most likely nothing was changed" in asked(model)
+
+
+@pytest.mark.parametrize("said", ["504 gateway timeout", "upstream answered 502", "the request timed out"])
+async def test_of_a_write_that_tells_of_a_time_out_nobody_knows_whether_it_took_effect(server, shop, said):
+    shop.failures["mail.send"] = [said]
+    answer, model = await solve(server, DESIGN, fenced(SEND), fenced(SEND))
+    assert "Nobody knows whether the call that may write took effect. Do not call it again" in asked(model)
+    assert (answer.status, answer.reason, len(shop.programs)) == ("failed", "stuck", 1)
 
 
 async def test_a_write_that_was_busy_may_be_sent_again_as_it_was(server, shop):

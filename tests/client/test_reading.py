@@ -85,6 +85,13 @@ async def test_an_answer_in_doubt_stands_with_a_note_where_no_other_program_ends
     assert why in answer.notes[-1]
 
 
+async def test_a_model_that_is_gone_takes_no_answer_away(server):
+    for replies in ([], [WRONG]):
+        answer, _ = await solve(server, DESIGN, GOOD, *replies, readings=1)
+        assert (answer.status, answer.text) == ("answered", "7")
+        assert "came to nothing: scripted: the script has" in answer.notes[-1]
+
+
 async def test_after_a_doubt_the_program_that_was_doubted_may_be_written_again(server):
     answer, _ = await solve(server, DESIGN, GOOD, WRONG, DESIGN, FAILS, GOOD, readings=1)
     assert (answer.status, answer.text, answer.spent.repairs) == ("answered", "7", 1)

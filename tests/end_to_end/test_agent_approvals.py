@@ -63,18 +63,20 @@ async def test_all_calls_that_ask_are_shown_at_once_and_asked_about_once(config,
     assert event == {"tools": ["desk.write_note", "desk.burn_notes"], "decision": "allow them"}
 
 
-async def test_what_a_saved_function_would_write_is_asked_about_with_the_rest(config, desk):
+async def test_what_a_saved_function_would_write_is_asked_about_with_the_rest(config, write_config, desk):
     twice = "def note_twice(text: str) -> int:\n    desk.write_note(text=text)\n    return desk.write_note(text=text)\n"
+    again = "def note_again(text: str) -> int:\n    return functions.note_twice(text=text)\n"
     loaded, person, trace = configuration.load(config), Person("allow them"), Trace()
     async with Session.connect(serving.build(Lazy(loaded), servers=list(loaded.servers)), ask=person) as session:
         (saved,) = (await session.execute_code(f"{twice}\nnote_twice('one')")).saved
         assert saved.state == "active"
-        model = ScriptedModel([fenced("functions.note_twice(text='two')\ndesk.burn_notes()\n'burnt'")] * 2)
+        assert (await session.execute_code(f"{again}\nnote_again('one')")).saved[0].state == "active"
+        model = ScriptedModel([fenced("functions.note_again(text='two')\ndesk.burn_notes()\n'burnt'")] * 2)
         answer = await Agent(model, session).run(TASK, trace=trace)
     assert (answer.status, answer.text, len(person.asked)) == ("answered", "burnt", 1)
-    assert "line 1, writes: functions.note_twice(text='two'), which calls desk.write_note" in person.asked[0]
+    assert "line 1, writes: functions.note_again(text='two'), which calls desk.write_note" in person.asked[0]
     assert "line 2, writes: desk.burn_notes()" in person.asked[0]
-    resumed = await solve(config, tape=Tape(trace.steps))
+    resumed = await solve(write_config(store=str(desk / "other.db")), tape=Tape(trace.steps))
     assert (resumed.status, resumed.text) == ("answered", "burnt")
 
 

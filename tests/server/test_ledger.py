@@ -78,17 +78,33 @@ NOTHING = [None, "", [], {}, {"rows": []}, {"rows": [], "page": 1, "next": None}
 @pytest.mark.parametrize("nothing", NOTHING)
 async def test_a_read_that_brought_nothing_is_made_again_as_long_as_nothing_was_written(store, nothing):
     ledger, empty = Ledger(store), Result(nothing)
+    for number in range(1, 7):
+        store.executions.start(f"ex_{number}", "local", "c", None, "", f"ex_{number - 1}")
     await ledger.recorder("ex_1")(Upstream(empty))(Call(READ, {}))
-    assert await ledger.recorder("ex_2", "ex_1")(Upstream(Result([7])))(Call(READ, {})) == Result([7])
-    assert await ledger.recorder("ex_3", "ex_2")(Upstream())(Call(READ, {})) == Result([7], replayed=True)
-    call = ledger.recorder("ex_4")(Upstream(empty, Result("written")))
-    await call(Call(READ, {}))
+    assert await ledger.recorder("ex_2", "ex_1")(Upstream(empty))(Call(READ, {})) == empty
+    call = ledger.recorder("ex_3", "ex_2")(Upstream(Result([7]), Result("written")))
+    assert await call(Call(READ, {})) == Result([7])
     await call(Call(WRITE, {}))
-    call = ledger.recorder("ex_5", "ex_4")(Upstream())
-    assert await call(Call(READ, {})) == Result(nothing, replayed=True)
+    call = ledger.recorder("ex_4", "ex_3")(Upstream())
+    assert await call(Call(READ, {})) == Result([7], replayed=True)  # what the attempt that wrote acted on
+    assert await call(Call(WRITE, {})) == Result("written", replayed=True)
 
 
-@pytest.mark.parametrize("something", [0, False, 7, [0], {"n": 0}, {"rows": [[]]}, {"rows": [], "name": "Ada"}])
+@pytest.mark.parametrize("nothing", NOTHING)
+async def test_a_read_that_brought_nothing_before_a_write_is_replayed(store, nothing):
+    ledger = Ledger(store)
+    call = ledger.recorder("ex_1")(Upstream(Result(nothing), Result("written"), Result([7])))
+    for each in (READ, WRITE, READ):
+        await call(Call(each, {}))
+    call = ledger.recorder("ex_2", "ex_1")(Upstream())
+    answers = [await call(Call(each, {})) for each in (READ, WRITE, READ)]
+    assert answers == [Result(value, replayed=True) for value in (nothing, "written", [7])]
+
+
+SOMETHING = [0, False, 7, [0], {"n": 0}, {"rows": [[]]}, {"rows": [], "name": "Ada"}, {"id": 5, "to": None}]
+
+
+@pytest.mark.parametrize("something", SOMETHING)
 async def test_a_read_that_brought_little_is_replayed(store, something):
     ledger = Ledger(store)
     await ledger.recorder("ex_1")(Upstream(Result(something)))(Call(READ, {}))

@@ -22,7 +22,7 @@ from toolweft_server.index.woven import kind
 from toolweft_server.index.woven.engine import Engine
 from toolweft_server.index.woven.fusion import Weights
 from toolweft_server.serving import Asker
-from toolweft_server.trial import Trial
+from toolweft_server.trial import FIRST, Trial
 from toolweft_server.using import Using
 
 ANNA, BERT = Asker("anna", "a", "a"), Asker("bert", "b", "b")
@@ -334,4 +334,8 @@ def test_a_mixed_answer_has_the_tools_of_both_rankings_with_scores_that_fall():
     answers = [trial.mixed(query, mine, other, 4)[0].hits for query in ["greet", "greet", *map(str, range(20))]]
     assert answers[0] == answers[1] == found.hits
     assert any(each != found.hits for each in answers)
+    trial._verdict, trial._answered = "open", FIRST
+    later = [query for query in map(str, range(400)) if trial.wanted(query)]
+    firsts = {trial.mixed(query, mine, other, 4)[1].answer.challenger for query in later}
+    assert (10 < len(later) < 100, len(firsts) > 1) == (True, True)
     assert not trial.wanted("greet")  # nothing was read from the store yet

@@ -28,7 +28,7 @@ _HUMP = re.compile(r"_|(?<=[a-z])(?=[A-Z])")
 _CLAUSE = re.compile(
     r"[.;!?:\n]+(?:\s|$)|,\s+(?:and|then)\s+|\b(?:and then|then|after that|afterwards)\b", re.IGNORECASE
 )
-STALE = "functions."
+STALE = " is stale ("
 OUTDATED = "A saved function fits and is out of date. Where you would have used it, write it anew under its name:"
 _NOISE = re.compile(r"https?://\S+|\"[^\"]{30,}\"|`[^`]{30,}`")
 """Long literals say nothing about the tool that is wanted, and a search by words would follow them."""

@@ -11,11 +11,13 @@ import json
 from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import Execution
 from toolweft_client import prompt
+from toolweft_client.budget import used_up
 from toolweft_client.calls import called
+from toolweft_client.failure import spent
 from toolweft_client.signature import shape_known
 from toolweft_client.steps import reading
 from toolweft_client.stubs import fetch, forget
-from toolweft_client.work import Design, Work
+from toolweft_client.work import Attempt, Design, Work
 
 VALUE = 3_000
 """Characters of what a probe brought, in the next prompt."""
@@ -55,6 +57,8 @@ async def look(work: Work, program: str, tools: tuple[str, ...]) -> Execution:
     work.spent.probes += 1
     ran = await work.execute(program, stage="probe")
     forget(work, tools)
+    if spent(ran):
+        raise used_up(work.budget, Attempt(program, execution=ran).trouble)
     return ran
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable
 
 from toolweft_client import prompt, record
-from toolweft_client.errors import StoppedError
+from toolweft_client.errors import ModelError, SessionError, StoppedError
 from toolweft_client.model.base import Reply
 from toolweft_client.reply import DefectError, program_in
 from toolweft_client.stages.answer import text_of
@@ -20,6 +20,7 @@ NEW = 2
 """Model calls that a new program takes."""
 ANSWER = 4_000
 """Characters of the answer that are shown."""
+_ENDS = (StoppedError, ModelError, SessionError)
 _COMMENT = re.compile(r"^\s*#\s*", re.MULTILINE)
 _RIGHT, _WRONG = re.compile(r"right\W*", re.IGNORECASE), re.compile(r"wrong:\s*(\S.*)", re.IGNORECASE)
 
@@ -32,7 +33,7 @@ async def second(work: Work, attempt: Attempt, anew: Callable[[], Awaitable[Atte
         work.trace.enter("reading")
         try:
             why = await work.ask("reading", _text(work, attempt), _doubt)
-        except StoppedError as stopped:  # the budget, or two replies that say neither
+        except _ENDS as stopped:  # the budget, two replies that say neither, a model that is gone
             work.notes.append(f"a second reading of the answer came to nothing: {stopped}")
             break
         work.trace.add("reading", doubt=why)
@@ -44,7 +45,7 @@ async def second(work: Work, attempt: Attempt, anew: Callable[[], Awaitable[Atte
         _learn(work, attempt, why)
         try:
             attempt = await anew()
-        except StoppedError as stopped:
+        except _ENDS as stopped:
             work.notes.append(f"a second reading doubts this answer: {why} Another program came to nothing: {stopped}")
             break
         work.notes.append(f"a second reading doubted an earlier answer: {why}")

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import anyio
 
+from toolweft_client.budget import used_up
 from toolweft_client.errors import StoppedError
 from toolweft_client.failure import Failure, failure_of
 from toolweft_client.stages.check import check
@@ -106,9 +107,7 @@ def stop_if_hopeless(work: Work, attempt: Attempt, known: int) -> None:
         who = f"{failure.call.tool} may not be called" if failure.call else "The server ended the program"
         raise StoppedError("refused", f"{who}: {attempt.trouble}")
     if failure.kind == "spent":
-        most = work.budget
-        raise StoppedError("budget", f"{attempt.trouble}. The budget of a task is {most.tool_calls} calls, "
-                           f"{most.writes} of them such that write and that nobody was asked about.")  # fmt: skip
+        raise used_up(work.budget, attempt.trouble)
     if failure.kind == "sandbox":
         raise StoppedError("sandbox", f"The program broke a rule of the sandbox: {attempt.trouble}")
 

@@ -48,7 +48,10 @@ END = 8.0
 DOUBT = 5.0
 """Seconds from one list that was read for an unknown tool to the next: what a server says is no reason to read on and
 on."""
-_UNKNOWN = re.compile(r"\b(unknown tool|no (such )?tool|tool\b.{0,100}?\b(not found|does not exist))\b", re.I | re.S)
+_UNKNOWN = (
+    r"(unknown tool|no such tool|no tool)\W{{1,5}}{0}\b|"
+    r"\btool\W{{1,3}}{0}\W{{1,3}}(is |was )?(not found|does not exist|unknown)"
+)
 
 ASKED_FOR_HELP = frozenset({"Elicitation not supported", "Sampling not supported", "List roots not supported"})
 """What the SDK answers a server that asks for something that we did not offer."""
@@ -135,14 +138,15 @@ class McpUpstream:
             except UpstreamError as error:
                 return failed("unavailable", str(error), sent=False)
             if answer is not None:
-                self._doubt(answer)
+                self._doubt(call.tool.name, answer)
                 return answer
         return failed("unavailable", f"{self.name}: it forgot our session twice", sent=False)
 
-    def _doubt(self, answer: Result) -> None:
+    def _doubt(self, tool: str, answer: Result) -> None:
         """A server that does not know a tool of its own list has another list by now, whether it says so or not."""
         failure, now = answer.failure, anyio.current_time()
-        gone = failure is not None and failure.kind == "tool" and _UNKNOWN.search(failure.message[:500])
+        said = failure.message[:500] if failure is not None and failure.kind == "tool" else ""
+        gone = re.search(_UNKNOWN.format(re.escape(tool)), said, re.IGNORECASE)
         if gone and now >= self._doubted_until:
             self._doubted_until = now + DOUBT
             self._changed()
