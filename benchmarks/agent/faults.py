@@ -3,8 +3,8 @@
 A program fault is an edit of the right program's AST, and `Mistake.told` says whether a prompt holds what is needed to
 undo it: the gold coder mends only what it was told. Where a fault can happen is `STAGES`; `run` is the tool's side.
 
-Not here: what the providers' SDKs mend of the model's endpoint, such as dropped streams; a toolweft that is killed
-while a task runs (tests/end_to_end); and saved functions that are stale or wrong (`drift`).
+Not here: what the providers' SDKs mend of the model's endpoint, such as dropped streams; and saved functions that are
+stale or wrong (`drift`).
 """
 
 from __future__ import annotations
@@ -311,10 +311,11 @@ FAULTS: Sequence[Fault] = (
     Fault("inject", ("run",), trouble="inject"),
     Fault("no_data", ("run",), trouble="no_data", on="reads"),
     Fault("moved", ("run",), trouble="moved"),
+    Fault("killed", ("run",), trouble="killed", on="reads"),
     Fault("dies_reading", ("run",), trouble="dies_reading", on="reads"),
     Fault("dies_after", ("run",), "stops", trouble="dies_after", on="writes"),
     Fault("endpoint", _ANY, fails=True),
 )
 BY_NAME: Mapping[str, Fault] = {each.name: each for each in FAULTS}
-EXPENSIVE = frozenset({"loop", "memory", "exit", "huge"})
+EXPENSIVE = frozenset({"loop", "memory", "exit", "huge", "killed"})
 """Seconds each, so a few runs of them have to do."""

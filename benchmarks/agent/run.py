@@ -10,8 +10,8 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import anyio
 from benchmarks.agent.gold import Draw, GoldCoder, never
 from benchmarks.agent.task import Benchmark, Played, Task, harm, operations, play
-from benchmarks.agent.world import Now, read_log
+from benchmarks.agent.world import Now, World, read_log
 
 from toolweft_catalog.tool import Json
 from toolweft_client import trace as traces
@@ -37,7 +37,7 @@ CONNECT = 300.0
 PROGRAMS = ("program", "paper")
 """Modes in which the program's value is the answer; in the others the model says it, as JSON here."""
 RESUMED = 3
-"""How often a run is resumed whose model failed, as a person would; counts are of all of it."""
+"""How often a run is resumed whose model or server failed, as a person would; counts are of all of it."""
 READY_TRIES = 120
 """Searches until the worlds are known; each waits for them a while itself."""
 
@@ -92,6 +92,8 @@ class Bench:
     session: Session
     folder: Path
     budget: Budget
+    connect: Callable[[], Awaitable[Session]]
+    """Starts toolweft anew over the same folder, when it was killed."""
     mode: str = "program"
     strict: bool = False
     loop: Loop | None = None
@@ -122,10 +124,14 @@ class Bench:
         agent = Agent(model, self.session, budget=self.budget, loop=self.loop or way(self.mode).solve)
         answer = await agent.run(task.text, trace=Trace.to(path), setup={"mode": self.mode})
         for _ in range(RESUMED):
-            if answer.reason != "model":
+            if answer.reason not in ("model", "session"):
                 break
+            if answer.reason == "session":
+                self.session = await self.connect()
+                await _ready(self.session, _first_tools(worlds))
             setup: dict[str, Json] = {"mode": self.mode, "resumes": str(path)}
             tape, path = Tape(traces.read(path)), path.with_name(f"{path.stem}-on.jsonl")
+            agent = Agent(model, self.session, budget=self.budget, loop=self.loop or way(self.mode).solve)
             answer = await agent.run(task.text, trace=Trace.to(path), tape=tape, setup=setup)
         calls = read_log(self.folder, self._number)
         steps = traces.read(path)
@@ -186,9 +192,18 @@ async def open_bench(
     servers |= beside or {}
     document = {"mcpServers": servers, "store": str(folder / "store.db"), "policy": {"default": "trust"}}
     config.write_text(json.dumps(document | dict(distractors or {})), encoding="utf-8")
-    async with Session.connect(own_server(config), seconds=CONNECT) as session:
-        await _ready(session, [f"{world.name}.{world.operations()[0].name}" for world in benchmark.worlds()])
-        yield Bench(benchmark, session, folder, budget, mode, strict)
+    async with AsyncExitStack() as open_:
+
+        async def connect() -> Session:
+            return await open_.enter_async_context(Session.connect(own_server(config), seconds=CONNECT))
+
+        session = await connect()
+        await _ready(session, _first_tools(benchmark.worlds()))
+        yield Bench(benchmark, session, folder, budget, connect, mode, strict)
+
+
+def _first_tools(worlds: Iterable[World]) -> list[str]:
+    return [f"{world.name}.{world.operations()[0].name}" for world in worlds]
 
 
 async def _ready(session: Session, tools: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -53,7 +54,9 @@ async def answer(stage: Stage, name: str, arguments: dict[str, Any]) -> CallTool
 
 
 async def spoilt(result: dict[str, Any], trouble: Trouble) -> dict[str, Any]:
-    if trouble in ("dies_after", "dies_reading"):
+    if trouble == "killed":
+        os.kill(os.getppid(), signal.SIGKILL)
+    if trouble in ("dies_after", "dies_reading", "killed"):
         os._exit(70)
     if trouble == "slow":
         await anyio.sleep(SLOW)

@@ -19,11 +19,22 @@ Effect = Literal["read", "add", "change", "remove"]
 """What a call does to the world. `add` makes something new each time, so a second one is a duplicate."""
 
 Trouble = Literal[
-    "", "error_once", "error_always", "huge", "slow", "inject", "no_data", "dies_after", "dies_reading", "moved"
+    "",
+    "error_once",
+    "error_always",
+    "huge",
+    "slow",
+    "inject",
+    "no_data",
+    "dies_after",
+    "dies_reading",
+    "moved",
+    "killed",
 ]
 """`no_data`: nothing where data was due. `dies_after`: the call takes effect and the process ends before it answers: an
 outcome that nobody knows. `dies_reading`: the same of a call that changes nothing; toolweft starts the server again.
-`moved`: from its first call on, which fails, the tool has another name."""
+`moved`: from its first call on, which fails, the tool has another name. `killed`: toolweft itself is killed during
+a call that changes nothing; it is started again, and the run resumed."""
 
 
 MOVED = "{}_anew"
