@@ -31,6 +31,7 @@ from escape.tiers import backend_of
 
 import toolweft_server
 from toolweft_catalog.call import Result, failed
+from toolweft_server import memory
 from toolweft_server.errors import SandboxError
 from toolweft_server.sandbox.base import Outcome, Program, Sandbox, Session
 from toolweft_server.sandbox.limits import KIB, MIB, Limits
@@ -186,6 +187,7 @@ def _look(path: Path) -> tuple[int, ...]:
 
 async def battery(backend: Sandbox, *, only: Sequence[Attack] | None = None) -> Report:
     """Every program on the backend, several at once."""
+    memory.settle()  # as the server does
     report = Report(backend.name, os.getuid())
     chosen = attacks() if only is None else only
     lanes = [[attack] for attack in chosen if not attack.shares]
@@ -327,6 +329,7 @@ def _burdens(outcome: Outcome, attack: Attack) -> list[str]:
 def _footprint() -> tuple[int, int, set[int]]:
     """Open descriptors, resident bytes, child processes."""
     gc.collect()
+    memory.trim()  # what is free and kept for later is no burden
     with open("/proc/self/statm", encoding="ascii") as file:
         resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
