@@ -168,13 +168,13 @@ async def run(benchmark: Benchmark, ids: Sequence[str], options: argparse.Namesp
             print(f"{number}/{len(ids)} {task} has ended", file=sys.stderr, flush=True)
 
 
-def read(folder: Path) -> dict[tuple[str, str], list[Record]]:
+def read(*folders: Path) -> dict[tuple[str, str], list[Record]]:
     """What was kept, by benchmark and mode."""
     found: dict[tuple[str, str], list[Record]] = {}
-    for path in sorted(folder.glob("*/runs.jsonl")):
+    for path in sorted(path for folder in folders for path in folder.glob("*/runs.jsonl")):
         name, _, mode = path.parent.name.rpartition("-")
         lines = path.read_text(encoding="utf-8").splitlines()
-        found[name, mode] = [Record(**json.loads(line)) for line in lines]
+        found.setdefault((name, mode), []).extend(Record(**json.loads(line)) for line in lines)
     return found
 
 
@@ -190,10 +190,12 @@ def table(found: Mapping[tuple[str, str], Sequence[Record]]) -> str:
     lines += [_row("all", mode, records) for mode, records in by_mode.items()]
     if "program" in by_mode and "react" in by_mode:
         same = {each.task for each in by_mode["react"]} & {each.task for each in by_mode["program"]}
-        pair = [_median(each.input_tokens for each in by_mode[mode] if each.task in same)
-                for mode in ("program", "react")]  # fmt: skip
-        ratio = f"{100 * pair[0] / pair[1]:.0f} %" if pair[1] else "-"
-        lines.append(f"\nInput tokens of the same {len(same)} tasks, median: program {pair[0]:g}, react {pair[1]:g}: {ratio}.")  # fmt: skip  # noqa: E501
+        both = [[each for each in by_mode[mode] if each.task in same] for mode in ("program", "react")]
+        pair = [_median(each.input_tokens for each in records) for records in both]
+        sums = [sum(each.input_tokens for each in records) for records in both]
+        ratio, of_sums = (f"{100 * a / b:.0f} %" if b else "-" for a, b in (pair, sums))
+        lines.append(f"\nThe same {len(same)} tasks, input tokens, median: program {pair[0]:g}, react {pair[1]:g}: "
+                     f"{ratio}; sum: {of_sums}; told: program {told(both[0])}, react {told(both[1])}.")  # fmt: skip
     return "\n".join(lines)
 
 
@@ -206,10 +208,14 @@ def success(record: Record) -> bool:
     return next(iter(record.measures.values()))
 
 
+def told(records: Iterable[Record]) -> int:
+    """Where nothing but the judge's word exists, that is what was told."""
+    return sum(each.measures.get("told", success(each)) for each in records)
+
+
 def _row(name: str, mode: str, records: Sequence[Record]) -> str:
     cells = [name, mode, str(Rate(sum(map(success, records)), len(records)))]
-    # Where nothing but the judge's word exists, that is what was told.
-    cells.append(str(Rate(sum(each.measures.get("told", success(each)) for each in records), len(records))))
+    cells.append(str(Rate(told(records), len(records))))
     for key in ("model_calls", "input_tokens", "output_tokens"):
         spread = Spread.of([getattr(each, key) for each in records])
         assert spread is not None
@@ -237,10 +243,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--list", action="store_true", help="print the ids and do nothing")
     parser.add_argument("--checkout", default="", help="folder of upstream's repository")
     parser.add_argument("--keep", type=Path, default=KEPT, help="where transcripts and records go")
+    parser.add_argument(
+        "--and", dest="more", type=Path, action="append", default=[], help="for summary: and this folder"
+    )
     parser.add_argument("--folder", type=Path, help="new folder for traces, logs and the store; else a temporary one")
     options = parser.parse_args(argv)
     if options.name == "summary":
-        print(table(read(options.keep)))
+        print(table(read(options.keep, *options.more)))
         return
     (benchmark,) = benchmarks(options.name, options.checkout)
     ids = [each for each in options.tasks.split(",") if each]

@@ -122,4 +122,7 @@ def test_the_table_sums_up_by_mode_and_compares_the_same_tasks(tmp_path):
         "| shop | program | 1/2 = 50.0 % [9.5, 90.5] | 2/2 = 100.0 % [34.2, 100.0] | 2 (mean 2, most 2) |" in lines[2]
     )
     assert [line.split(" | ")[:2] for line in lines[4:6]] == [["| all", "program"], ["| all", "react"]]
-    assert lines[-1] == "Input tokens of the same 1 tasks, median: program 100, react 400: 25 %."
+    assert lines[-1] == (
+        "The same 1 tasks, input tokens, median: program 100, react 400: 25 %; sum: 25 %; told: program 1, react 0."
+    )
+    assert "2/4" in table(read(tmp_path, tmp_path)).splitlines()[2]
