@@ -3,14 +3,16 @@
 A program fault is an edit of the right program's AST, and `Mistake.told` says whether a prompt holds what is needed to
 undo it: the gold coder mends only what it was told. Where a fault can happen is `STAGES`; `run` is the tool's side.
 
-Not here: what the providers' SDKs mend of the model's endpoint, such as dropped streams; and saved functions that are
-stale or wrong (`drift`).
+`entry` is the library's: a saved function that the program relies on (`entries`).
+
+Not here: streams of the model's endpoint that drop, which the model's own code asks for again.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ Expected = Literal["recovers", "stops", "silent"]
 """What should come of it. `stops`: no right answer can be had, and the run must end without harm and without an
 invented answer. `silent`: often nothing says that anything is
 wrong, or what would be right, so that this is looked at apart."""
+
+Entry = Literal["", "stale", "wrong", "slow"]
 
 Operations: TypeAlias = Mapping[str, Operation]
 """By the id the agent knows them by."""
@@ -54,6 +58,8 @@ class Fault(NamedTuple):
     trouble: Trouble = ""
     on: Literal["any", "reads", "writes"] = "any"
     """Which calls it befalls, or follows; a fault on writes needs a task that changes something."""
+    entry: Entry = ""
+    """What is the matter with the saved function that the program calls."""
     guessed: bool = False
     """Made only where the prompt does not tell what is right: what is shown need not be guessed."""
     fails: bool = False
@@ -260,6 +266,22 @@ def _otherwise(tree: ast.Module, operations: Operations, _rng: Random) -> Mistak
     return _made(tree, _says(""))
 
 
+def entry_name(source: str) -> str:
+    """Of the saved function that stands for the gold program."""
+    return f"answer_{hashlib.sha256(ast.unparse(ast.parse(source)).encode()).hexdigest()[:8]}"
+
+
+def _entrusted(*told: str) -> Edit:
+    """All is left to a saved function, as by a model that was shown it, or remembers it."""
+
+    def edit(tree: ast.Module, _operations: Operations, _rng: Random) -> Mistake | None:
+        name = entry_name(ast.unparse(tree))
+        body(tree)[1:] = ast.parse(f"return functions.{name}()").body
+        return _made(tree, _says(*told))
+
+    return edit
+
+
 def _same(tree: ast.Module, _operations: Operations, _rng: Random) -> Mistake:
     """Not an edit: the coder knows this one by name and sends what it sent before."""
     return _made(tree, _says(""))
@@ -314,8 +336,11 @@ FAULTS: Sequence[Fault] = (
     Fault("killed", ("run",), trouble="killed", on="reads"),
     Fault("dies_reading", ("run",), trouble="dies_reading", on="reads"),
     Fault("dies_after", ("run",), "stops", trouble="dies_after", on="writes"),
+    Fault("stale_entry", ("implement",), edit=_entrusted("there is no tool functions"), entry="stale"),
+    Fault("wrong_entry", ("implement",), edit=_entrusted("KeyError"), entry="wrong"),
+    Fault("slow_entry", ("implement",), edit=_entrusted("timeout", "TimeoutError", "limit"), entry="slow"),
     Fault("endpoint", _ANY, fails=True),
 )
 BY_NAME: Mapping[str, Fault] = {each.name: each for each in FAULTS}
-EXPENSIVE = frozenset({"loop", "memory", "exit", "huge", "killed"})
+EXPENSIVE = frozenset({"loop", "memory", "exit", "huge", "killed", "slow_entry"})
 """Seconds each, so a few runs of them have to do."""

@@ -104,6 +104,8 @@ class GoldCoder:
     rng: Random = field(default_factory=lambda: Random(0))
     strict: bool = False
     """Whether a tool that no search has shown is unknown to it, so that it asks for one as a model must."""
+    relies: bool = False
+    """Whether it asks for no tools where a saved function would do."""
     name: str = "gold"
     made: list[str] = field(default_factory=list)
     """The faults that it made, `fault@stage`, in order."""
@@ -147,7 +149,7 @@ class GoldCoder:
             return fenced(
                 f'def solve():\n    """{self.source.split(chr(10))[1].strip(chr(34) + " ")}"""\n    ...\n\n\nsolve()'
             )
-        if stage == "direct" and (lacking := self._unshown(prompt, "# call: {}(")):
+        if stage == "direct" and not self.relies and (lacking := self._unshown(prompt, "# call: {}(")):
             return fenced(f"# more: {'; '.join(self.operations[tool].description for tool in lacking)}")
         stage = KIND.get(stage, stage)
         code = self._design(prompt) if stage == "design" else self._mended(prompt)

@@ -26,7 +26,8 @@ def jobs(tasks: Sequence[Task], operations: Operations, faults: str, *, per: int
     if not faults:
         return [Job(task) for task in tasks]
     if faults.replace(".", "", 1).isdigit():
-        names = [each.name for each in FAULTS if each.name not in EXPENSIVE and each.expected == "recovers"]
+        fitting = [each for each in FAULTS if each.name not in EXPENSIVE and not each.entry]
+        names = [each.name for each in fitting if each.expected == "recovers"]
         return [Job(task, draw=at_rate(float(faults), names, Random(seed + n)), seed=n) for n, task in enumerate(tasks)]
     return [
         job
@@ -73,6 +74,6 @@ def _befallen(fault: Fault, task: Task, operations: Operations) -> list[str]:
 
 def _job(label: str, fault: Fault, stage: Stage, task: Task, operations: Operations, seed: int) -> Job:
     if stage != "run":
-        return Job(task, label, once(fault.name, stage), seed=seed)
+        return Job(task, label, once(fault.name, stage), entry=fault.entry, seed=seed)
     tool = Random(seed).choice(_befallen(fault, task, operations))
     return Job(task, label, trouble=Now(0, task.id, tool, fault.trouble), seed=seed)

@@ -18,6 +18,8 @@ from random import Random
 from typing import Any, NamedTuple
 
 import anyio
+from benchmarks.agent.entries import entry
+from benchmarks.agent.faults import Entry
 from benchmarks.agent.gold import Draw, GoldCoder, never
 from benchmarks.agent.task import Benchmark, Played, Task, harm, operations, play
 from benchmarks.agent.world import Now, World, read_log
@@ -81,6 +83,8 @@ class Job:
     fault: str = ""
     draw: Draw = never
     trouble: Now | None = None
+    entry: Entry = ""
+    """What is the matter with a saved function for this task; there is none by default."""
     seed: int = 0
 
 
@@ -118,11 +122,13 @@ class Bench:
         self._back = now.tool if now.trouble == "moved" else ""
         known = operations(worlds)
         model = self.coder(
-            task.source, known, gold.calls, gold.value, self.mode, job.draw, Random(job.seed), self.strict
-        )
+            task.source, known, gold.calls, gold.value, self.mode, job.draw, Random(job.seed), self.strict,
+            relies=bool(job.entry),
+        )  # fmt: skip
         path = self.folder / "traces" / f"{self._number:05}.jsonl"
         agent = Agent(model, self.session, budget=self.budget, loop=self.loop or way(self.mode).solve)
-        answer = await agent.run(task.text, trace=Trace.to(path), setup={"mode": self.mode})
+        async with entry(job.entry, task, self.session, self.folder / "store.db"):
+            answer = await agent.run(task.text, trace=Trace.to(path), setup={"mode": self.mode})
         for _ in range(RESUMED):
             if answer.reason not in ("model", "session"):
                 break

@@ -21,6 +21,8 @@ from toolweft_client.budget import Budget
 from toolweft_client.errors import ModelError
 from toolweft_client.model.base import Message
 from toolweft_client.trace import Trace
+from toolweft_server.library.store import FunctionStore
+from toolweft_server.store.store import Store
 
 QUEUE = "music.add_to_queue"
 
@@ -241,3 +243,19 @@ async def test_runs_go_through_the_real_server_and_a_repair_writes_nothing_twice
     assert "endpoint@repair" in resumed.made
     assert (resumed.status, resumed.duplicates, resumed.strays, resumed.model_calls) == ("answered", 0, 0, 3)
     assert report.recovery([clean, mended, resumed]).hits == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "failure"), [("wrong", "run: KeyError"), ("slow", "run: TimeoutError"), ("stale", "check: unknown tool")]
+)
+async def test_a_saved_function_that_is_no_good_is_got_past_and_is_gone_after_the_run(tmp_path, music, kind, failure):
+    task = next(each for each in music.tasks() if "create_playlist" in each.source)
+    label = f"{kind}_entry@implement"
+    wanted = Job(task, label, once(f"{kind}_entry", "implement"), entry=kind)
+    async with open_bench(music, tmp_path / "bench", budget=Budget(run_seconds=1)) as bench:
+        run = await bench.run(wanted)
+    with Store.open(tmp_path / "bench" / "store.db") as store:
+        assert not FunctionStore(store).active()
+    assert run.made == [label]
+    assert (run.status, run.measures["accuracy"], run.failures) == ("answered", True, [failure])
+    assert (run.duplicates, run.strays) == (0, 0)
