@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,11 @@ def told(steps):
     return json.loads(text)
 
 
+def begun(steps):
+    """How many programs; a resumed run may have begun one once more, which is one event more."""
+    return sum(each.event == "begin" for each in steps)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize(("replies", "some"), [(REPLIES, 2), (CROOKED, 5)], ids=["straight", "crooked"])
 async def test_a_run_killed_after_any_event_goes_on_as_if_it_had_not_been(
@@ -131,10 +137,7 @@ async def test_a_run_killed_after_any_event_goes_on_as_if_it_had_not_been(
         answer, after = await run(used, steps=before, **given)
         where = f"killed after {before[-1].event} in stage {before[-1].stage!r}"
         assert (answer.status, answer.text, notes.read_text(encoding="utf-8")) == ("answered", "1", "milk\n"), where
-        again = [each for each in after if each.event == "begin"]
-        if len(again) == sum(
-            each.event == "begin" for each in steps
-        ):  # else a program that had begun was begun once more, which is one event more
+        if begun(after) == begun(steps):
             assert told(after) == told(steps), where
 
 
@@ -215,10 +218,11 @@ def vault(tmp_path):
     document = {"python": {"vault": {"module": "vault.py"}}, "store": "v.db", "index": {"kind": "lexical"}}
     (tmp_path / "toolweft.json").write_text(json.dumps({**document, "policy": {"default": "trust"}}), encoding="utf-8")
 
-    def toolweft(*words, kills=""):
+    def toolweft(*words, kills="", killed_after=0):
+        python = [sys.executable, *(("-c", KILLING) if killed_after else ("-m", "toolweft_catalog.cli"))]
         done = subprocess.run(
-            [sys.executable, "-m", "toolweft_catalog.cli", *words], cwd=tmp_path, capture_output=True, encoding="utf-8",
-            stdin=subprocess.DEVNULL, env={**os.environ, "VAULT_KILLS": kills}, check=False, timeout=100,
+            [*python, *words], cwd=tmp_path, capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL,
+            env={**os.environ, "VAULT_KILLS": kills, "KILLED_AFTER": str(killed_after)}, check=False, timeout=100,
         )  # fmt: skip
         return done.returncode, done.stdout, done.stderr
 
@@ -299,3 +303,57 @@ def test_what_cannot_be_resumed_is_said(vault):
     mine.close()
     code, _, err = vault("resume", "mine.jsonl")
     assert (code, "does not say how its model and server are found" in err) == (2, True)
+
+
+KILLING = """
+import os, signal, sys
+from toolweft_client.trace import Trace
+from toolweft_catalog.cli import main
+
+left, write = int(os.environ["KILLED_AFTER"]), Trace._write
+
+
+def killing(self, step):
+    global left
+    write(self, step)
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+Trace._write = killing
+sys.exit(main())
+"""
+VAULT_PROGRAMS = [
+    fenced("vault.store_note(text='gold')\nvault.count_notes()"),
+    fenced("vault.store_note(text='gold')\n{}['how many']"),
+    fenced("vault.store_note(text='gold')\nvault.count_notes()"),
+]
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_process_killed_after_any_event_is_resumed_and_ends_as_if_it_had_not_been(vault, soak_runs):
+    notes, trace = vault.folder / "vault.txt", vault.folder / "run.jsonl"
+    (vault.folder / "replies.json").write_text(json.dumps(VAULT_PROGRAMS), encoding="utf-8")
+
+    def fresh():
+        for each in (notes, trace, vault.folder / "again.jsonl", *vault.folder.glob("v.db*")):
+            shutil.rmtree(each) if each.is_dir() else each.unlink(missing_ok=True)
+
+    fresh()
+    assert vault(*ASK)[:2] == (0, "1\n")
+    whole = read(trace)
+    assert "repair" in {each.stage for each in whole}
+    for killed_after in range(1, len(whole), 9 if soak_runs <= 10 else 1):
+        fresh()
+        assert vault(*ASK, killed_after=killed_after)[0] == -9
+        steps = read(trace)
+        assert len(steps) == killed_after
+        where = f"killed after {steps[-1].event} in stage {steps[-1].stage!r}"
+        resumed = vault("resume", "run.jsonl", "--trace", "again.jsonl", "--quiet")
+        assert resumed[:2] == (0, "1\n"), f"{where}: {resumed}"
+        assert notes.read_text(encoding="utf-8") == "gold\n", where
+        after = read(vault.folder / "again.jsonl")
+        if begun(after) == begun(whole):
+            assert told(after)[1:] == told(whole)[1:], where  # the first says what is resumed
