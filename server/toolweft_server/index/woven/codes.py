@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from toolweft_server.index.woven.best import least
 from toolweft_server.index.woven.residual import Codes, Floats
 from toolweft_server.index.woven.trie import END, Trie
 
@@ -174,7 +175,7 @@ class Woven:
         rows, scores = [], []
         for part, mine in zip(self._parts, _best(promises, budget), strict=True):
             rows.append(part.rows[mine])
-            scores.append(_floats(part.vectors[mine]) @ np.asarray(request, np.float32))
+            scores.append(_floats(part.vectors.take(mine, axis=0)) @ np.asarray(request, np.float32))
         return Candidates(np.concatenate(rows), np.concatenate(scores))
 
     def _read(self, spans: Sequence[tuple[_Part, int, int]], request: Floats) -> Candidates:
@@ -253,9 +254,8 @@ def _promises(part: _Part, tables: Sequence[Floats]) -> NDArray[np.float32]:
 
 def _best(promises: Sequence[NDArray[np.float32]], count: int) -> list[NDArray[np.int64]]:
     """Of each part, the places of those among the `count` best of all; at the edge all that are equal."""
-    every = np.concatenate(promises)
-    least = np.partition(every, -count)[-count] if count < len(every) else -np.inf
-    return [np.flatnonzero((each >= least) & (each > -np.inf)) for each in promises]
+    edge = least(np.concatenate(promises), count)
+    return [np.flatnonzero((each >= edge) & (each > -np.inf)) for each in promises]
 
 
 def _starts(digits: NDArray[np.int64], firsts: int) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from toolweft_server.index.woven.best import top
 from toolweft_server.index.woven.fusion import Scores
 from toolweft_server.index.woven.seen import Moved
 from toolweft_server.index.woven.traits import Records
@@ -66,7 +67,9 @@ class Copies:
             others = np.where(self._servers == numbers[counts.argmax()], np.float32(0), first)
             rows = np.union1d(rows, top(others, count // 4))
         if len(later):
-            later = later[np.isin(self._rows[chosen], rows)[self._number[later]]]
+            shown = np.zeros(len(scores), np.bool_)
+            shown[rows] = True
+            later = later[shown[self._rows[chosen]][self._number[later]]]
             copies = self._rows[later]
             copies = copies[np.argsort(-scores[copies].round(3), kind="stable")][:count]
             rows = np.concatenate([rows, copies[scores[copies] > 0]])
@@ -79,16 +82,7 @@ class Copies:
         mine = scores[self._rows]
         # Where a vector stands in memory shows in the last bits of its score: what differs by so little is equal.
         best = np.flatnonzero(mine >= np.maximum.reduceat(mine, self._starts)[self._number] - np.float32(1e-4))
-        return best[np.unique(self._number[best], return_index=True)[1]]
-
-
-def top(scores: Scores, count: int) -> Rows:
-    """Rows of the best scores above 0, at most `count`."""
-    rows: Rows = np.flatnonzero(scores > 0)
-    if count >= len(rows):
-        return rows
-    best: Rows = rows[np.argpartition(-scores[rows], count)[:count]]
-    return best
+        return best[np.diff(self._number[best], prepend=-1) > 0]
 
 
 def copies_back(

@@ -26,8 +26,9 @@ from toolweft_server.index.base import Hit, Matches
 from toolweft_server.index.lexical import Evidence, LexicalIndex
 from toolweft_server.index.request import read
 from toolweft_server.index.woven import cousage, document, explained, fusion, placing, producers, sets, traits, usage
+from toolweft_server.index.woven.best import top
 from toolweft_server.index.woven.codes import Rows, Woven
-from toolweft_server.index.woven.copies import Copies, top
+from toolweft_server.index.woven.copies import Copies
 from toolweft_server.index.woven.engine import Engine
 from toolweft_server.index.woven.explain import Explanation
 from toolweft_server.index.woven.fusion import WEIGHTS, Scores, Weights

@@ -8,8 +8,9 @@ C tools that may be meant; d dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -45,12 +46,17 @@ def distinct(seen: Seen, query: str, records: Records, vectors: Vectors, *, floo
     def named(tool: str) -> bool:
         server = tool.partition(".")[0]
         if server not in known:
-            known[server] = asked.issuperset(text.terms(server))
+            known[server] = asked.issuperset(_terms(server))
         return known[server]
 
     near, moved = copies.near_copies_back(seen.fused, records, seen.ids, vectors, share=NEARLY)
     fused, behind = copies.copies_back(near, records, seen.ids, named=named, share=floor)
     return replace(seen, fused=fused, moved={**seen.moved, **moved, **behind}) if moved or behind else seen
+
+
+@lru_cache(4096)
+def _terms(server: str) -> Collection[str]:
+    return frozenset(text.terms(server))
 
 
 def together(seen: Seen, parts: Floats, used: CoUsage, vectors: Vectors) -> Seen:

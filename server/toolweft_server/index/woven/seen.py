@@ -44,7 +44,8 @@ class Seen:
 
     def order(self) -> Rows:
         """(C,): places, best first; equals by id."""
-        return np.array(sorted(range(len(self.ids)), key=lambda at: (-self.fused[at], self.ids[at])), np.int64)
+        by = sorted(zip((-self.fused).tolist(), self.ids, range(len(self.ids)), strict=True))
+        return np.array([at for _, _, at in by], np.int64)
 
     def beside(self, rows: Rows, ids: Sequence[str], words: Scores, cosines: Scores) -> Seen:
         """With these tools too, which nobody saw; they match no better than nothing until they get a place."""
