@@ -111,7 +111,7 @@ def begun(steps):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("replies", "some"), [(REPLIES, 2), (CROOKED, 5)], ids=["straight", "crooked"])
+@pytest.mark.parametrize(("replies", "some"), [(REPLIES, 5), (CROOKED, 9)], ids=["straight", "crooked"])
 async def test_a_run_killed_after_any_event_goes_on_as_if_it_had_not_been(
     write_config, desk, tmp_path, soak_runs, replies, some
 ):
@@ -345,7 +345,7 @@ def test_a_process_killed_after_any_event_is_resumed_and_ends_as_if_it_had_not_b
     assert vault(*ASK)[:2] == (0, "1\n")
     whole = read(trace)
     assert "repair" in {each.stage for each in whole}
-    for killed_after in range(1, len(whole), 9 if soak_runs <= 10 else 1):
+    for killed_after in range(1, len(whole), 12 if soak_runs <= 10 else 1):
         fresh()
         assert vault(*ASK, killed_after=killed_after)[0] == -9
         steps = read(trace)

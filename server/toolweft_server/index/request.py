@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from toolweft_server.index import text
 from toolweft_server.index.near import fold
@@ -41,14 +43,16 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    terms: dict[str, int]
+    terms: Mapping[str, int]
     """Term -> how often, in the order of first use."""
     names: tuple[Name, ...]
     whole: bytes
     """All of it, folded: what `nearest` compares."""
 
 
+@lru_cache(4)
 def read(query: str) -> Request:
+    """A search reads its request in more places than one."""
     query = query[: text.LONGEST_TEXT]
     raw = text.words(query)
     counted: Counter[str] = Counter()

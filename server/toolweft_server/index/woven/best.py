@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Scores: TypeAlias = NDArray[np.float32]
 Rows: TypeAlias = NDArray[np.int64]
 
-_APART = 8
+_APART = 32
 """Of the scores, one in so many is looked at to guess where the best begin."""
 _MARGIN = 32
 """How many more of those are let through than the guess needs."""

@@ -11,6 +11,7 @@ Everything here is a pure function of arrays. N tools in all; C of them may be m
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -92,13 +93,11 @@ def copies_back(
 
     `named` says whether the request names the server of a tool.
     """
-    marks, group, sizes = np.unique(records["copy"], return_inverse=True, return_counts=True)
-    several = np.flatnonzero((sizes > 1) & (marks > 0)).tolist()
-    if not several:
+    together = _together(records["copy"])
+    if not together:
         return scores, {}
     out, moved, best = scores.copy(), dict[str, Moved](), float(scores.max())
-    for each in several:
-        mine = np.flatnonzero(group == each).tolist()
+    for mine in together:
         mine.sort(key=lambda at: (not named(ids[at]), -scores[at], ids[at]))
         first, had = mine[0], np.sort(scores[mine])[::-1]
         if scores[first] < had[0]:
@@ -108,6 +107,13 @@ def copies_back(
         out[mine[kept:]] *= np.float32(share)
         moved |= {ids[at]: Moved("copy", ids[first]) for at in mine[kept:]}
     return out, moved
+
+
+def _together(marks: NDArray[np.unsignedinteger]) -> list[list[int]]:
+    """The places of each mark that several have; 0 is none."""
+    order = np.argsort(marks, kind="stable")
+    edges = np.flatnonzero(np.diff(marks[order], prepend=0, append=0)).tolist()
+    return [order[start:end].tolist() for start, end in itertools.pairwise(edges) if end - start > 1]
 
 
 def near_copies_back(
