@@ -251,10 +251,10 @@ class _Recorder:
             # What brought nothing may bring something now, or brought it to a later attempt. After a write it is made
             # no more: the record says how things were before it.
             later = _later(past, key)
-            if later in past.succeeded:
+            if later in past.succeeded or not past.writes:
+                same = key.tool, key.arguments
+                self._seen[same] = max(self._seen[same], later.ordinal + 1)  # the next equal call is another one
                 return await self._from_record(past, call, later)
-            if not past.writes:
-                return None, later
         return result, key
 
     def _doubt(self, past: Past, call: Call, key: Key) -> str:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import anyio
 
@@ -42,7 +42,7 @@ from toolweft_server.live import LiveCatalog
 from toolweft_server.policy import Policy
 from toolweft_server.sandbox.base import FileIn, Outcome, Program, Sandbox, SavedSource, Session
 from toolweft_server.sandbox.limits import Limits
-from toolweft_server.store.calls import Key, Past
+from toolweft_server.store.calls import Answered
 from toolweft_server.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -51,8 +51,14 @@ PATIENCE = 30.0
 """Seconds for all that one program left to prove; then its functions wait for the next time they are saved."""
 FAR = 1_000_003
 """How far numbers are changed to see whether an answer depends on them: beyond thresholds of either side."""
+BLIND = 1.0
+"""Seconds for a run with such numbers: a loop over as many would take up what the others have."""
 LIVE_CALLS = 20
 """Calls of tools in one live run."""
+
+
+Record: TypeAlias = Mapping[tuple[str, str], Sequence[Answered]]
+"""What one execution was answered: `store.calls.Calls.answers`."""
 
 
 class Cell(NamedTuple):
@@ -116,11 +122,11 @@ class Proving:
         self, cells: Sequence[Cell], drafts: Sequence[Drafted], functions: Functions, *, owner: str, consent: bool,
         files: Sequence[FileIn],
     ) -> dict[str, Proof]:  # fmt: skip
-        pasts = [await self._past(cell.execution, owner) for cell in cells]
+        records = [await self._record(cell.execution, owner) for cell in cells]
         names = {each.name for each in drafts}
         async with self._fresh() as session:
-            for number, (cell, past) in enumerate(zip(cells, pasts, strict=True)):
-                tape = _Tape(past, self)
+            for number, (cell, record) in enumerate(zip(cells, records, strict=True)):
+                tape = _Tape(record, self)
                 given = files if number == len(cells) - 1 else ()
                 ran = await self._run(session, noting(cell.code, names), self._bridge(tape, functions, owner), given)
                 if ran.status != "ok" or tape.missed:
@@ -130,14 +136,14 @@ class Proving:
         proofs: dict[str, Proof] = {}
         for each in drafts:
             own = [one for one in calls if one.name == each.name]
-            proofs[each.name] = await self._one(each, own, pasts[-1], functions, owner=owner, consent=consent)
+            proofs[each.name] = await self._one(each, own, records[-1], functions, owner=owner, consent=consent)
         return proofs
 
     async def _one(
         self,
         drafted: Drafted,
         calls: Sequence[Observed],
-        past: Past,
+        record: Record,
         functions: Functions,
         *,
         owner: str,
@@ -153,12 +159,20 @@ class Proving:
         if why := learnt_by_heart(function, calls):
             return Proof("candidate", why, calls)
         own = _Own(functions, function)
+        proof = await self._alone(own, calls, record, owner, consent=consent)
+        if proof.state != "candidate" and await self._blind(own, calls, record, owner):
+            return Proof("candidate", "with other arguments it makes the same calls and answers the same", calls)
+        return proof
+
+    async def _alone(
+        self, own: _Own, calls: Sequence[Observed], record: Record, owner: str, *, consent: bool
+    ) -> Proof:  # fmt: skip
+        """What it shows outside of its program."""
+        function = own.function
         async with self._fresh() as session:
             for each in calls[:EXAMPLES]:
-                if why := await self._differs(session, own, each, past, owner):
+                if why := await self._differs(session, own, each, record, owner):
                     return Proof("candidate", why, calls)
-            if await self._blind(session, own, calls, past, owner):
-                return Proof("candidate", "with other arguments it makes the same calls and answers the same", calls)
             count = len(calls[:EXAMPLES])
             replayed = f"it answered {count} recorded call{'s' * (count > 1)} alike"
             if function.effect != "read" and (function.tools or function.functions):
@@ -172,14 +186,14 @@ class Proving:
             return Proof("candidate", f"{replayed}, but run for real {why}", calls)
         return Proof("active", f"{replayed}, and once for real", calls)
 
-    async def _differs(self, session: Session, own: _Own, each: Observed, past: Past, owner: str) -> str | None:
+    async def _differs(self, session: Session, own: _Own, each: Observed, record: Record, owner: str) -> str | None:
         """How a replayed call differs from the recorded one.
 
         The same call of a tool may be on record with several answers: the first is tried, then the last.
         """
         why = None
         for latest in (False, True):
-            tape = _Tape(past, self, latest=latest)
+            tape = _Tape(record, self, latest=latest)
             ran = await self._call(session, own, each.arguments, tape, owner)
             if ran.status == "ok" and not tape.missed:
                 if digest(ran.value) == digest(each.result):
@@ -189,19 +203,26 @@ class Proving:
                 why = f"taken out of its program, it {_ended(ran, tape)}"
         return why
 
-    async def _blind(self, session: Session, own: _Own, calls: Sequence[Observed], past: Past, owner: str) -> bool:
-        """Whether nothing depends on what it is given. The record answers: what is made up goes nowhere."""
+    async def _blind(self, own: _Own, calls: Sequence[Observed], record: Record, owner: str) -> bool:
+        """Whether nothing depends on what it is given. The record answers: what is made up goes nowhere.
+
+        It is run on its own and not for long: what it does with numbers nobody gave it says nothing against it.
+        """
         first, answers = calls[0], {digest(each.result) for each in calls}
         if len(answers) > 1 or first.result in (None, "", [], {}):
             return False
-        for by in (FAR, -FAR):
-            tape = _Tape(past, self)
-            others = {key: otherwise(value, by) for key, value in first.arguments.items()}
-            if others == first.arguments:
-                return False
-            ran = await self._call(session, own, others, tape, owner)
-            if ran.status != "ok" or tape.missed or digest(ran.value) not in answers:
-                return False
+        try:
+            async with self._fresh() as session:
+                for by in (FAR, -FAR):
+                    tape = _Tape(record, self)
+                    others = {key: otherwise(value, by) for key, value in first.arguments.items()}
+                    if others == first.arguments:
+                        return False
+                    ran = await self._call(session, own, others, tape, owner, seconds=BLIND)
+                    if ran.status != "ok" or tape.missed or digest(ran.value) not in answers:
+                        return False
+        except SandboxError:
+            return False
         return True
 
     async def again(self, function: Function, functions: Functions, owner: str) -> str | None:
@@ -224,13 +245,13 @@ class Proving:
         own, reads = _Own(functions, function), function.effect == "read"
         made = function.provenance
         # Whose calls they were: what they answered is compared here and shown to nobody.
-        past = Past() if reads else await self._past(str(made.get("execution", "")), str(made.get("owner", owner)))
-        if not reads and not past.succeeded:
+        record = {} if reads else await self._record(str(made.get("execution", "")), str(made.get("owner", owner)))
+        if not reads and not record:
             return "it may write, and the calls it could be replayed with are no longer on record; run its code again"
         async with self._fresh() as session:
             for example in function.examples:
                 arguments: Any = example["arguments"]
-                tape = _Tape(past, self)
+                tape = _Tape(record, self)
                 ran = await self._call(session, own, arguments, _Live(self._read) if reads else tape, owner)
                 if ran.status != "ok" or tape.missed:
                     return f"tried again, it {_ended(ran, tape)}"
@@ -255,22 +276,25 @@ class Proving:
                 await session.aclose()
 
     async def _call(
-        self, session: Session, own: _Own, arguments: Mapping[str, Any], caller: Caller, owner: str
+        self, session: Session, own: _Own, arguments: Mapping[str, Any], caller: Caller, owner: str,
+        seconds: float = PATIENCE,
     ) -> Outcome:  # fmt: skip
         text = call(own.function.name, arguments, is_async=own.function.is_async)
-        return await self._run(session, text, self._bridge(caller, own, owner))
+        return await self._run(session, text, self._bridge(caller, own, owner), seconds=seconds)
 
-    async def _run(self, session: Session, code: str, bridge: Bridge, files: Sequence[FileIn] = ()) -> Outcome:
-        ran = await session.run(Program("replay", code, tuple(self._work.servers()), PATIENCE, files), bridge)
+    async def _run(
+        self, session: Session, code: str, bridge: Bridge, files: Sequence[FileIn] = (), *, seconds: float = PATIENCE
+    ) -> Outcome:
+        ran = await session.run(Program("replay", code, tuple(self._work.servers()), seconds, files), bridge)
         if ran.status in ("crashed", "cancelled"):
             raise SandboxError(ran.error.message if ran.error else ran.status)
         return ran
 
-    async def _past(self, execution: str, owner: str) -> Past:
+    async def _record(self, execution: str, owner: str) -> Record:
         await self._ledger.settled()
 
-        def read() -> Past:
-            return self._store.calls.past(execution, owner=owner)
+        def read() -> Record:
+            return self._store.calls.answers(execution, owner=owner)
 
         return await self._live.look(read)
 
@@ -293,7 +317,7 @@ class Proving:
 class _Tape:
     """A `Caller` that answers from the record, and nothing else."""
 
-    past: Past
+    record: Record
     proving: Proving
     latest: bool = False
     missed: list[str] = field(default_factory=list)
@@ -301,17 +325,14 @@ class _Tape:
     seen: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     async def __call__(self, call: Call) -> Result:
-        arguments = digest(call.arguments)
-        ordinal = self.seen[call.tool.id, arguments]
-        self.seen[call.tool.id, arguments] += 1
-        if self.latest:
-            same = [key.ordinal for key in self.past.succeeded if key[:2] == (call.tool.id, arguments)]
-            ordinal = max(same, default=0)
-        found = self.past.succeeded.get(Key(call.tool.id, arguments, ordinal))
-        if found is None or found[2] == "absent":
+        same = call.tool.id, digest(call.arguments)
+        number, self.seen[same] = self.seen[same], self.seen[same] + 1
+        answers = self.record.get(same, ())
+        rest = answers[-1:] if self.latest else answers[number : number + 1]
+        if not rest or rest[0][2] == "absent":
             self.missed.append(call.tool.id)
             return failed("unavailable", f"this call of {call.tool.id} is not on record", sent=False)
-        return await self.proving.recorded(found[0], found[1])
+        return await self.proving.recorded(*rest[0][:2])
 
 
 @dataclass

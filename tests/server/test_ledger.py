@@ -101,6 +101,31 @@ async def test_a_read_that_brought_nothing_before_a_write_is_replayed(store, not
     assert answers == [Result(value, replayed=True) for value in (nothing, "written", [7])]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([[]], [[], "written", ["new"]]),
+        ([[]], [["a"], "written", ["a", "new"]]),
+        ([[], []], [[], ["x"], "written", ["x", "new"]]),
+        ([[], []], [["x"], ["y"], "written", []]),
+    ],
+)
+async def test_what_is_read_after_a_write_is_replayed_as_it_was_though_earlier_reads_were_made_again(
+    store, first, second
+):
+    ledger = Ledger(store)
+    for number in (1, 2, 3):
+        store.executions.start(f"ex_{number}", "local", "c", None, "", f"ex_{number - 1}")
+    call = ledger.recorder("ex_1")(Upstream(*map(Result, first)))
+    for _ in first:
+        await call(Call(READ, {}))
+    calls = [Call(WRITE if each == "written" else READ, {}) for each in second]
+    call = ledger.recorder("ex_2", "ex_1")(Upstream(*map(Result, second)))
+    assert [(await call(each)).value for each in calls] == second
+    call = ledger.recorder("ex_3", "ex_2")(Upstream())
+    assert [await call(each) for each in calls] == [Result(each, replayed=True) for each in second]
+
+
 SOMETHING = [0, False, 7, [0], {"n": 0}, {"rows": [[]]}, {"rows": [], "name": "Ada"}, {"id": 5, "to": None}]
 
 

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import Table, and_, insert, select
 
@@ -51,13 +51,17 @@ class Written(NamedTuple):
     """The ordinals of those that began, and whose outcome is not known."""
 
 
+Answered: TypeAlias = tuple[str, int, Kept]
+"""Execution, number and fidelity of the record of a call that succeeded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """What earlier attempts did."""
 
-    succeeded: Mapping[Key, tuple[str, int, Kept]] = field(default_factory=dict)
-    """Execution, number and fidelity of the record of each call that succeeded. The ordinals leave out those that
-    failed: what succeeded at the second try is the answer to the first one of the next attempt."""
+    succeeded: Mapping[Key, Answered] = field(default_factory=dict)
+    """The ordinals leave out calls that failed: what succeeded at the second try is the answer to the first one of the
+    next attempt."""
     attempts: Sequence[str] = ()
     """The first one first."""
     writes: Mapping[tuple[str, str], Written] = field(default_factory=dict)
@@ -99,7 +103,7 @@ class Calls:
 
         `not_after` ends a chain that bites its own tail.
         """
-        succeeded: dict[Key, tuple[str, int, Kept]] = {}
+        succeeded: dict[Key, Answered] = {}
         done: Counter[tuple[str, str]] = Counter()
         writes: dict[tuple[str, str], Written] = {}
         chain = self._chain(retry_of, owner, not_after)
@@ -117,6 +121,20 @@ class Calls:
                     again = (row["ordinal"],) if unknown and row["ordinal"] not in before.unknown else ()
                     writes[same] = before._replace(times=before.times + 1, unknown=before.unknown + again)
         return Past(succeeded, tuple(reversed(chain)), writes)
+
+    def answers(self, execution_id: str, *, owner: str | None = None) -> dict[tuple[str, str], list[Answered]]:
+        """By tool and arguments, in the order of its calls: what one execution was answered, by itself or its record.
+
+        Calls that did not succeed are left out; with `owner`, everything of anybody else.
+        """
+        past, found = self.past(execution_id, owner=owner), dict[tuple[str, str], list[Answered]]()
+        for row in self.of(execution_id) if execution_id in past.attempts else ():
+            if row["status"] == DONE:
+                same = row["tool"], row["args_digest"]
+                own: Answered = (execution_id, row["seq"], row["kept"])
+                if (at := past.succeeded.get(Key(*same, row["ordinal"])) if row["replayed"] else own) is not None:
+                    found.setdefault(same, []).append(at)
+        return found
 
     def result(self, execution_id: str, seq: int) -> Result:
         """The recorded value of a call that succeeded, marked as replayed."""
