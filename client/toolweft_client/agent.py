@@ -33,7 +33,7 @@ from toolweft_client.stages.discover import discover
 from toolweft_client.stages.implement import implement
 from toolweft_client.stages.learn import learn
 from toolweft_client.stages.probe import probe
-from toolweft_client.stages.reading import second
+from toolweft_client.stages.reading import second, stands
 from toolweft_client.stages.repair import repair, stale
 from toolweft_client.stages.run import run
 from toolweft_client.tape import Tape
@@ -102,7 +102,11 @@ class Agent:
         try:
             with anyio.move_on_after(self._budget.seconds) as scope, self._session.clock(scope):
                 return await self._loop(work)
-            raise StoppedError("budget", f"The budget of {self._budget.seconds:g} seconds is used up.")
+            late = StoppedError("budget", f"The budget of {self._budget.seconds:g} seconds is used up.")
+            if work.kept is None:
+                raise late
+            attempt = stands(work, work.kept, late)
+            return answer(work, attempt, learn(work, attempt))
         except (StoppedError, ModelError, SessionError) as error:
             return failed(work, _reason(error), str(error))
 

@@ -11,7 +11,7 @@
 | busy | a write that says it was busy, or called too often | repaired: the same program, if nothing was done |
 | spent | a call refused since the run's budget of calls or writes is used up | the run ends |
 | tool | any other failing call | repaired: another tool, or other arguments |
-| outcome | a call that may write and got no answer, or one of a time-out | repaired: it is read, not called again |
+| outcome | a call that may write and got no answer, or tells of a time-out | repaired: it is read, not called again |
 | assert | AssertionError | repaired; the assert stays |
 | limit | timeout, limit, crash | repaired: smaller portions |
 | function | a saved function on the failing line | repaired without it |
@@ -66,10 +66,21 @@ SPENT = "the client's limit on"
 """How our server begins to say that nothing is left of the run's budget."""
 _BUSY = re.compile(r"\b(busy|too many requests|rate.?limit\w*)\b", re.IGNORECASE)
 """Said of a call that was not taken up. A gateway's time-out may well have been."""
+_TOO_OFTEN = re.compile(r"\b429\b")
+"""The same, unless it is the number of something that timed out."""
 _MOMENT = re.compile(
     r"\b(429|502|503|504|busy|try again|too many requests|rate.?limit\w*|temporar\w+|timed? ?out|unavailable)\b",
     re.IGNORECASE,
 )
+"""Said of a read that may well succeed the next time. Reading in vain does no harm, so this is wide."""
+_LOST = re.compile(
+    r"\b(502|503|504|gateway|time[ds]?[- ]out|(service|server|upstream|backend)\b[\w ]{0,30}\bunavailable)\b"
+    r"|timed?out|deadline exceeded|ECONNRESET|broken pipe|socket hang up|temporary (failure|error)|\bnot? respon"
+    r"|connection\b[\w ]{0,20}\b(reset|dropped|closed|lost|aborted|broken|terminated)",
+    re.IGNORECASE,
+)
+"""Said where a call was sent on and its answer lost on the way. A tool that is asked for what it does not have ("room 5
+is unavailable", "try again with another date") has answered."""
 
 
 class Failure(NamedTuple):
@@ -145,7 +156,7 @@ def _kind(attempt: Attempt, error: Error, call: CallRecord | None, before: Seque
     if any(tool.startswith("functions.") for tool in on_line(attempt.program, error.line)):
         return "function"
     if call is not None and call.effect != "read":
-        return "busy" if _BUSY.search(error.message) else "outcome" if _MOMENT.search(error.message) else "tool"
+        return _of_write(error.message)
     if call is not None:
         passing = call.status in _UNANSWERED or _MOMENT.search(error.message)
         return "moment" if passing else "tool"
@@ -154,3 +165,12 @@ def _kind(attempt: Attempt, error: Error, call: CallRecord | None, before: Seque
     if error.type == "AssertionError":
         return "assert"
     return "shape" if error.type in _SHAPES else "code"
+
+
+def _of_write(said: str) -> Kind:
+    """By the words of a call that may have written, and was answered."""
+    if _BUSY.search(said):
+        return "busy"
+    if _LOST.search(said):
+        return "outcome"
+    return "busy" if _TOO_OFTEN.search(said) else "tool"

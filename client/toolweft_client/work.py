@@ -70,6 +70,18 @@ class Attempt:
         return f"{self.execution.status}" + (f", {told}" if told else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A good attempt while it is looked at once more: the answer, where nothing better comes of that."""
+
+    attempt: Attempt
+    calls: int
+    """How many the run had made by then."""
+    missing: tuple[str, ...] = ()
+    """What its answer lacks; a later design may lack something else."""
+    doubt: str = ""
+
+
 @dataclass(slots=True)
 class Work:
     task: str
@@ -98,6 +110,9 @@ class Work:
     """What a new design must know of the ones before."""
     missing: tuple[str, ...] = ()
     """Capabilities that the design asked for and no tool offers: what the answer will lack."""
+    kept: Kept | None = None
+    running: str = ""
+    """The program that was handed over last, until what became of it is known."""
     notes: list[str] = field(default_factory=list)
     _behind: dict[str, list[str]] = field(default_factory=dict)
     _sent: int = 0
@@ -188,7 +203,9 @@ class Work:
         """
         await approval.batch(self, program)
         before = None if fresh or self.last_execution is None else self.last_execution.id
+        self.running = program
         ran = await self._executed(program, stage, session, before)
+        self.running = ""
         self.executions.append(ran)
         made = [call for call in ran.calls if not call.replayed and call.status not in ("refused", "limit")]
         self.spent.tool_calls += len(made)

@@ -73,7 +73,14 @@ async def test_write_that_fails_is_never_tried_again_unasked(server, shop):
     assert "The tool says that it was busy; most likely nothing was changed" in asked(model)
 
 
-@pytest.mark.parametrize("said", ["504 gateway timeout", "upstream answered 502", "the request timed out"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "504 gateway timeout", "upstream answered 502", "the request timed out", "503 Service Unavailable",
+        "the service is temporarily unavailable", "Connection reset by peer", "the connection was dropped",
+        "ReadTimeout", "booking 429: gateway time-out", "the backend did not respond",
+    ],
+)  # fmt: skip
 async def test_of_a_write_that_tells_of_a_time_out_nobody_knows_whether_it_took_effect(server, shop, said):
     shop.failures["mail.send"] = [said]
     answer, model = await solve(server, DESIGN, fenced(SEND), fenced(SEND))
@@ -81,11 +88,24 @@ async def test_of_a_write_that_tells_of_a_time_out_nobody_knows_whether_it_took_
     assert (answer.status, answer.reason, len(shop.programs)) == ("failed", "stuck", 1)
 
 
-async def test_a_write_that_was_busy_may_be_sent_again_as_it_was(server, shop):
-    shop.failures["mail.send"] = ["503 busy, try again"]
+@pytest.mark.parametrize("said", ["503 busy, try again", "HTTP 429", "429 Too Many Requests", "rate limited"])
+async def test_a_write_that_was_busy_or_called_too_often_may_be_sent_again_as_it_was(server, shop, said):
+    shop.failures["mail.send"] = [said]
     answer, _ = await solve(server, DESIGN, fenced(SEND), fenced(SEND))
     assert (answer.status, answer.text, answer.spent.repairs) == ("answered", "mail.send done", 1)
     assert [tool for tool, _ in shop.done] == ["mail.send"]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize(
+    "said", ["Room 5 is unavailable on that date", "invalid date, try again", "no temporary names"]
+)
+async def test_a_write_that_refuses_its_arguments_is_called_with_others(server, shop, said, silent):
+    shop.failures["mail.send"] = [said]
+    shop.silent |= {"mail.send"} if silent else set()
+    answer, model = await solve(server, DESIGN, fenced(SEND), fenced("mail.send(to='Ada', text='y')"))
+    assert "The tool refused. Use other arguments" in asked(model)
+    assert (answer.text, shop.done) == ("mail.send done", [("mail.send", {"to": "Ada", "text": "y"})])
 
 
 async def test_a_repair_is_shown_further_tools_that_were_found(server):

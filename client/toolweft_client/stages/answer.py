@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from dataclasses import dataclass
 from typing import Literal
@@ -10,8 +11,10 @@ from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import CallRecord, Execution, SavedFunction
 from toolweft_client import prompt
 from toolweft_client.budget import Spent
+from toolweft_client.calls import uses
 from toolweft_client.errors import Reason, StoppedError
 from toolweft_client.failure import unanswered
+from toolweft_client.reply import syntax_error
 from toolweft_client.work import Attempt, Work
 
 
@@ -92,15 +95,31 @@ def failed(work: Work, reason: Reason, message: str) -> Answer:
     """Never an invented answer: why it stopped, and what the programs had already done by then."""
     ran = work.last_execution
     calls = tuple(ran.calls) if ran else ()
-    text = work.trace.redacted(message)
-    if done := [call for call in work.calls if call.status == "ok" and call.effect != "read"]:
-        text += f"\nAlready done: {', '.join(f'{call.tool} {call.sample}'.strip() for call in done[:10])}."
-    if unknown := unanswered(work.calls):
-        text += f"\nNobody knows whether these took effect: {', '.join(call.tool for call in unknown[:10])}."
+    text = "\n".join([work.trace.redacted(message), *written(work)])
     return Answer(
         work.task, "failed", text, reason=reason, program=work.attempts[-1].program if work.attempts else "",
         execution=ran.id if ran else None, calls=calls, notes=tuple(work.notes), spent=work.spent, trace=_path(work),
     )  # fmt: skip
+
+
+def written(work: Work, since: int = 0) -> list[str]:
+    """A sentence each on what the run did that stays done however it ends, without its first `since` calls."""
+    calls, told = work.calls[since:], list[str]()
+    if done := [call for call in calls if call.status == "ok" and call.effect != "read"]:
+        told.append(f"Already done: {', '.join(f'{call.tool} {call.sample}'.strip() for call in done[:10])}.")
+    if unknown := unanswered(calls):
+        told.append(f"Nobody knows whether these took effect: {', '.join(call.tool for call in unknown[:10])}.")
+    if named := _named(work):
+        told.append(f"A program had not ended; nobody knows which of its calls took effect: {', '.join(named[:10])}.")
+    return told
+
+
+def _named(work: Work) -> list[str]:
+    """Tools that may write, of the program that was still running. None of its calls is on record here."""
+    if syntax_error(work.running):
+        return []
+    tools = dict.fromkeys(use.tool for use in uses(ast.parse(work.running)))
+    return [tool for tool in tools if work.effects.get(tool) != "read"]
 
 
 def text_of(ran: Execution) -> str:

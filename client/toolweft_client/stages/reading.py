@@ -1,20 +1,22 @@
 """Reading: the model looks at an answer once more before it is given, where `Budget.readings` allows it.
 
 What it doubts is designed anew; what happened until then is replayed. It is the only look at an answer that is wrong
-and says so nowhere. Without a verdict, and where no other program comes to an end, the answer stands, with a note.
+and says so nowhere. Without a verdict, and where no other program comes to an end, the answer stands, with a note that
+tells what was written meanwhile. Time that runs out cancels this stage: then `agent` has the answer stand.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from toolweft_client import prompt, record
-from toolweft_client.errors import ModelError, SessionError, StoppedError
+from toolweft_client.errors import AgentError, ModelError, SessionError, StoppedError
 from toolweft_client.model.base import Reply
 from toolweft_client.reply import DefectError, program_in
-from toolweft_client.stages.answer import text_of
-from toolweft_client.work import Attempt, Work
+from toolweft_client.stages.answer import text_of, written
+from toolweft_client.work import Attempt, Kept, Work
 
 NEW = 2
 """Model calls that a new program takes."""
@@ -31,11 +33,11 @@ async def second(work: Work, attempt: Attempt, anew: Callable[[], Awaitable[Atte
     while spent.readings < budget.readings and spent.model_calls < budget.model_calls:
         spent.readings += 1
         work.trace.enter("reading")
+        work.kept = kept = Kept(attempt, len(work.calls), work.missing)
         try:
             why = await work.ask("reading", _text(work, attempt), _doubt)
         except _ENDS as stopped:  # the budget, two replies that say neither, a model that is gone
-            work.notes.append(f"a second reading of the answer came to nothing: {stopped}")
-            break
+            return stands(work, kept, stopped)
         work.trace.add("reading", doubt=why)
         if not why:
             break
@@ -43,13 +45,25 @@ async def second(work: Work, attempt: Attempt, anew: Callable[[], Awaitable[Atte
             work.notes.append(f"a second reading doubts this answer: {why}")
             break
         _learn(work, attempt, why)
+        work.kept = kept = replace(kept, doubt=why)
         try:
             attempt = await anew()
         except _ENDS as stopped:
-            work.notes.append(f"a second reading doubts this answer: {why} Another program came to nothing: {stopped}")
-            break
+            return stands(work, kept, stopped)
         work.notes.append(f"a second reading doubted an earlier answer: {why}")
     return attempt
+
+
+def stands(work: Work, kept: Kept, stopped: AgentError) -> Attempt:
+    """The attempt that was kept, with a note of why no other came of the reading and what was written since."""
+    since, why = written(work, kept.calls), work.trace.redacted(str(stopped))
+    note = f"a second reading of the answer came to nothing: {why}"
+    if kept.doubt:
+        ended = "failed" if since else "came to nothing"
+        note = f"a second reading doubts this answer: {kept.doubt} Another program {ended}: {why}"
+    work.notes.append(" ".join([note, *since]))
+    work.missing = kept.missing
+    return kept.attempt
 
 
 def _learn(work: Work, attempt: Attempt, why: str) -> None:
