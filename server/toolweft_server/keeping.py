@@ -11,7 +11,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import anyio
 
 from toolweft_catalog.catalog import Delta
 from toolweft_catalog.names import identifier
@@ -44,6 +48,21 @@ class _Failed(NamedTuple):
     at: float
 
 
+@dataclass(eq=False, slots=True)
+class _Trial:
+    """A function that is being verified anew, for all who want it."""
+
+    over: anyio.Event = field(default_factory=anyio.Event)
+    proven: Mapping[str, str | None] | None = None
+    """Its tools, once it is verified with them."""
+    cut: bool = False
+    """What it uses lies too deep for the demand that led here. That says nothing of a demand for this one."""
+
+
+_CHAIN: ContextVar[tuple[_Trial, ...]] = ContextVar("toolweft_verifying", default=())
+"""The trials that led here, each of a function that uses the next one's. Other demands have chains of their own."""
+
+
 class Keeping:
     def __init__(self, live: LiveCatalog, library: FunctionStore, proving: Proving, owner: str = "local") -> None:
         self._live, self._library, self._proving, self._owner = live, library, proving, owner
@@ -51,7 +70,7 @@ class Keeping:
         self._stale_words: dict[str, frozenset[str]] = {}
         """Of the stale functions that a call by name would verify anew: what each is about."""
         self._slow: dict[str, float] = {}
-        self._depth = 0
+        self._trials: dict[tuple[str, int], _Trial] = {}
 
     def concerns(self, delta: Delta) -> bool:
         """Whether a change of the catalogue may make functions stale."""
@@ -130,26 +149,46 @@ class Keeping:
         return overreach(function, tool)
 
     async def _again(self, function: Function) -> str | None:
-        """Verifies a stale function against its tools as they are now: why not, or `None`: it is active."""
-        key, now = (function.name, function.version), {each: self._digest(each) for each in function.tools}
-        before = self._failed.get(key)
+        """Verifies a stale function against its tools as they are now: why not, or `None`: it is active.
+
+        Whoever wants it meanwhile waits for the same trial. Where that was cancelled, one of them begins another.
+        """
+        key, chain = (function.name, function.version), _CHAIN.get()
+        while (other := self._trials.get(key)) is not None:
+            if other in chain:
+                return "it uses itself"
+            await other.over.wait()  # no two wait for each other: a function uses only what was there before it
+            if other.proven is not None and other.proven == self._digests(function):
+                return None
+        now, before = self._digests(function), self._failed.get(key)
         if before is not None and before.digests == now and time.monotonic() - before.at < PAUSE:
             return before.why
-        missing = [each for each, digest in now.items() if digest is None]
-        why: str | None = f"there is no tool {missing[0]}" if missing else None
-        if why is None and self._depth >= DEEP:
-            why = "too many functions that it uses are stale"
-        if why is None:
-            self._depth += 1
-            try:
-                why = await self._proving.again(function, self, self._owner)
-            finally:
-                self._depth -= 1
-        if why is not None:
-            self._failed[key] = _Failed(now, why, time.monotonic())
+        if missing := [each for each, digest in now.items() if digest is None]:
+            return f"there is no tool {missing[0]}"
+        if len(chain) >= DEEP:
+            for each in chain[1:]:  # the first is what was demanded: it has failed, and waits its pause
+                each.cut = True
+            return "too many functions that it uses are stale"
+        trial = self._trials[key] = _Trial()
+        try:
+            why = await self._tried(function, trial, now)
+            if why is not None and not trial.cut:
+                self._failed[key] = _Failed(now, why, time.monotonic())
             return why
+        finally:
+            del self._trials[key]
+            trial.over.set()
+
+    async def _tried(self, function: Function, trial: _Trial, now: Mapping[str, str | None]) -> str | None:
+        token = _CHAIN.set((*_CHAIN.get(), trial))
+        try:
+            if why := await self._proving.again(function, self, self._owner):
+                return why
+        finally:
+            _CHAIN.reset(token)
         digests = {each: digest for each, digest in now.items() if digest is not None}
         await self._live.thread(self._revive, function, digests)
+        trial.proven = now
         self._stale_words.pop(function.name, None)
         await self._live.reload()
         return None
@@ -180,9 +219,9 @@ class Keeping:
         unsure = self._live.reading | self._live.unread.keys() | self._live.contested
         return {identifier(name) for name in self._live.entries if name not in unsure}
 
-    def _digest(self, tool: str) -> str | None:
-        card = self._live.catalog.get(tool)
-        return card.digest if card else None
+    def _digests(self, function: Function) -> dict[str, str | None]:
+        cards = {each: self._live.catalog.get(each) for each in function.tools}
+        return {each: card.digest if card else None for each, card in cards.items()}
 
     async def _unknown(self, name: str) -> str:
         versions = await self._live.look(self._library.versions, name)

@@ -159,12 +159,18 @@ class Learning:
             else:
                 fresh.append(Drafted(name, draft, kept[name].given))
         if fresh:
-            written = await self._live.tools(sorted({call.tool for call in calls if call.effect != "read"}))
-            consent = self._policy.under(request.terms).seen(written)
+            consent = await self._seen_written(calls, request)
             proofs |= await self._proving.prove(
                 cells, fresh, self._known, owner=request.owner, consent=consent, files=files
             )
         return proofs
+
+    async def _seen_written(self, calls: Sequence[CallRecord], request: Request) -> bool:
+        """Whether a person saw what the program wrote. A tool that is gone by now says nothing, and so no."""
+        ids = sorted({call.tool for call in calls if call.effect != "read"})
+        known = await self._live.tools(ids)
+        policy = self._policy.under(request.terms)
+        return len(known) == len(ids) and policy.seen(known, careful=request.terms.careful)
 
     def _shown(self, saved: Sequence[SavedFunction]) -> None:
         """What a function without a declared result was seen to answer is shown as that of any other tool."""

@@ -108,9 +108,12 @@ class Policy:
         """What holds for a client that is more careful than a person who chose nothing."""
         return replace(self, preset="careful") if terms.careful and self.preset is None else self
 
-    def seen(self, tools: Iterable[Tool]) -> bool:
-        """Whether a person saw what was called before it ran: the program, as hosts show it, or call by call."""
-        if self.preset == "careful":
+    def seen(self, tools: Iterable[Tool], *, careful: bool) -> bool:
+        """Whether a person saw what was called before it ran: the program, as hosts show it, or call by call.
+
+        A `careful` client is one that asks for care: nobody sees its programs, whatever preset the person chose.
+        """
+        if careful or self.preset == "careful":
             return all(self.judge(tool).decision == "ask" for tool in tools)
         return self.preset != "trust"
 

@@ -23,33 +23,61 @@ EVERY = 3600.0
 """Seconds between looks for manifests that are older than `live.MANIFEST_AGE`."""
 RETRIES: Sequence[float] = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
 """Seconds until a server that could not be read is tried again; the last one repeats."""
+PAUSES: Sequence[float] = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+"""Seconds from a reading to the next one of a server that soon says again that its tools changed; the last repeats."""
+SOON = 5.0
+"""Seconds from a reading on within which what a server says may come of that reading."""
+LOOK = 0.25
+"""Seconds between looks whether the one server is read that is waited for, while others are being read."""
 
 
 class Readings:
     """Manifests that somebody may be waiting for."""
 
+    pauses = PAUSES
+
     def __init__(self, live: LiveCatalog, tasks: anyio.abc.TaskGroup) -> None:
         self._live, self._tasks = live, tasks
         self._once_more: set[str] = set()
+        self._last: dict[str, float] = {}
+        """When the last reading of each server began, and later ended."""
+        self._restless: dict[str, int] = {}
+        """How often in a row each server said soon after a reading that its tools changed again."""
 
     def begin(self, names: Sequence[str]) -> None:
         self._live.begin(names)
+        self._note(names)
         self._tasks.start_soon(self._read, names)
 
     def changed(self, name: str) -> None:
         """A server says that its tools changed. Bursts become one reading, and one more for what is said while it goes
-        on: what it brings may be of before.
+        on: what it brings may be of before. A server that says so each time it is read is read less and less often.
         """
-        if name not in self._live.reading:
+        if name in self._once_more:
+            return
+        if name not in self._live.reading and self._since(name) >= max(SOON, self._pause(name)):
+            self._restless.pop(name, None)
             self.begin([name])
-        elif name not in self._once_more:
+        else:
             self._once_more.add(name)
             self._tasks.start_soon(self._read_once_more, name)
 
+    def _note(self, names: Sequence[str]) -> None:
+        self._last.update(dict.fromkeys(names, time.monotonic()))
+
+    def _since(self, name: str) -> float:
+        return time.monotonic() - self._last.get(name, -math.inf)
+
+    def _pause(self, name: str) -> float:
+        return self.pauses[min(self._restless.get(name, 0), len(self.pauses) - 1)]
+
     async def _read_once_more(self, name: str) -> None:
-        await self._live.settled(math.inf)
+        while name in self._live.reading:  # and not until all are read: another one may hang
+            await self._live.settled(LOOK)
+        await anyio.sleep(max(0.0, self._pause(name) - self._since(name)))
+        self._restless[name] = self._restless.get(name, 0) + 1
         self._once_more.discard(name)
-        self.changed(name)
+        self.begin([name])
 
     async def _read(self, names: Sequence[str]) -> None:
         try:
@@ -57,6 +85,8 @@ class Readings:
         except ToolweftError as error:
             # What is known already still serves; whoever asks the store next hears of it.
             logger.warning("the tools of the configured servers could not be read: %s", error)
+        finally:
+            self._note(names)
 
 
 class Tender:

@@ -86,16 +86,18 @@ async def toolweft(folder, **more):
     patient = {"limits": {"manifest_wait": 60}}  # the same wait is for functions being verified, on any machine
     path.write_text(json.dumps({"index": {"kind": "lexical"}, **patient, **document}), encoding="utf-8")
     loaded = configuration.load(path)
-    async with Client(serving.build(Lazy(loaded), servers=list(loaded.servers))) as client:
-        yield Host(client)
+    runtime = Lazy(loaded)
+    async with Client(serving.build(runtime, servers=list(loaded.servers))) as client:
+        yield Host(client, runtime)
 
 
 class Host:
-    def __init__(self, client):
-        self.client = client
+    def __init__(self, client, runtime):
+        self.client, self.app = client, runtime.app
 
-    async def execute(self, code, *, task=None, **arguments):
-        meta = {"dev.toolweft/task": task} if task else None
+    async def execute(self, code, *, task=None, preset=None, **arguments):
+        said = {"dev.toolweft/task": task, "dev.toolweft/preset": preset}
+        meta = {key: value for key, value in said.items() if value} or None
         result = await self.client.call_tool("execute_code", {"code": code, **arguments}, meta=meta)
         return Execution.model_validate(result.structured_content).model_dump(mode="json")
 
@@ -157,6 +159,55 @@ async def test_where_nobody_is_asked_a_writing_function_waits_for_its_second_cle
         assert (await host.saved(ORDER))[0] == [("order_again", "active")]
         assert (await host.card("order_again"))["history"][-1]["why"] == "it ran clean twice"
         assert await host.offered() == ["order_again"]
+
+
+async def test_writes_that_a_careful_client_makes_unasked_were_seen_by_nobody_whatever_preset_is_chosen(folder):
+    async with toolweft(folder, policy={"default": "host"}) as host:
+        saved, told = await host.saved(ORDER, preset="careful")
+        assert saved == [("order_again", "verified")]
+        assert "it may write and nobody was asked, so it waits for a second clean run" in told
+        assert await host.offered() == []
+
+
+LEAVING = """
+@tool(read_only=False)
+def leave() -> str:
+    \"""Leave the shop for good.\"""
+    return "gone"
+
+
+@tool(read_only=True)
+def wait() -> None:
+    \"""Wait until nobody knows `leave` any more.\"""
+    import time
+
+    (HERE / "waiting.txt").touch()
+    for _ in range(1500):
+        if (HERE / "left.txt").exists():
+            return
+        time.sleep(0.02)
+    raise TimeoutError("nobody left")
+"""
+
+
+async def test_a_write_of_a_tool_that_is_gone_by_now_was_not_seen_for_certain(folder):
+    (folder / "shop.py").write_text(SHOP + LEAVING, encoding="utf-8")
+    program = "try:\n    shop.leave()\nexcept ToolError:\n    pass\nshop.wait()\n" + ORDER
+
+    async def remove():
+        app = await host.app()
+        await until((folder / "waiting.txt").exists)
+        tools = await app.live.tools(["shop.list_orders", "shop.place_order", "shop.wait"])
+        await app.live.thread(app.store.manifests.write, "shop", app.live.entries["shop"], tools)
+        await app.live.reload()
+        (folder / "left.txt").touch()
+
+    async with toolweft(folder) as host:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(remove)
+            saved, told = await host.saved(program)
+        assert saved == [("order_again", "verified")]
+        assert "nobody was asked, so it waits for a second clean run" in told
 
 
 WRONG = {
@@ -242,6 +293,49 @@ async def test_a_wrong_function_is_never_offered_and_says_why(folder):
             assert why in told
             assert "is candidate" in (await host.execute(f"functions.{name}('Ada')"))["error"]["message"]
         assert await host.offered() == []
+
+
+LATE = """
+ORDERS.clear()
+
+
+@tool(read_only=True)
+def restock(orders: int) -> int:
+    for number in range(orders):
+        ORDERS.append({"id": number, "customer": "Ada", "total": 5})
+    return orders
+"""
+NTH = """
+def nth_total(customer: str, index: int) -> int:
+    return shop.list_orders(customer=customer)[index]["total"]
+
+nth_total("Ada", 0)
+"""
+
+
+async def test_what_a_retry_read_again_proves_its_function_and_not_what_the_first_attempt_read(folder):
+    (folder / "shop.py").write_text(SHOP + LATE, encoding="utf-8")
+    async with toolweft(folder) as host:
+        early = await host.execute(NTH)
+        assert early["error"]["type"] == "IndexError"
+        await host.execute("shop.restock(orders=2)")
+        assert await host.saved(NTH, retry_of=early["id"]) == ([("nth_total", "active")], "")
+
+
+async def test_a_loop_as_long_as_the_number_it_is_given_takes_nobody_elses_time_to_be_proven(folder):
+    program = """
+import math
+
+def steps(count: int) -> int:
+    return math.factorial(9 * count) * len(shop.list_orders(customer="Bob"))
+
+def first_total(customer: str, index: int) -> int:
+    return shop.list_orders(customer=customer)[index]["total"]
+
+[steps(3), first_total("Ada", 0)]
+"""
+    async with toolweft(folder) as host:
+        assert await host.saved(program) == ([("steps", "active"), ("first_total", "active")], "")
 
 
 async def test_a_function_that_swallows_every_error_is_not_saved(folder):
@@ -481,6 +575,112 @@ async def settled(host, name, state):
         while (card := await host.card(name))["state"] != state:
             await anyio.sleep(0.02)
     return card
+
+
+async def until(true):
+    with anyio.fail_after(30):
+        while not true():
+            await anyio.sleep(0.02)
+
+
+def reads(folder):
+    return len((folder / "reads.txt").read_text(encoding="utf-8"))
+
+
+async def test_many_that_want_a_stale_function_wait_for_one_verification(folder):
+    async with toolweft(folder) as host:
+        await host.saved(SPENT)
+    rewrite(folder, '"""List the orders of a customer."""', '"""List what a customer ordered."""')
+    async with toolweft(folder) as host:
+        await host.found("orders")
+        await settled(host, "spent", "stale")
+        before, keeping, answers = reads(folder), (await host.app()).keeping, []
+
+        async def revive():
+            answers.append(await keeping.revived("spent"))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(8):
+                tasks.start_soon(revive)
+        assert answers == [None] * 8
+        assert reads(folder) == before + 1
+        assert states(await host.card("spent"))[-2:] == ["stale", "active"]
+
+
+async def test_many_hear_the_one_reason_why_a_function_could_not_be_verified(folder):
+    async with toolweft(folder) as host:
+        await host.saved(SPENT)
+    rewrite(folder, "    return [each for each in ORDERS", '    return "none" and [0 for each in ORDERS')
+    rewrite(folder, '"""List the orders of a customer."""', '"""List what a customer ordered."""')
+    async with toolweft(folder) as host:
+        await host.found("orders")
+        await settled(host, "spent", "stale")
+        before, answers = reads(folder), []
+
+        async def call():
+            answers.append((await host.execute("functions.spent('Bob')"))["error"]["message"])
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(call)
+        assert len(set(answers)) == 1
+        assert "is stale (shop.list_orders changed) and could not be verified anew: tried again" in answers[0]
+        assert reads(folder) == before + 1
+
+
+async def test_who_gives_up_waiting_for_a_verification_leaves_it_to_the_others(folder):
+    async with toolweft(folder) as host:
+        await host.saved(SPENT)
+    rewrite(folder, '"""List the orders of a customer."""', '"""List what a customer ordered."""')
+    held = (
+        '        file.write("x")\n    import time\n    while (HERE / "held.txt").exists():\n        time.sleep(0.02)\n'
+    )
+    rewrite(folder, '        file.write("x")\n', held)
+    async with toolweft(folder) as host:
+        await host.found("orders")
+        await settled(host, "spent", "stale")
+        (folder / "held.txt").touch()
+        before, keeping, answers, first = reads(folder), (await host.app()).keeping, [], anyio.CancelScope()
+
+        async def begin():
+            with first:
+                answers.append(await keeping.revived("spent"))
+
+        async def wait():
+            answers.append(await keeping.revived("spent"))
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(begin)
+                await until(lambda: reads(folder) == before + 1)
+                tasks.start_soon(wait)
+                tasks.start_soon(wait)
+                await anyio.wait_all_tasks_blocked()
+                first.cancel()
+                await until(lambda: reads(folder) == before + 2)
+                (folder / "held.txt").unlink()
+        assert answers == [None, None]
+        assert reads(folder) == before + 2
+        assert (await host.card("spent"))["state"] == "active"
+
+
+async def test_one_demand_verifies_five_functions_deep_and_another_begins_anew(folder):
+    def program(n):
+        inner = f"functions.f{n - 1}(customer)" if n else "[each['id'] for each in shop.list_orders(customer=customer)]"
+        return f'def f{n}(customer: str) -> list[int]:\n    return [{n}, *{inner}]\n\nf{n}("Ada")'
+
+    async with toolweft(folder) as host:
+        for n in range(7):
+            assert (await host.saved(program(n)))[0] == [(f"f{n}", "active")]
+    rewrite(folder, '"""List the orders of a customer."""', '"""List what a customer ordered."""')
+    async with toolweft(folder) as host:
+        await host.found("orders")
+        await settled(host, "f6", "stale")
+        keeping = (await host.app()).keeping
+        assert (await keeping.revived("f6")).startswith("is stale")
+        # That the demand for f6 went too deep says nothing of those that it got to.
+        assert await keeping.revived("f2") is None
+        assert (await host.execute("functions.f3('Bob')"))["value"] == [3, 2, 1, 0, 2, 4, 6]
 
 
 async def test_a_changed_tool_makes_its_functions_stale_and_they_are_verified_anew_when_asked_for(folder):

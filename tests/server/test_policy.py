@@ -48,6 +48,28 @@ def test_the_most_specific_pattern_wins(patterns, decision):
     assert Policy.parse(patterns).judge(tool()).decision == decision
 
 
+@pytest.mark.parametrize(
+    ("preset", "careful", "seen"),
+    [
+        ("host", False, True),
+        ("host", True, False),
+        ("careful", False, True),
+        ("careful", True, True),
+        ("trust", False, False),
+        ("trust", True, False),
+        (None, False, True),
+    ],
+)
+def test_a_write_is_seen_in_a_program_that_a_host_shows_or_by_whom_it_asks(preset, careful, seen):
+    policy = Policy.parse({"default": preset} if preset else None)
+    assert policy.seen([tool(annotations=SILENT)], careful=careful) is seen
+
+
+def test_a_write_that_a_pattern_asks_about_is_seen_whatever_client_calls_it():
+    assert Policy.parse({"default": "host", "github.*": "ask"}).seen([tool()], careful=True)
+    assert not Policy.parse({"default": "careful", "github.*": "allow"}).seen([tool()], careful=True)
+
+
 def test_annotations_never_lift_a_persons_block():
     assert Policy.parse({"github.*": "block"}).judge(tool(annotations=READ)).decision == "block"
 

@@ -38,6 +38,17 @@ NEAREST, NEAREST_LEAST = 5, 0.2
 COMMON_WORD = 2
 """Tools beyond those of that name that may use `createIssue` or `md5`, before it is a word and no name."""
 
+
+class _Band(NamedTuple):
+    """Between which scores the tools lie that a request names in one way; their words decide where."""
+
+    low: float
+    high: float
+
+
+LITERALLY, EXACTLY, NEARLY = _Band(0.95, 1.0), _Band(0.9, 0.94), _Band(0.8, 0.9)
+"""By the id as it is written, by a name but for case and separators, by one that is an edit away."""
+
 _NOTHING = 1e-9
 _SEVERAL_PARTS = re.compile(r"[^_]_+[^_]|[a-z][A-Z]")
 
@@ -126,11 +137,11 @@ class LexicalIndex:
 
     def search(self, query: str, limit: int, *, server: str | None = None) -> Matches:
         request = read(query)
-        scores, named = self._scores(request), self._named(request.names)
+        scores, named = self._scores(request), self._named(query, request.names)
         if server is not None:
             masks = self._masks(server)
             scores = [np.where(mask, score, np.float32(0)) for mask, score in zip(masks, scores, strict=True)]
-            named = {place: exact for place, exact in named.items() if masks[place.part][place.doc]}
+            named = {place: band for place, band in named.items() if masks[place.part][place.doc]}
         best = max((float(each.max()) for each in scores if len(each)), default=0.0)
         floor = max(best * self._ranking.floor, _NOTHING)
         found = [np.flatnonzero(each >= floor) for each in scores]
@@ -142,11 +153,11 @@ class LexicalIndex:
     def evidence(self, query: str, *, server: str | None = None) -> Evidence:
         """What the words of a request say about every tool, for who weighs them against something else."""
         request = read(query)
-        scores, named = self._scores(request), self._named(request.names)
+        scores, named = self._scores(request), self._named(query, request.names)
         if server is not None:
             masks = self._masks(server)
             scores = [np.where(mask, score, np.float32(0)) for mask, score in zip(masks, scores, strict=True)]
-            named = {place: exact for place, exact in named.items() if masks[place.part][place.doc]}
+            named = {place: band for place, band in named.items() if masks[place.part][place.doc]}
         best = max((float(each.max()) for each in scores if len(each)), default=0.0)
         nobody = [np.zeros(0, np.int64) for _ in scores]
         return Evidence(self._live(scores), self._best(len(named), scores, nobody, named, best))
@@ -211,14 +222,14 @@ class LexicalIndex:
             return rare * self._ranking.stop_weight
         return rare * (1.0 + self._ranking.repeat * math.log(times))
 
-    def _named(self, names: Sequence[Name]) -> dict[_Place, bool]:
-        """The tools that the request names: True when exactly, False when one edit away."""
-        found: dict[_Place, bool] = {}
+    def _named(self, query: str, names: Sequence[Name]) -> dict[_Place, _Band]:
+        """The tools that the request names, and how."""
+        found: dict[_Place, _Band] = {}
         for name in names:
             exact = self._first(name, near=False)
-            found |= dict.fromkeys(exact, True)
+            found |= {place: LITERALLY if _stands(self._id(place), query) else EXACTLY for place in exact}
             if not exact:
-                found |= {place: False for place in self._first(name, near=True) if place not in found}
+                found |= {place: NEARLY for place in self._first(name, near=True) if place not in found}
         return found
 
     def _first(self, name: Name, *, near: bool) -> list[_Place]:
@@ -249,14 +260,15 @@ class LexicalIndex:
         ]
 
     def _best(
-        self, limit: int, scores: list[Array], found: list[Array], named: dict[_Place, bool], best: float
+        self, limit: int, scores: list[Array], found: list[Array], named: dict[_Place, _Band], best: float
     ) -> list[Hit]:
         """Names first, then by score, then by id. With names in play the others share what lies below them."""
         hits = []
-        for place, exact in named.items():
+        for place, band in named.items():
             own = float(scores[place.part][place.doc])
             why: tuple[Why, ...] = ("name", "lexical") if own > 0 else ("name",)
-            hits.append(Hit(self._id(place), (0.9 if exact else 0.8) + (0.1 * own / best if own > 0 else 0.0), why))
+            share = own / best if own > 0 else 0.0
+            hits.append(Hit(self._id(place), band.low + (band.high - band.low) * share, why))
         scale = 0.8 if named else 1.0
         why_lexical: tuple[Why, ...] = ("lexical",)
         for p, (score, docs) in enumerate(zip(scores, found, strict=True)):
@@ -290,6 +302,11 @@ def fingerprint(cards: Iterable[Card]) -> str:
 def _fingerprint(pairs: Iterable[tuple[str, str]]) -> str:
     lines = "".join(f"{tool_id} {digest}\n" for tool_id, digest in pairs)
     return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _stands(tool_id: str, query: str) -> bool:
+    """Whether the id stands in the request as it is: `api.get_user` and `api.getUser` may be two tools."""
+    return tool_id in query and re.search(rf"(?<!\w){re.escape(tool_id)}(?!\w)", query) is not None
 
 
 def _top(score: Array, docs: Array, count: int) -> list[int]:

@@ -158,6 +158,21 @@ def test_an_id_names_one_tool_and_a_bare_name_all_that_have_it(index):
     }
 
 
+@pytest.mark.parametrize("wanted", ["api.get_user", "api.getUser", "a.b_c", "a_b.c"])
+def test_of_names_that_differ_in_case_and_separators_alone_the_id_as_it_is_written_comes_first(kind, wanted):
+    # The others say more of what is asked: by their words they would come first.
+    alike = [
+        tool(each, "" if each == wanted else "api get user getUser a b c, a tool, call, mail, sent, id")
+        for each in ("api.get_user", "api.getUser", "a.b_c", "a_b.c")
+    ]
+    index = kind.build([*TOOLS, *alike])
+    for request in ("{}", "tools.{}", "call `{}` after the mail was sent", "{}(id=3), then mail"):
+        first, second = index.search(request.format(wanted), 5).hits[:2]
+        assert first.tool == wanted
+        assert first.score > second.score
+        assert "name" in second.why
+
+
 def test_an_ordinary_word_of_a_sentence_does_not_name_a_tool(index):
     assert ids(index, "search the weather forecasts for rain in a city")[0] == "weather.forecast"
     assert index.search("search", 1).hits[0].tool == "github.search"
