@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import anyio
 import anyio.abc
 
+from toolweft_catalog.catalog import Delta
+from toolweft_catalog.names import identifier
 from toolweft_server.errors import ToolweftError
 from toolweft_server.live import LiveCatalog
 
@@ -23,8 +25,9 @@ EVERY = 3600.0
 """Seconds between looks for manifests that are older than `live.MANIFEST_AGE`."""
 RETRIES: Sequence[float] = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
 """Seconds until a server that could not be read is tried again; the last one repeats."""
-PAUSES: Sequence[float] = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
-"""Seconds from a reading to the next one of a server that soon says again that its tools changed; the last repeats."""
+PAUSES: Sequence[float] = (0.2, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+"""Seconds from a reading to the next one of a server that soon says again that its tools changed: the first where they
+had changed, the others where they had not, one after the other; the last repeats."""
 SOON = 5.0
 """Seconds from a reading on within which what a server says may come of that reading."""
 LOOK = 0.25
@@ -42,7 +45,8 @@ class Readings:
         self._last: dict[str, float] = {}
         """When the last reading of each server began, and later ended."""
         self._restless: dict[str, int] = {}
-        """How often in a row each server said soon after a reading that its tools changed again."""
+        """How often in a row each server said soon after a reading that its tools changed, and they had not."""
+        live.on_change.append(self._true)
 
     def begin(self, names: Sequence[str]) -> None:
         self._live.begin(names)
@@ -51,7 +55,8 @@ class Readings:
 
     def changed(self, name: str) -> None:
         """A server says that its tools changed. Bursts become one reading, and one more for what is said while it goes
-        on: what it brings may be of before. A server that says so each time it is read is read less and less often.
+        on: what it brings may be of before. A server that says so each time it is read, while nothing has changed, is
+        read less and less often.
         """
         if name in self._once_more:
             return
@@ -61,6 +66,12 @@ class Readings:
         else:
             self._once_more.add(name)
             self._tasks.start_soon(self._read_once_more, name)
+
+    def _true(self, delta: Delta) -> None:
+        """What these servers said was so."""
+        servers = {each.partition(".")[0] for part in delta for each in part}
+        for name in [each for each in self._restless if identifier(each) in servers]:
+            del self._restless[name]
 
     def _note(self, names: Sequence[str]) -> None:
         self._last.update(dict.fromkeys(names, time.monotonic()))

@@ -6,6 +6,7 @@ from functools import partial
 import anyio
 import pytest
 
+from toolweft_catalog.tool import Tool
 from toolweft_server.index.lexical import LexicalIndex
 from toolweft_server.live import LiveCatalog
 from toolweft_server.store.store import Store
@@ -15,10 +16,12 @@ from toolweft_server.upstream.gateway import Gateway
 
 
 class Server:
-    """Counts how often its tools are listed; `restless` says each time that they changed, `hung` never answers."""
+    """Counts how often its tools are listed; `restless` says each time that they changed, `hung` never answers.
+    `growing` has one more each time.
+    """
 
-    def __init__(self, name, *, restless=False, hung=False):
-        self.name, self.restless, self.hung = name, restless, hung
+    def __init__(self, name, *, restless=False, hung=False, growing=False):
+        self.name, self.restless, self.hung, self.growing = name, restless, hung, growing
         self.on_change = None
         self.listed, self.news = 0, anyio.Event()
 
@@ -30,7 +33,8 @@ class Server:
             await anyio.sleep_forever()
         if self.restless:
             self.on_change()
-        return Manifest(tools=())
+        tools = [Tool("", f"tool_{n}", self.name, "One.") for n in range(self.listed if self.growing else 0)]
+        return Manifest(tools=tuple(tools))
 
     async def reach(self, times):
         with anyio.fail_after(20):
@@ -89,6 +93,14 @@ async def test_a_restless_server_is_read_again_when_its_pause_is_over(reading, m
     server = Server("restless", restless=True)
     async with reading(server) as (readings, _):
         readings.begin(["restless"])
+        await server.reach(6)
+
+
+async def test_a_server_whose_tools_do_change_is_read_soon_each_time(reading, monkeypatch):
+    monkeypatch.setattr(Readings, "pauses", (0.01, 3600.0))
+    server = Server("growing", restless=True, growing=True)
+    async with reading(server) as (readings, _):
+        readings.begin(["growing"])
         await server.reach(6)
 
 
