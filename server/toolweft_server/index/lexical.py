@@ -39,14 +39,14 @@ COMMON_WORD = 2
 """Tools beyond those of that name that may use `createIssue` or `md5`, before it is a word and no name."""
 
 
-class _Band(NamedTuple):
+class Band(NamedTuple):
     """Between which scores the tools lie that a request names in one way; their words decide where."""
 
     low: float
     high: float
 
 
-LITERALLY, EXACTLY, NEARLY = _Band(0.95, 1.0), _Band(0.9, 0.94), _Band(0.8, 0.9)
+LITERALLY, EXACTLY, NEARLY = Band(0.95, 1.0), Band(0.9, 0.94), Band(0.8, 0.89)
 """By the id as it is written, by a name but for case and separators, by one that is an edit away."""
 
 _NOTHING = 1e-9
@@ -222,9 +222,9 @@ class LexicalIndex:
             return rare * self._ranking.stop_weight
         return rare * (1.0 + self._ranking.repeat * math.log(times))
 
-    def _named(self, query: str, names: Sequence[Name]) -> dict[_Place, _Band]:
+    def _named(self, query: str, names: Sequence[Name]) -> dict[_Place, Band]:
         """The tools that the request names, and how."""
-        found: dict[_Place, _Band] = {}
+        found: dict[_Place, Band] = {}
         for name in names:
             exact = self._first(name, near=False)
             found |= {place: LITERALLY if _stands(self._id(place), query) else EXACTLY for place in exact}
@@ -260,7 +260,7 @@ class LexicalIndex:
         ]
 
     def _best(
-        self, limit: int, scores: list[Array], found: list[Array], named: dict[_Place, _Band], best: float
+        self, limit: int, scores: list[Array], found: list[Array], named: dict[_Place, Band], best: float
     ) -> list[Hit]:
         """Names first, then by score, then by id. With names in play the others share what lies below them."""
         hits = []

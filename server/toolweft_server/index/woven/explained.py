@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from toolweft_server.index import lexical, text
 from toolweft_server.index.base import Hit
+from toolweft_server.index.lexical import EXACTLY, LITERALLY, NEARLY
 from toolweft_server.index.woven import code, fusion
 from toolweft_server.index.woven.explain import Evidence, Explanation, Step, Term, describing, spread
 from toolweft_server.index.woven.seen import Reason
@@ -22,8 +23,6 @@ from toolweft_server.index.woven.seen import Reason
 if TYPE_CHECKING:
     from toolweft_server.index.woven.index import WovenIndex
 
-_NAMED = {"exact": 0.9, "near": 0.8}
-"""What a name alone gives to the score (`LexicalIndex`); the words behind it give up to 0.1 more."""
 _PLACES: Mapping[Reason, str] = {
     "part": "up: it answers a part of the request",
     "partner": "up: used together with {}",
@@ -110,9 +109,8 @@ class _Said:
     def _added(self, hit: Hit) -> tuple[str | None, Mapping[str, float]]:
         """How the request names the tool, if it does; and what each part gave to its score."""
         if "name" in hit.why:
-            own = 0.1 * self._words.get(hit.tool, 0.0)
-            name = min(_NAMED, key=lambda each: abs(hit.score - own - _NAMED[each]))
-            return name, {"name": _NAMED[name], "lexical": hit.score - _NAMED[name]}
+            alone = next(band.low for band in (LITERALLY, EXACTLY, NEARLY) if hit.score >= band.low)
+            return "near" if alone < EXACTLY.low else "exact", {"name": alone, "lexical": hit.score - alone}
         if self.alone:
             return None, {"lexical": hit.score}
         counted, moved = self._counted.get(hit.tool), self._moved.get(hit.tool)
