@@ -314,6 +314,7 @@ CLAIMS: Mapping[str, Sequence[str]] = {
     ),
     "A killed run goes on from its trace as if it had not been killed; in the middle of a write it stops.": (
         "end_to_end/test_resume.py::test_a_run_killed_after_any_event_goes_on_as_if_it_had_not_been",
+        "end_to_end/test_resume.py::test_a_process_killed_after_any_event_is_resumed_and_ends_as_if_it_had_not_been",
         "end_to_end/test_resume.py::test_between_start_and_end_of_a_write_a_resumed_run_stops_and_writes_nothing",
     ),
     "A retry that writes something else than before is made only if a person says so.": (

@@ -92,9 +92,9 @@ def described(weft: Corpus) -> Corpus:
 def spoken(corpora: Sequence[Corpus], random: np.random.Generator) -> list[str]:
     """What the smaller encoder learns from: requests, sentences of descriptions, and as many pairs of them in one."""
     requests = [request.text for corpus in corpora for request in corpus.requests]
-    known = {row: tool for corpus in corpora for row, tool in enumerate(corpus.tools) if corpus.name == "pseudo"}
+    tools = [tool for corpus in corpora if corpus.name == "pseudo" for tool in corpus.tools]
     sentences = [
-        each.strip() for tool in known.values() for each in re.split(r"(?<=[.!?])\s|\n", tool.description)
+        each.strip() for tool in tools for each in re.split(r"(?<=[.!?])\s|\n", tool.description)
         if 3 <= len(each.split()) <= 40
     ]  # fmt: skip
     alone = list(dict.fromkeys(requests + sentences))
