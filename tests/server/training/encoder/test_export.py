@@ -12,8 +12,8 @@ pytest.importorskip("onnxruntime")
 
 import onnxruntime
 import torch
-from tiny_bert import bert, expected, ids, texts, tokenizer
 
+from tiny_bert import bert, expected, ids, texts, tokenizer
 from toolweft_server.index.woven.encoder import MANIFEST, Encoder
 from toolweft_server.training.encoder.export import export, onnx_graph
 from toolweft_server.training.errors import TrainingError
