@@ -6,12 +6,12 @@ answer is right no trace knows; that is for a benchmark's gold answers, or for a
 
 from __future__ import annotations
 
-import ast
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.tool import Json
 from toolweft_client.budget import Budget, prompt_budget
 from toolweft_client.calls import uses
@@ -198,7 +198,7 @@ def _found(steps: Iterable[Step]) -> list[Mapping[str, Json]]:
 
 def _used(ran: Iterable[Step]) -> tuple[str, ...]:
     programs = [str(step.data.get("program", "")) for step in ran]
-    named = [use.tool for each in programs if not syntax_error(each) for use in uses(ast.parse(each))]
+    named = [use.tool for each in programs if not syntax_error(each) for use in uses(parse(each))]
     return tuple(dict.fromkeys(name for name in named if name.startswith("functions.")))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, NamedTuple
 
+from toolweft_catalog.parsing import parse
 from toolweft_client import prompt
 from toolweft_client.calls import Use, uses
 from toolweft_client.errors import StoppedError
@@ -66,7 +67,7 @@ async def _behind(work: Work, use: Use) -> list[_Call]:
 
 
 def _uses(program: str) -> list[Use]:
-    return [] if syntax_error(program) else sorted(uses(ast.parse(program)), key=lambda use: use.line)
+    return [] if syntax_error(program) else sorted(uses(parse(program)), key=lambda use: use.line)
 
 
 def _asks(work: Work, tool: str) -> bool:

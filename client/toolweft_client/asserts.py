@@ -21,6 +21,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
+from toolweft_catalog.parsing import parse
+
 _Conditions: TypeAlias = tuple[str, ...]
 _ENDS = (ast.Return, ast.Raise, ast.Break, ast.Continue)
 _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -49,7 +51,7 @@ def weakened(program: str, changed: str, *, broken: int | None = None, keys: boo
     assert has failed. `broken` is the line of an assert that itself cannot be computed.
     """
     try:
-        old, new = ast.parse(program), ast.parse(changed)
+        old, new = parse(program), parse(changed)
         # What nothing calls in the program itself need not be called in the changed one.
         uncalled = _functions(old) - _ways(_places(old), ()).keys()
         held, left = _demands(old, uncalled, keys=keys), _demands(new, uncalled, keys=keys)
@@ -227,4 +229,4 @@ class _Masked(ast.NodeTransformer):
 
 
 def _shape(node: ast.expr | None) -> str:
-    return "" if node is None else ast.dump(_Masked().visit(ast.parse(ast.unparse(node), mode="eval").body))
+    return "" if node is None else ast.dump(_Masked().visit(parse(ast.unparse(node), mode="eval").body))

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Container, Iterator
 from typing import NamedTuple
 
+from toolweft_catalog.parsing import parse
+
 _VERBS = frozenset({"functions.save", "functions.version"})
 """Of the sandbox itself, beside the saved functions."""
 
@@ -30,7 +32,7 @@ class Use(NamedTuple):
 
 def called(source: str, tools: Container[str]) -> tuple[str, ...]:
     """Ids of the known tools that the program names, in order of first use."""
-    found = (use.tool for use in sorted(uses(ast.parse(source)), key=lambda use: use.line))
+    found = (use.tool for use in sorted(uses(parse(source)), key=lambda use: use.line))
     return tuple(dict.fromkeys(tool for tool in found if tool in tools))
 
 

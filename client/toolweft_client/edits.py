@@ -6,6 +6,7 @@ import ast
 from collections import Counter
 from typing import TypeAlias
 
+from toolweft_catalog.parsing import parse
 from toolweft_client.calls import Use, uses
 
 _Named: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -18,7 +19,7 @@ def merged(program: str, reply: str) -> str:
     program is a legal reply, too. Where one of both does not parse, the reply is the program.
     """
     try:
-        old, new = ast.parse(program), ast.parse(reply)
+        old, new = parse(program), parse(reply)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return reply
     changed = {each.name for each in new.body if isinstance(each, _Named)}
@@ -49,8 +50,8 @@ def merged(program: str, reply: str) -> str:
 def doubled(program: str, changed: str) -> list[Use]:
     """Calls of tools that the changed program makes once more than the program did, word for word."""
     try:
-        before = Counter(ast.dump(use.call) for use in uses(ast.parse(program)) if use.call is not None)
-        again = [use for use in uses(ast.parse(changed)) if use.call is not None]
+        before = Counter(ast.dump(use.call) for use in uses(parse(program)) if use.call is not None)
+        again = [use for use in uses(parse(changed)) if use.call is not None]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     count: Counter[str] = Counter()

@@ -23,11 +23,11 @@ An answer that is wrong and says so nowhere is no failure here: `stages.reading`
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.wire import CallRecord, Error, Execution
 from toolweft_client.calls import uses
 from toolweft_client.reply import syntax_error
@@ -112,7 +112,7 @@ def on_line(program: str, line: int | None) -> tuple[str, ...]:
     """Ids that are named on a line of the program, known or not."""
     if syntax_error(program):
         return ()
-    return tuple(dict.fromkeys(use.tool for use in uses(ast.parse(program)) if use.line == line))
+    return tuple(dict.fromkeys(use.tool for use in uses(parse(program)) if use.line == line))
 
 
 def spent(ran: Execution) -> bool:

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import FoundTool
 from toolweft_client.calls import uses
@@ -28,7 +29,7 @@ class _Edit(NamedTuple):
 def certain(source: str, tools: Mapping[str, FoundTool], stubs: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     """The program with all such slips mended, and what was done. `source` parses."""
     edits: list[_Edit] = []
-    for use in uses(ast.parse(source)):
+    for use in uses(parse(source)):
         tool = use.tool
         if tool not in tools:
             alike = [each for each in tools if _plain(each) == _plain(tool)]

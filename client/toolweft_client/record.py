@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.wire import CallRecord
 from toolweft_client import prompt
 from toolweft_client.calls import uses
@@ -78,5 +79,5 @@ def examples(work: Work, tools: Collection[str], program: str) -> str:
 def _calls(program: str, tools: Collection[str], *, without: int | None = None) -> list[str]:
     if syntax_error(program):
         return []
-    named = [use for use in uses(ast.parse(program)) if use.tool in tools and use.line != without]
+    named = [use for use in uses(parse(program)) if use.tool in tools and use.line != without]
     return [prompt.cut(ast.unparse(use.call), SAMPLE) for use in named if use.call is not None]

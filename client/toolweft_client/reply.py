@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import re
 
+from toolweft_catalog.parsing import parse
 from toolweft_client.model.base import Reply
 
 _FENCE = re.compile(r"^ {0,3}(?P<mark>`{3,}|~{3,})(?P<info>[^`]*)$")
@@ -44,7 +44,7 @@ def program_in(reply: Reply, *, parsed: bool = False) -> str:
 def syntax_error(code: str) -> str | None:
     """Line and message of the first syntax error; `None` when the code parses."""
     try:
-        ast.parse(code)
+        parse(code)
     except SyntaxError as error:
         return f"line {error.lineno}: {error.msg}"
     except (ValueError, RecursionError, MemoryError) as error:

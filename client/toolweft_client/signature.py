@@ -9,6 +9,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.tool import Json
 
 _NAMES = {
@@ -182,6 +183,6 @@ def _vague(node: ast.expr) -> bool:
 
 def _parsed(text: str) -> list[ast.stmt]:
     try:
-        return ast.parse(text.strip()).body
+        return parse(text.strip()).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []

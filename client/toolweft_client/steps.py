@@ -10,6 +10,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.tool import Effect
 from toolweft_client.calls import uses
 
@@ -24,7 +25,7 @@ def reading(source: str, effects: Mapping[str, Effect]) -> str | None:
     a later call needs is kept. A loop over calls, or a step that writes, ends it. `None` where nothing is left.
     `source` parses.
     """
-    tree = ast.parse(source)
+    tree = parse(source)
     functions = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
     call = tree.body[-1].value if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     if len(functions) != 1 or not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):

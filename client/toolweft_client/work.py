@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.tool import Effect, Json
 from toolweft_catalog.wire import CallRecord, Execution, FoundTool, FoundTools
 from toolweft_client import approval, prompt
@@ -335,6 +336,6 @@ def _characters(messages: Iterable[Message]) -> int:
 def same_program(one: str, other: str) -> bool:
     """Whether two programs differ in layout and comments at most."""
     try:
-        return ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
+        return ast.dump(parse(one)) == ast.dump(parse(other))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return one.strip() == other.strip()

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.reverse_annotation import Annotations, Found, Unreadable, literal
 from toolweft_catalog.tool import Json, Schema
 
@@ -49,7 +50,7 @@ def parse_function(source: str, name: str) -> FunctionSignature:
     if len(source) > MAX_SOURCE:
         raise ValueError(f"the source of {name!r} has {len(source)} characters; the limit is {MAX_SOURCE}")
     try:
-        module = ast.parse(source)
+        module = parse(source)
         return _read(module, _find(module, name))
     except (SyntaxError, RecursionError, MemoryError, UnicodeEncodeError) as error:
         raise ValueError(f"the source of {name!r} does not parse: {error}") from error

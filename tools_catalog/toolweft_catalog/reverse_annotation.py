@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Sequence
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.tool import Json
 
 MAX_DEPTH = 30
@@ -84,7 +85,7 @@ class Annotations:
 
     def _forward(self, text: str) -> Found:
         try:
-            return self.schema(ast.parse(text, mode="eval").body)
+            return self.schema(parse(text, mode="eval").body)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return {}
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from dataclasses import dataclass
 from typing import Literal
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.tool import Json
 from toolweft_catalog.wire import CallRecord, Execution, SavedFunction
 from toolweft_client import prompt
@@ -118,7 +118,7 @@ def _named(work: Work) -> list[str]:
     """Tools that may write, of the program that was still running. None of its calls is on record here."""
     if syntax_error(work.running):
         return []
-    tools = dict.fromkeys(use.tool for use in uses(ast.parse(work.running)))
+    tools = dict.fromkeys(use.tool for use in uses(parse(work.running)))
     return [tool for tool in tools if work.effects.get(tool) != "read"]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.wire import FoundTool
 from toolweft_client import fixes
 from toolweft_client.calls import Use, called, uses
@@ -54,7 +55,7 @@ async def check(work: Work, source: str) -> Checked:
 
 def _unknown_uses(work: Work, source: str) -> list[Use]:
     """One for each name that is neither known nor looked up yet."""
-    found = {use.tool: use for use in uses(ast.parse(source)) if use.tool not in work.tools}
+    found = {use.tool: use for use in uses(parse(source)) if use.tool not in work.tools}
     return [use for tool, use in found.items() if tool not in work.near]
 
 
@@ -83,7 +84,7 @@ def find_problems(
     `source` parses; `stubs` know all arguments; `near` holds what a search for an unknown name brought, best first.
     """
     problems: list[Problem] = []
-    for use in uses(ast.parse(source)):
+    for use in uses(parse(source)):
         if use.tool not in tools:
             problems.append(_unknown(use, tools, near.get(use.tool, ())))
         elif use.call is not None:

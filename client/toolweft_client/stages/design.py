@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.wire import FoundTool
 from toolweft_client import prompt, record
 from toolweft_client.errors import StoppedError
@@ -57,7 +58,7 @@ async def design(work: Work) -> Design:
 
 def whole(plan: Design) -> bool:
     """Whether the design is nothing but a call of a saved function with values: a program already."""
-    body = [] if plan.problems or plan.missing else ast.parse(plan.source).body
+    body = [] if plan.problems or plan.missing else parse(plan.source).body
     if len(body) != 1 or not isinstance(body[0], ast.Expr) or not isinstance(body[0].value, ast.Call):
         return False
     left_open = any(isinstance(node, ast.Constant) and node.value is ... for node in ast.walk(body[0]))

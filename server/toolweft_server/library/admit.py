@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from toolweft_catalog import shape
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.tool import Effect, Json
 from toolweft_catalog.wire import FunctionState
 from toolweft_server.errors import LibraryError
@@ -135,7 +136,7 @@ def with_name(source: str, old: str, new: str) -> str:
     """
     sites: list[tuple[int, int]] = []
     lines = source.split("\n")
-    tree = ast.parse(source)
+    tree = parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id == old:
             sites.append((node.lineno - 1, node.col_offset))
@@ -152,7 +153,7 @@ def with_name(source: str, old: str, new: str) -> str:
     # Python 3.11 places some names inside f-strings wrongly: then the layout is given up, never the meaning.
     whole = renamed(tree, old, new)
     try:
-        if ast.dump(ast.parse(text)) == ast.dump(whole):
+        if ast.dump(parse(text)) == ast.dump(whole):
             return text
     except SyntaxError:
         pass

@@ -13,6 +13,7 @@ import ast
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from toolweft_catalog.parsing import parse
 from toolweft_server.library.syntax import FunctionDef
 
 _Def: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef"
@@ -32,7 +33,7 @@ Fit: TypeAlias = Mapping[str, Argument]
 
 def fit(general: str, its: str, special: str, name: str) -> Fit | None:
     """How the function `name` of `special` is an instance of the function `its` of `general`; `None` if it is not."""
-    one, two = ast.parse(general), ast.parse(special)
+    one, two = parse(general), parse(special)
     outer, inner = _defined(one, its), _defined(two, name)
     match = _Match(one, two, outer, inner)
     if not match.bodies(one.body, two.body):

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
+from toolweft_catalog.parsing import parse
 from toolweft_server.library.function import bad_name
 from toolweft_server.library.syntax import FunctionDef, bound, constant, free_names, imported, mentions
 
@@ -94,7 +95,7 @@ Program: TypeAlias = "tuple[ast.Module, list[str]]"
 
 def _parse(text: str) -> Program:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return ast.parse(text), text.split("\n")
+    return parse(text), text.split("\n")
 
 
 def _one(module: _Module, name: str, *, wanted: bool) -> Extracted | None:

@@ -15,6 +15,7 @@ from functools import reduce
 from typing import Any, Literal
 
 from toolweft_catalog.names import RESERVED
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.tool import EMPTY_SCHEMA, Annotations, Effect, Json, Schema, Tool, digest
 from toolweft_catalog.wire import FunctionState
 
@@ -226,7 +227,7 @@ def normalised(source: str, name: str) -> str:
         SyntaxError, ValueError: It is not Python.
 
     """
-    return digest(ast.dump(renamed(ast.parse(source), name, "<itself>"), annotate_fields=False))
+    return digest(ast.dump(renamed(parse(source), name, "<itself>"), annotate_fields=False))
 
 
 def renamed(tree: ast.Module, old: str, new: str) -> ast.Module:

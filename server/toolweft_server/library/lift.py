@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.tool import Json
 from toolweft_server.errors import LibraryError
 from toolweft_server.library.extract import Extracted
@@ -44,7 +45,7 @@ def lift(found: Extracted, task: str | None, *, known: Collection[str] = ()) -> 
         LibraryError: A value of the task remains.
 
     """
-    tree = ast.parse(found.source)
+    tree = parse(found.source)
     addresses = _addresses(tree, found.source).difference(known)
     if not (task or addresses):
         return Lifted(found, {})

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from toolweft_catalog.catalog import Catalog
+from toolweft_catalog.parsing import parse
 from toolweft_server.library.typed import typed
 
 _EFFECTS: Mapping[str, str] = {"read": "reads", "write": "may write"}
@@ -64,7 +65,7 @@ def _effect(tool: str, catalog: Catalog) -> str:
 
 def _imports(source: str) -> tuple[str, ...]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parse(source)):
         if isinstance(node, ast.Import):
             found |= {each.name for each in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.tool import Json, digest
 from toolweft_server.library.function import Function
 from toolweft_server.library.proof import Observed
@@ -54,7 +55,7 @@ that it cannot carry is compared by its type."""
 
 def noting(code: str, names: Collection[str]) -> str:
     """The program, in which the top-level functions `names` note their calls. Generators are left as they are."""
-    tree = ast.parse(code)
+    tree = parse(code)
     for node in tree.body:
         if isinstance(node, FunctionDef) and node.name in names and not _yields(node):
             _note(node)
@@ -150,7 +151,7 @@ def _telling(value: object) -> bool:
 
 
 def _definition(function: Function) -> ast.FunctionDef | ast.AsyncFunctionDef:
-    tree = ast.parse(function.source)
+    tree = parse(function.source)
     return next(n for n in reversed(tree.body) if isinstance(n, FunctionDef) and n.name == function.name)
 
 
@@ -163,7 +164,7 @@ def unused(function: Function) -> list[str]:
 
 def swallows(source: str) -> int | None:
     """The line of a handler that lets every error pass in silence."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parse(source)):
         if isinstance(node, ast.ExceptHandler) and _broad(node.type):
             if not any(isinstance(each, ast.Raise) for part in node.body for each in ast.walk(part)):
                 return node.lineno

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.tool import digest
 from toolweft_catalog.wire import FunctionCard
 from toolweft_server.errors import LibraryError
@@ -259,7 +260,7 @@ def _check_same(what: str, used: set[str], told: set[str]) -> None:
 def _check_inert(code: str) -> None:
     """Refuses whatever would do something when the code is loaded and nothing is called yet."""
     try:
-        tree = ast.parse(code)
+        tree = parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise LibraryError(f"{CODE} is not Python: {error}") from error
     for node in tree.body:

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from toolweft_catalog.parsing import parse
 from toolweft_catalog.signature import parse_function
 from toolweft_catalog.tool import Schema
 from toolweft_server.errors import LibraryError
@@ -33,7 +34,7 @@ def typed(source: str, name: str) -> Typed:
         LibraryError: There is none, or its arguments cannot be given by name.
 
     """
-    tree = ast.parse(source)
+    tree = parse(source)
     defined = [each for each in tree.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
     node = next((each for each in reversed(defined) if each.name == name), None)
     if node is None:

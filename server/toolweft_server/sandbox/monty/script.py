@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from toolweft_catalog.parsing import parse
 from toolweft_server.sandbox.monty.prelude import NAMES
 
 OURS = frozenset({"ToolError", "Blob", "parallel"})
@@ -84,7 +85,7 @@ def prepare(
 def _parsed(code: str) -> ast.Module:
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a warning about a program is none of the server's
-        return ast.parse(code)
+        return parse(code)
 
 
 class _Names:
