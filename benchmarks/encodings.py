@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,23 +35,12 @@ class Kept:
         return self._encoder.size
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self._made(self._encoder.encode, texts, b"")
-
-    def requests(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self._made(self._encoder.requests, texts, b"requests")
-
-    def _made(
-        self, by: Callable[[Sequence[str]], NDArray[np.float32]], texts: Sequence[str], person: bytes
-    ) -> NDArray[np.float32]:
         if self._file is None or not texts:
-            return by(texts)
-        keys = [
-            hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, person=person).digest()
-            for text in texts
-        ]
+            return self._encoder.encode(texts)
+        keys = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._rows}
         if missing:
-            self._rows |= zip(missing, by(list(missing.values())), strict=True)
+            self._rows |= zip(missing, self._encoder.encode(list(missing.values())), strict=True)
             self._fresh = True
         return np.array([self._rows[key] for key in keys], np.float32)
 

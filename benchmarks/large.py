@@ -103,7 +103,7 @@ def searched(index: WovenIndex, requests: Sequence[str]) -> dict[str, Any]:
     index.search("warm up", 10)
     parts = {
         "exact scan, fp32": milliseconds(lambda each: vectors @ asked[each], requests),
-        "encoding a request": milliseconds(lambda each: engine.encoder.requests([each]), requests),
+        "encoding a request": milliseconds(lambda each: engine.encoder.encode([each]), requests),
         "words": milliseconds(index.lexical.evidence, requests),
         # A space more is another request to the engine, which keeps the vectors of the last ones.
         "search": milliseconds(lambda each: index.search(f"{each} ", 10), requests),

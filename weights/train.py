@@ -4,8 +4,7 @@
 
 Three stages, each taken up where it was left: the encoder is tuned by contrast (`FOLDER/model`), written as int8 ONNX
 (`FOLDER/encoder`), and heads are trained that read its vectors as codes (`FOLDER/heads`). The last two folders are
-what `toolweft_server/weights` holds. With `--small` an encoder of half the layers learns in between where the whole one
-puts requests, and stands in the same file; what ships has none (`MODEL_CARD.md` says why).
+what `toolweft_server/weights` holds.
 
 `--base` is all-MiniLM-L6-v2 as `save_pretrained` leaves it. What it was trained on, how it scores and under which
 terms it may be used is told in `MODEL_CARD.md` beside this file.
@@ -15,28 +14,22 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np
 import torch
 from benchmarks import codes, datasets
 from benchmarks.encodings import Kept
-from numpy.typing import NDArray
 
-from toolweft_server.index.woven.document import text_of
 from toolweft_server.index.woven.encoder import Encoder
 from toolweft_server.training import encode, heads
 from toolweft_server.training.encoder.batches import BatchConfig
 from toolweft_server.training.encoder.contrast import ContrastConfig, train
-from toolweft_server.training.encoder.distil import DistilConfig, distil
-from toolweft_server.training.encoder.export import Requests, export
+from toolweft_server.training.encoder.export import export
 from toolweft_server.training.encoder.pairs import Corpus, Request, mined, pseudo
 from toolweft_server.training.progress import Step
 
@@ -59,9 +52,6 @@ LATE = ContrastConfig(seed=2028, rate=3e-5, memory=200)
 SHARE = 0.5
 """Of the third training in the weights that are kept, the rest being the second's: what it gains on requests for many
 servers it keeps, what it forgets of small sets comes back (Wortsman et al. 2022, arXiv:2109.01903)."""
-DISTIL = DistilConfig()
-TOOLS = 4096
-"""Tools that the smaller encoder learns to tell apart as the whole one does."""
 HEADS_SEED = 1
 HEADS = heads.HeadsConfig(epochs=0)
 """Heads tied to the codebook and not trained: trained ones ranked no better on servers that they had not seen."""
@@ -89,41 +79,12 @@ def described(weft: Corpus) -> Corpus:
     return Corpus("pseudo", tools, range(len(tools)), pseudo(tools), PSEUDO_EPOCHS, 32)
 
 
-def spoken(corpora: Sequence[Corpus], random: np.random.Generator) -> list[str]:
-    """What the smaller encoder learns from: requests, sentences of descriptions, and as many pairs of them in one."""
-    requests = [request.text for corpus in corpora for request in corpus.requests]
-    tools = [tool for corpus in corpora if corpus.name == "pseudo" for tool in corpus.tools]
-    sentences = [
-        each.strip() for tool in tools for each in re.split(r"(?<=[.!?])\s|\n", tool.description)
-        if 3 <= len(each.split()) <= 40
-    ]  # fmt: skip
-    alone = list(dict.fromkeys(requests + sentences))
-    pairs = random.integers(len(alone), size=(len(alone), 2)).tolist()
-    return alone + [f"{alone[one].rstrip('.!? ')}. {alone[other]}" for one, other in pairs]
-
-
-def lessons(corpora: Sequence[Corpus], kept: Kept) -> tuple[list[str], NDArray[np.float32], NDArray[np.float32]]:
-    """Texts, their vectors by the whole encoder, and those of some tools of servers that somebody asks for."""
-    random = np.random.default_rng(DISTIL.seed)
-    texts = spoken(corpora, random)
-    documents: dict[str, None] = {}
-    for corpus in corpora:
-        asked = {corpus.tools[row].server for request in corpus.requests for row in request.gold}
-        documents |= dict.fromkeys(text_of(tool) for tool in corpus.tools if tool.server in asked)
-    some = np.sort(random.permutation(len(documents))[:TOOLS]).tolist()
-    tools = list(documents)
-    vectors = kept.encode(texts)
-    there = np.flatnonzero(vectors.any(1))
-    return [texts[row] for row in there.tolist()], vectors[there], kept.encode([tools[row] for row in some])
-
-
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--base", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     arguments.add_argument("--data", type=Path)
     arguments.add_argument("--without", default="", help="sets left out, comma-separated")
-    arguments.add_argument("--small", action="store_true", help="requests get a smaller encoder, which is sooner")
     arguments.add_argument("--epochs", type=float, default=FACTOR, help="factor on all epochs")
     given = arguments.parse_args()
     if given.data:
@@ -167,14 +128,7 @@ def main() -> None:
     trained.encoder.model.save_pretrained(given.out / "model")
     trained.encoder.tokenizer.save_pretrained(given.out / "model")  # type: ignore[attr-defined]
     print(f"{first.steps} + {trained.steps} steps in {time.monotonic() - begun:.0f} s", flush=True)
-    whole, small = trained.encoder, None
-    if given.small:
-        print(export(whole.model, whole.tokenizer, given.out / "whole", **SAID), flush=True)
-        kept = Kept(Encoder.load(given.out / "whole"), given.out / "vectors")
-        asking = distil(DISTIL, whole, *lessons(corpora, kept), state=given.out / "small.pt", progress=show)
-        kept.save()
-        small = Requests(asking.encoder.model, DISTIL.shared)
-    print(export(whole.model, whole.tokenizer, given.out / "encoder", requests=small, **SAID), flush=True)
+    print(export(trained.encoder.model, trained.encoder.tokenizer, given.out / "encoder", **SAID), flush=True)
     tuned = Encoder.load(given.out / "encoder")
     kept = Kept(tuned, given.out / "vectors")
     made = codes.train([each.name for each in corpora if each.name != "pseudo"], kept, HEADS_SEED, HEADS)

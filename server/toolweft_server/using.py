@@ -235,7 +235,7 @@ class Using:
 
     def _centre_of(self, engine: Engine) -> NDArray[np.float32] | None:
         if self._centre is None or self._centre[0] != engine.encoder.digest:
-            if (typical := engine.requests(usage.TYPICAL)) is None:
+            if (typical := engine.encode(usage.TYPICAL)) is None:
                 return None
             self._centre = engine.encoder.digest, typical.mean(0).astype(np.float32)
         return self._centre[1]

@@ -25,9 +25,6 @@ class HashedWords:
         """Everything that was encoded, in order."""
         self.broken = False
 
-    def requests(self, texts: Sequence[str]):
-        return self.encode(texts)
-
     def encode(self, texts: Sequence[str]):
         if self.broken:
             raise EncoderError("the encoder in 'here' cannot be used: it is broken; reinstall toolweft")

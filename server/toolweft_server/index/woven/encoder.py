@@ -27,14 +27,13 @@ from numpy.typing import NDArray
 from toolweft_server.errors import EncoderError
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, RunOptions  # type: ignore[import-untyped]
+    from onnxruntime import InferenceSession  # type: ignore[import-untyped]
     from tokenizers import Tokenizer
 
 FORMAT = 1
 MANIFEST, GRAPH, TOKENIZER = "encoder.json", "encoder.onnx", "tokenizer.json"
-INPUT, OUTPUT, REQUESTS = "ids", "vectors", "requests"
-"""The graph: token ids (B, T) int64, no padding -> (B, D) float32 of unit length. Not every graph gives `REQUESTS`,
-which takes fewer layers."""
+INPUT, OUTPUT = "ids", "vectors"
+"""The graph: token ids (B, T) int64, no padding -> (B, D) float32 of unit length."""
 
 _CHARACTERS = 64
 """Of a text, for each token that can be used: what follows is not even tokenized."""
@@ -65,8 +64,6 @@ class Manifest:
 class _Running(NamedTuple):
     session: InferenceSession
     tokenizer: Tokenizer
-    how: RunOptions | None
-    """Of a graph that gives two vectors: only what the one that is asked for takes is run."""
 
 
 class Encoder:
@@ -123,22 +120,13 @@ class Encoder:
             EncoderError: The files cannot be used, or a vector is not finite.
 
         """
-        return self._encoded(texts, OUTPUT)
-
-    def requests(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """As `encode`, for what tools are compared with: by fewer layers where the graph has them, so sooner."""
-        return self._encoded(texts, REQUESTS)
-
-    def _encoded(self, texts: Sequence[str], output: str) -> NDArray[np.float32]:
         vectors = np.zeros((len(texts), self.size), np.float32)
         if len(texts) == 0:
             return vectors
         running = self.open()
-        output = output if running.how else OUTPUT
         for row, text in enumerate(texts):
             if ids := self._ids(running.tokenizer, text):
-                (found,) = running.session.run([output], {INPUT: np.array([ids], np.int64)}, running.how)
-                vectors[row] = found[0]
+                vectors[row] = self._vector(running.session, ids)
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
             at = texts[int(np.argmin(finite))]
@@ -161,6 +149,10 @@ class Encoder:
         cut = text[: _CHARACTERS * self.manifest.longest]
         ids: list[int] = tokenizer.encode(cut.encode("utf-8", "replace").decode()).ids  # no lone surrogates
         return ids
+
+    def _vector(self, session: InferenceSession, ids: list[int]) -> NDArray[np.float32]:
+        (found,) = session.run([OUTPUT], {INPUT: np.array([ids], np.int64)})
+        return np.asarray(found[0], np.float32)
 
 
 def _manifest(folder: Path) -> Manifest:
@@ -209,11 +201,7 @@ def _open(folder: Path, manifest: Manifest, threads: int) -> _Running:
     except Exception as error:  # noqa: BLE001  both libraries raise types of their own, some derived from nothing else
         _unusable(folder, f"{type(error).__name__}: {error}")
     _check(folder, manifest, session)
-    how = None
-    if len(session.get_outputs()) > 1:
-        how = onnxruntime.RunOptions()
-        how.only_execute_path_to_fetches = True
-    return _Running(session, tokenizer, how)
+    return _Running(session, tokenizer)
 
 
 def _content(folder: Path, manifest: Manifest, name: str) -> bytes:
@@ -229,8 +217,7 @@ def _content(folder: Path, manifest: Manifest, name: str) -> bytes:
 def _check(folder: Path, manifest: Manifest, session: InferenceSession) -> None:
     takes: list[Any] = [each.name for each in session.get_inputs()]
     gives: list[Any] = [(each.name, each.shape[-1:]) for each in session.get_outputs()]
-    whole = [(each, [manifest.size]) for each in (OUTPUT, REQUESTS)]
-    if takes != [INPUT] or gives not in (whole, whole[:1]):
+    if takes != [INPUT] or gives != [(OUTPUT, [manifest.size])]:
         wanted = f"{INPUT} and gives {OUTPUT} of size {manifest.size}"
         _unusable(folder, f"{GRAPH} takes {takes} and gives {gives}; an encoder takes {wanted}")
 

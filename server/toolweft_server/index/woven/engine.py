@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,7 @@ class Engine:
             if (known := self._asked.get(query)) is not None:
                 self._asked.move_to_end(query)
                 return known
-        vectors = self.requests([query])
+        vectors = self.encode([query])
         if vectors is None or not vectors.any():
             return None
         with self._lock:
@@ -73,20 +73,11 @@ class Engine:
         return vector
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
-        """(n, d), of tools; None, and a warning the first time, when the encoder cannot be used."""
-        return self._made(self.encoder.encode, texts)
-
-    def requests(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
-        """(n, d), of requests and parts of them; else as `encode`."""
-        return self._made(self.encoder.requests, texts)
-
-    def _made(
-        self, by: Callable[[Sequence[str]], NDArray[np.float32]], texts: Sequence[str]
-    ) -> NDArray[np.float32] | None:
+        """(n, d); None, and a warning the first time, when the encoder cannot be used."""
         if self.failure is not None:
             return None
         try:
-            return by(texts)
+            return self.encoder.encode(texts)
         except ToolweftError as error:
             self.failure = str(error)
             logger.warning("tools are found by their words alone: %s", error)

@@ -266,7 +266,7 @@ class WovenIndex:
         seen = placing.distinct(seen, query, self.records[seen.rows], vectors, floor=FLOOR)
         if not self.weights.sets:
             return seen
-        parts = self.engine.requests(sets.clauses(query) if sets.several(query) else [])
+        parts = self.engine.encode(sets.clauses(query) if sets.several(query) else [])
         if parts is not None:
             seen = placing.together(seen, parts, self.use.cousage, vectors)
         return seen if producers.held(query) else self._produced(seen, evidence, vector, server)

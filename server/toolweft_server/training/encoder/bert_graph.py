@@ -1,8 +1,5 @@
 """The weights of a BERT -> one ONNX graph: token ids to a unit vector, products of matrices in 8-bit integers.
 
-With the weights of a smaller one that shares its lowest layers, the graph gives a second vector: who asks for that one
-alone runs the layers below and the smaller one's own.
-
 Written node by node and not traced: the graph is small, its fused nodes are those that `onnxruntime` runs fastest on
 a CPU, and the same weights give the same bytes whatever version of torch reads them.
 
@@ -24,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from toolweft_server.index.woven.encoder import INPUT, OUTPUT, REQUESTS
+from toolweft_server.index.woven.encoder import INPUT, OUTPUT
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -46,26 +43,13 @@ class Shape:
     """Added to the variance where a layer is normalised."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Small:
-    """The encoder for requests."""
-
-    weights: Mapping[str, Floats]
-    shape: Shape
-    shared: int
-    """Its lowest layers that are the whole encoder's; those of `weights` are not read."""
-
-
-def graph(
-    weights: Mapping[str, Floats], shape: Shape, *, longest: int, exact: bool = False, small: Small | None = None
-) -> ModelProto:
+def graph(weights: Mapping[str, Floats], shape: Shape, *, longest: int, exact: bool = False) -> ModelProto:
     """`ids` (1, T) int64, T at most `longest` -> `vectors` (1, D): the mean over the tokens, of unit length.
 
     `weights` by the names of `transformers.BertModel`. `exact` leaves everything in 32 bits: four times as large, and
-    what the rounded one is compared with. With `small`, `requests` (1, D) is given, too.
+    what the rounded one is compared with.
     """
-    own = {f"{REQUESTS}.{name}": each for name, each in small.weights.items()} if small else {}
-    return _Graph({**weights, **own}, shape, exact).written(longest, small)
+    return _Graph(weights, shape, exact).written(longest)
 
 
 class _Graph:
@@ -74,21 +58,15 @@ class _Graph:
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
 
-    def written(self, longest: int, small: Small | None) -> ModelProto:
-        states = below = self._embedded(longest)
+    def written(self, longest: int) -> ModelProto:
+        states = self._embedded(longest)
         for layer in range(self._shape.layers):
-            states = self._layer(states, f"encoder.layer.{layer}")
-            if small and layer == small.shared - 1:
-                below = states
-        self._pooled(states, OUTPUT)
-        if small:
-            for layer in range(small.shared, small.shape.layers):
-                below = self._layer(below, f"{REQUESTS}.encoder.layer.{layer}")
-            self._pooled(below, REQUESTS)
+            states = self._layer(states, layer)
+        summed = self._add("ReduceSum", [states, self._constant("axis_1", np.array([1], np.int64))], "sum", keepdims=0)
+        self._add("LpNormalization", [summed], OUTPUT, axis=1, p=2)  # of the mean, too: length does not matter
         size = self._weights["embeddings.LayerNorm.weight"].shape[0]
         takes = [helper.make_tensor_value_info(INPUT, TensorProto.INT64, [1, "tokens"])]
-        outputs = (OUTPUT, REQUESTS) if small else (OUTPUT,)
-        gives = [helper.make_tensor_value_info(each, TensorProto.FLOAT, [1, size]) for each in outputs]
+        gives = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [1, size])]
         return helper.make_model(
             helper.make_graph(self._nodes, "encoder", takes, gives, list(self._constants.values())),
             opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid(_FUSED, 1)],
@@ -115,12 +93,8 @@ class _Graph:
         both = self._add("Add", [found, placed], "embedded")
         return self._add("LayerNormalization", [both, *self._norm("embeddings")], "states", epsilon=self._shape.epsilon)
 
-    def _pooled(self, states: str, to: str) -> None:
-        axis = self._constant("axis_1", np.array([1], np.int64))
-        summed = self._add("ReduceSum", [states, axis], f"{to}.sum", keepdims=0)
-        self._add("LpNormalization", [summed], to, axis=1, p=2)  # of the mean, too: length does not matter
-
-    def _layer(self, states: str, name: str) -> str:
+    def _layer(self, states: str, layer: int) -> str:
+        name = f"encoder.layer.{layer}"
         kinds = [f"{name}.attention.self.{kind}" for kind in ("query", "key", "value")]
         parts = [f"{kind}.part" for kind in kinds]
         self._add_many("Split", [self._linear(states, kinds, f"{name}.qkv")], parts, axis=2, num_outputs=3)

@@ -85,11 +85,11 @@ def train(
     random = np.random.default_rng(config.seed)
     steps = plan(batching, corpora, random)
     model = encoder.model
-    freeze(model, config.frozen)
+    _freeze(model, config.frozen)
     learning = [each for each in model.parameters() if each.requires_grad]
     optimiser = torch.optim.AdamW(learning, lr=config.rate, weight_decay=config.decay)
     stamp = {"config": asdict(config), "batching": asdict(batching), "steps": len(steps)}
-    done, losses = resumed(state, model, optimiser, stamp)
+    done, losses = _resumed(state, model, optimiser, stamp)
     model.train()
     batches = _batches(batching, corpora, steps, config.seed)
     memories: dict[int, Memory] = {}
@@ -102,7 +102,7 @@ def train(
                 memories = {number: _remembered(config, encoder, corpora[number]) for number in sorted(set(steps))}
             memory = memories[steps[step]]
         for group in optimiser.param_groups:
-            group["lr"] = config.rate * slope(step, len(steps), config.warm_up)
+            group["lr"] = config.rate * _slope(step, len(steps), config.warm_up)
         loss = contrast(config, encoder, batch, memory)
         if not bool(torch.isfinite(loss)):
             raise TrainingError(f"the loss is {float(loss.detach())} at step {step}: lower the rate ({config.rate:g})")
@@ -113,15 +113,15 @@ def train(
         losses.append(float(loss.detach()))
         progress(Step(f"encoder ({corpora[steps[step]].name})", step + 1, len(steps), losses[-1]))
         if state is not None and (step + 1) % config.keep_every == 0:
-            keep(state, model, optimiser, stamp, step + 1, losses)
+            _keep(state, model, optimiser, stamp, step + 1, losses)
     model.eval()
     return Trained(encoder, len(steps), tuple(losses))
 
 
 def contrast(config: ContrastConfig, encoder: Encoder, batch: Batch, memory: Memory | None = None) -> Tensor:
     """The loss of one batch: a scalar. With `memory`, its documents are wrong too, and it learns the new vectors."""
-    requests = encoded(encoder, batch.requests, config.request_tokens, config.together)
-    documents = encoded(encoder, batch.documents, config.document_tokens, config.together)
+    requests = _encoded(config, encoder, batch.requests, config.request_tokens)
+    documents = _encoded(config, encoder, batch.documents, config.document_tokens)
     right = torch.from_numpy(batch.right)
     cosines = requests @ documents.T  # (Q, D)
     scores = cosines / config.temperature
@@ -151,16 +151,15 @@ def _remembered(config: ContrastConfig, encoder: Encoder, corpus: Corpus) -> Mem
     rows = {corpus.group[row]: row for row, tool in enumerate(corpus.tools) if tool.server in asked}
     with torch.no_grad():
         texts = [text_of(corpus.tools[row]) for row in rows.values()]
-        vectors = encoded(encoder, texts, config.document_tokens, config.together)
-        return Memory(list(rows), vectors, complete=corpus.complete)
+        return Memory(list(rows), _encoded(config, encoder, texts, config.document_tokens), complete=corpus.complete)
 
 
-def encoded(encoder: Encoder, texts: Sequence[str], tokens: int, together: int) -> Tensor:
-    """(n, D), unit length. Texts of about the same length go through it `together`, each cut after so many tokens."""
+def _encoded(config: ContrastConfig, encoder: Encoder, texts: Sequence[str], tokens: int) -> Tensor:
+    """(n, D), unit length."""
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
     parts = []
-    for start in range(0, len(order), together):
-        chunk = [texts[row].encode("utf-8", "replace").decode() for row in order[start : start + together]]
+    for start in range(0, len(order), config.together):
+        chunk = [texts[row].encode("utf-8", "replace").decode() for row in order[start : start + config.together]]
         fed = encoder.tokenizer(chunk, padding=True, truncation=True, max_length=tokens, return_tensors="pt")
         states: Tensor = encoder.model(**fed).last_hidden_state
         parts.append(mean_pooled(states, fed["attention_mask"]))
@@ -181,18 +180,18 @@ def _batches(config: BatchConfig, corpora: Sequence[Corpus], steps: Sequence[int
         yield batch
 
 
-def slope(step: int, steps: int, warm_up: float) -> float:
+def _slope(step: int, steps: int, warm_up: float) -> float:
     warm = max(1, round(steps * warm_up))
     return (step + 1) / warm if step < warm else (steps - step) / max(1, steps - warm)
 
 
-def freeze(model: nn.Module, layers: int) -> None:
+def _freeze(model: nn.Module, layers: int) -> None:
     still = ("embeddings.", "pooler.", *(f"encoder.layer.{number}." for number in range(layers)))
     for name, parameter in model.named_parameters():
         parameter.requires_grad = not name.startswith(still)
 
 
-def keep(
+def _keep(
     path: Path,
     model: nn.Module,
     optimiser: torch.optim.Optimizer,
@@ -209,7 +208,7 @@ def keep(
         beside.unlink(missing_ok=True)
 
 
-def resumed(
+def _resumed(
     path: Path | None, model: nn.Module, optimiser: torch.optim.Optimizer, stamp: dict[str, Any]
 ) -> tuple[int, list[float]]:
     if path is None or not path.exists():

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import ModelProto
 
 from toolweft_server.index.woven.encoder import FORMAT, GRAPH, MANIFEST, TOKENIZER, Encoder
-from toolweft_server.training.encoder.bert_graph import PLACES, Shape, Small
+from toolweft_server.training.encoder.bert_graph import PLACES, Shape
 from toolweft_server.training.encoder.bert_graph import graph as bert_graph
 from toolweft_server.training.errors import TrainingError
 
@@ -31,28 +30,13 @@ class Exported(NamedTuple):
     """Of all files."""
 
 
-class Requests(NamedTuple):
-    """An encoder for requests alone, and how many of its lowest layers are the whole encoder's."""
-
-    model: nn.Module
-    shared: int
-
-
 def export(
-    model: nn.Module,
-    tokenizer: Any,
-    folder: Path,
-    *,
-    name: str,
-    base: str,
-    licence: str,
-    longest: int = 128,
-    requests: Requests | None = None,
+    model: nn.Module, tokenizer: Any, folder: Path, *, name: str, base: str, licence: str, longest: int = 128
 ) -> Exported:
     """Writes `model` (a `transformers.BertModel`) with its fast tokenizer into `folder`, the manifest last.
 
     `longest` counts tokens with the first and last mark. `name`, `base` (what it was made from) and `licence` go into
-    the manifest, for people. `requests` is a smaller encoder that `distil` made.
+    the manifest, for people.
 
     Raises:
         TrainingError: Another kind of model or of tokenizer, weights that are not finite, fewer places than `longest`.
@@ -62,7 +46,7 @@ def export(
     inner = getattr(tokenizer, "backend_tokenizer", None)
     if inner is None:
         raise TrainingError(f"only a fast tokenizer can be exported, and this is a {type(tokenizer).__name__}")
-    graph = onnx_graph(model, longest=longest, requests=requests)
+    graph = onnx_graph(model, longest=longest)
     return write(graph, inner.to_str(), folder, name=name, base=base, licence=licence)
 
 
@@ -87,41 +71,26 @@ def write(graph: ModelProto, tokenizer: str, folder: Path, *, name: str, base: s
     return Exported(folder, Encoder.load(folder).digest, sum(map(len, content.values())))
 
 
-def onnx_graph(model: nn.Module, *, longest: int, exact: bool = False, requests: Requests | None = None) -> ModelProto:
+def onnx_graph(model: nn.Module, *, longest: int, exact: bool = False) -> ModelProto:
     """The graph alone; `exact` as in `bert_graph.graph`.
 
     Raises:
         TrainingError: As `export`.
 
     """
-    config, small = _config(model), None
-    if requests is not None:
-        small = Small(weights=_weights(requests.model), shape=_shape(requests.model), shared=requests.shared)
-    if not 1 <= longest <= config.max_position_embeddings:
-        raise TrainingError(f"longest must be from 1 to the model's {config.max_position_embeddings}, and is {longest}")
-    return bert_graph(_weights(model), _shape(model), longest=longest, exact=exact, small=small)
-
-
-def _config(model: nn.Module) -> Any:
     config: Any = getattr(model, "config", None)
     if getattr(config, "model_type", None) != "bert" or config.hidden_act != "gelu":
         raise TrainingError(f"only a BERT with gelu can be exported, and this is a {type(model).__name__}")
-    return config
-
-
-def _shape(model: nn.Module) -> Shape:
-    config = _config(model)
-    return Shape(
-        layers=config.num_hidden_layers, heads=config.num_attention_heads, epsilon=float(config.layer_norm_eps)
-    )
-
-
-def _weights(model: nn.Module) -> dict[str, NDArray[np.float32]]:
+    if not 1 <= longest <= config.max_position_embeddings:
+        raise TrainingError(f"longest must be from 1 to the model's {config.max_position_embeddings}, and is {longest}")
     weights = {key: each.detach().float().cpu().numpy() for key, each in model.state_dict().items()}
     for key, each in weights.items():
         if not np.isfinite(each).all():
             raise TrainingError(f"the weights {key!r} hold NaN or infinity")
-    return weights
+    shape = Shape(
+        layers=config.num_hidden_layers, heads=config.num_attention_heads, epsilon=float(config.layer_norm_eps)
+    )
+    return bert_graph(weights, shape, longest=longest, exact=exact)
 
 
 def _tokenizer(content: str) -> bytes:
