@@ -212,7 +212,7 @@ class LexicalIndex:
             for part, at, score in zip(self._parts, places, scores, strict=True):
                 if at >= 0:
                     span = slice(int(part.segment.starts[at]), int(part.segment.starts[at + 1]))
-                    score[part.segment.docs[span]] += weight * part.impacts[span]
+                    np.add.at(score, part.segment.docs[span], weight * part.impacts[span])
         return scores
 
     def _weight(self, term: str, times: int, users: int) -> float:

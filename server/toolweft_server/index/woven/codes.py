@@ -249,7 +249,7 @@ def _promises(part: _Part, tables: Sequence[Floats]) -> NDArray[np.float32]:
     """(n,): the sum of what each digit of a tool's code adds; -inf where the tool is gone."""
     total = np.zeros(len(part.rows), np.float32)
     for digits, table in zip(part.digits, tables, strict=True):
-        total += np.asarray(table, np.float32)[digits]
+        total += np.asarray(table, np.float32).take(digits)
     total[part.rows == END] = -np.inf
     return total
 

@@ -33,6 +33,8 @@ LEADERS = 16
 CROWDED = 0.75
 """Share of the tools looked at from which one server's make room for others."""
 
+_NONE = -1
+
 Floats: TypeAlias = NDArray[np.float32]
 Rows: TypeAlias = NDArray[np.int64]
 
@@ -46,44 +48,56 @@ class Copies:
         rows = np.flatnonzero((sizes[group] > 1) & (marks[group] > 0)).tolist()
         rows.sort(key=lambda row: (group[row], ids[row]))
         self._rows: Rows = np.array(rows, np.int64)
-        begins = np.diff(group[self._rows], prepend=-1) > 0
-        self._starts, self._number = np.flatnonzero(begins), np.cumsum(begins) - 1
+        self._group = group[self._rows]
+        self._place = np.full(len(records), _NONE, np.int64)
+        """(N,): where among the copies each tool stands, by group and by id; `_NONE` for all that have no copy."""
+        self._place[self._rows] = np.arange(len(self._rows))
 
-    def likely(self, scores: Scores, count: int) -> Rows:
-        """The best `count` tools that are no copies of one another, and at most as many of their copies.
+    def likely(self, rows: Rows, scores: Scores, count: int) -> Rows:
+        """Of the tools `rows`, the best `count` that are no copies of one another, and at most as many of their copies.
 
         When one server has nearly all of them, a quarter as many of other servers are added.
         """
-        if len(scores) <= count:
-            return top(scores, count)
-        chosen = self._chosen(scores)
-        later = np.delete(np.arange(len(self._rows)), chosen)
+        if len(rows) <= count:
+            return rows[top(scores, count)]
+        place = self._place[rows]
+        copies = np.flatnonzero(place != _NONE)
+        copies = copies[np.argsort(place[copies])]
+        begins = _begins(self._group[place[copies]])
+        number = np.cumsum(begins) - 1
+        chosen = _chosen(scores[copies], np.flatnonzero(begins), number)
+        later = np.delete(np.arange(len(copies)), chosen)
         first = scores
         if len(later):
             first = scores.copy()
-            first[self._rows[later]] = 0
-        rows = top(first, count)
-        numbers, counts = np.unique(self._servers[rows], return_counts=True)
-        if len(rows) and counts.max() > CROWDED * len(rows):
-            others = np.where(self._servers == numbers[counts.argmax()], np.float32(0), first)
-            rows = np.union1d(rows, top(others, count // 4))
+            first[copies[later]] = 0
+        best = top(first, count)
+        servers = self._servers[rows]
+        numbers, counts = np.unique(servers[best], return_counts=True)
+        if len(best) and counts.max() > CROWDED * len(best):
+            others = np.where(servers == numbers[counts.argmax()], np.float32(0), first)
+            best = np.union1d(best, top(others, count // 4))
         if len(later):
-            shown = np.zeros(len(scores), np.bool_)
-            shown[rows] = True
-            later = later[shown[self._rows[chosen]][self._number[later]]]
-            copies = self._rows[later]
-            copies = copies[np.argsort(-scores[copies].round(3), kind="stable")][:count]
-            rows = np.concatenate([rows, copies[scores[copies] > 0]])
-        return rows
+            shown = np.zeros(len(rows), np.bool_)
+            shown[best] = True
+            more = copies[later[shown[copies[chosen]][number[later]]]]
+            more = more[np.argsort(-scores[more].round(3), kind="stable")][:count]
+            best = np.concatenate([best, more[scores[more] > 0]])
+        return rows[best]
 
-    def _chosen(self, scores: Scores) -> Rows:
-        """Where among the copies the best of each group stands, by score and by id."""
-        if not len(self._rows):
-            return self._rows
-        mine = scores[self._rows]
-        # Where a vector stands in memory shows in the last bits of its score: what differs by so little is equal.
-        best = np.flatnonzero(mine >= np.maximum.reduceat(mine, self._starts)[self._number] - np.float32(1e-4))
-        return best[np.diff(self._number[best], prepend=-1) > 0]
+
+def _chosen(scores: Scores, starts: Rows, number: Rows) -> Rows:
+    """Where among copies the best of each group stands; `scores` by group and by id, `number` the group of each."""
+    if not len(scores):
+        return np.zeros(0, np.int64)
+    # Where a vector stands in memory shows in the last bits of its score: what differs by so little is equal.
+    best = np.flatnonzero(scores >= np.maximum.reduceat(scores, starts)[number] - np.float32(1e-4))
+    return best[_begins(number[best])]
+
+
+def _begins(groups: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Where in a sorted array each number stands for the first time."""
+    return np.concatenate([np.ones(min(len(groups), 1), np.bool_), groups[1:] != groups[:-1]])
 
 
 def copies_back(
@@ -112,8 +126,9 @@ def copies_back(
 def _together(marks: NDArray[np.unsignedinteger]) -> list[list[int]]:
     """The places of each mark that several have; 0 is none."""
     order = np.argsort(marks, kind="stable")
-    edges = np.flatnonzero(np.diff(marks[order], prepend=0, append=0)).tolist()
-    return [order[start:end].tolist() for start, end in itertools.pairwise(edges) if end - start > 1]
+    order = order[marks[order] > 0]
+    starts = [*np.flatnonzero(_begins(marks[order])).tolist(), len(order)]
+    return [order[start:end].tolist() for start, end in itertools.pairwise(starts) if end - start > 1]
 
 
 def near_copies_back(
@@ -130,12 +145,11 @@ def near_copies_back(
         mine = sorted(np.flatnonzero(records["server"] == server).tolist(), key=lambda at: (-scores[at], ids[at]))
         rows, left = vectors(np.array(mine, np.int64)), np.ones(len(mine), np.bool_)
         for _ in range(LEADERS):
-            if not left.any():
+            if not left[leader := int(left.argmax())]:
                 break
-            leader = int(left.argmax())
             family = np.flatnonzero(left & (rows @ rows[leader] >= ALIKE))
             left[family] = left[leader] = False
-            later = [mine[each] for each in family[FAMILY:].tolist()]
-            out[later] *= np.float32(share)
-            moved |= {ids[at]: Moved("near copy", ids[mine[leader]]) for at in later}
+            if later := [mine[each] for each in family[FAMILY:].tolist()]:
+                out[later] *= np.float32(share)
+                moved |= {ids[at]: Moved("near copy", ids[mine[leader]]) for at in later}
     return out, moved

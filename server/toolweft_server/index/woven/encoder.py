@@ -35,6 +35,8 @@ MANIFEST, GRAPH, TOKENIZER = "encoder.json", "encoder.onnx", "tokenizer.json"
 INPUT, OUTPUT = "ids", "vectors"
 """The graph: token ids (B, T) int64, no padding -> (B, D) float32 of unit length."""
 
+_SLOWER = "SkipLayerNormFusion"
+"""The runtime would make one node of a sum and what normalises it, which takes twice as long as the two."""
 _CHARACTERS = 64
 """Of a text, for each token that can be used: what follows is not even tokenized."""
 
@@ -194,7 +196,9 @@ def _open(folder: Path, manifest: Manifest, threads: int) -> _Running:
     options.enable_mem_pattern = False  # it would keep a plan for every length of text
     options.enable_cpu_mem_arena = False  # it would keep what the longest text took
     try:
-        session = onnxruntime.InferenceSession(str(folder / GRAPH), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(folder / GRAPH), options, providers=["CPUExecutionProvider"], disabled_optimizers=[_SLOWER]
+        )
         tokenizer = Tokenizer.from_buffer(tokens)
         tokenizer.no_padding()
         tokenizer.enable_truncation(manifest.longest)

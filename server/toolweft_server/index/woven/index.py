@@ -9,7 +9,6 @@ order in which they got their vectors; nothing that is answered depends on that 
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +25,8 @@ from toolweft_server.index.base import Hit, Matches
 from toolweft_server.index.lexical import Evidence, LexicalIndex
 from toolweft_server.index.request import read
 from toolweft_server.index.woven import cousage, document, explained, fusion, placing, producers, sets, traits, usage
-from toolweft_server.index.woven.best import top
-from toolweft_server.index.woven.codes import Rows, Woven
+from toolweft_server.index.woven.best import least, top
+from toolweft_server.index.woven.codes import Candidates, Rows, Woven
 from toolweft_server.index.woven.copies import Copies
 from toolweft_server.index.woven.engine import Engine
 from toolweft_server.index.woven.explain import Explanation
@@ -39,10 +38,10 @@ from toolweft_server.index.woven.trie import END
 
 TOGETHER = 512
 """Tools that `further` encodes at a time: a few seconds of one core."""
-PRUNED_FROM, BUDGET = 20_000, 1000
+PRUNED_FROM, BUDGET = 20_000, 500
 """From so many tools on, only those whose codes promise most are compared, so many."""
 DRAFTS = 100
-"""Best tools by words that get their exact cosine although their codes promised less."""
+"""Best tools by words that are compared although their codes promised less."""
 EXACT = 256
 """Best tools whose scores are computed anew, one by one; an answer has at most so many that are no copies."""
 FLOOR = 0.35
@@ -209,14 +208,11 @@ class WovenIndex:
     def seen(self, evidence: Evidence, vector: NDArray[np.float32], server: str | None = None) -> Seen:
         """What speaks for the tools that may be meant; names are looked at elsewhere."""
         words: Scores = evidence.scores[self._places]
-        cosines = self._cosines(vector, words)
-        if (mine := self._mask(server)) is not None:
-            cosines = np.where(mine, cosines, np.float32(0))
+        compared = self._compared(vector, words, server)
+        rows = compared.rows
         # Where a vector stands in memory shows in the last bits of a product of matrices, and must not in an answer.
-        rows = self._copies.likely(self._fused(words, cosines, self.woven.known), EXACT)
+        rows = self._copies.likely(rows, self._fused(words[rows], compared.scores, self.woven.known[rows]), EXACT)
         exact = self._exact(rows, vector)
-        if mine is not None:
-            exact[~mine[rows]] = 0
         use = np.zeros(len(rows), np.float32)
         if self.weights.use and self.use.usage.served:
             # Only the first tools by what they say: use reorders them, and brings up nobody from behind.
@@ -234,8 +230,8 @@ class WovenIndex:
         return Seen(rows=rows, ids=ids, words=words[rows], cosines=exact, use=use, fused=share, worth=worth)
 
     def _exact(self, rows: Rows, vector: NDArray[np.float32]) -> Scores:
-        """(C,): cosines that are the same wherever a vector stands in memory."""
-        cosines: Scores = (self.woven.vectors(rows).astype(np.float64) * vector).sum(axis=1).astype(np.float32)
+        """(C,): cosines that are the same wherever a vector stands in memory: `einsum` adds up row by row."""
+        cosines: Scores = np.einsum("cd,d->c", self.woven.vectors(rows), vector)
         return cosines
 
     def _topics(self, vector: NDArray[np.float32], rows: Rows) -> Scores:
@@ -274,8 +270,7 @@ class WovenIndex:
     def _produced(self, seen: Seen, evidence: Evidence, vector: NDArray[np.float32], server: str | None) -> Seen:
         """With the tool that gives what the first one requires."""
         named = [hit.tool for hit in evidence.named]
-        best = (seen.ids[at] for at in seen.order().tolist() if seen.worth[at])
-        first = next(iter(named), None) or next(best, None)
+        first = next(iter(named), None) or seen.best()
         if first is None:
             return seen
         used = [self._rows[each.tool] for each in self.use.cousage.partners(first) if each.tool in self._rows]
@@ -302,16 +297,22 @@ class WovenIndex:
     def _fused(self, words: Scores, cosines: Scores, known: NDArray[np.bool_]) -> Scores:
         return fusion.fused(self.weights, words, cosines, known)
 
-    def _cosines(self, vector: NDArray[np.float32], words: Scores) -> Scores:
-        """(n,): of all tools, or of those whose codes promise most and the best by words."""
+    def _compared(self, vector: NDArray[np.float32], words: Scores, server: str | None) -> Candidates:
+        """Cosines of a server's tools; else of all, or of those whose codes promise most and the best by words."""
+        if server is not None:
+            rows = self._of(server)
+            return Candidates(rows, self.woven.vectors(rows) @ vector)
         if len(self.ids) < PRUNED_FROM:
-            return self.woven.scores(vector)
-        found = self.woven.drafts(vector, self.engine.heads.tables(vector), BUDGET)
+            return Candidates(np.arange(len(self.ids)), self.woven.scores(vector))
         cosines = np.zeros(len(self.ids), np.float32)
+        found = self.woven.drafts(vector, self.engine.heads.tables(vector), BUDGET)
         cosines[found.rows] = found.scores
         drafts = top(words, DRAFTS)
         cosines[drafts] = self.woven.vectors(drafts) @ vector
-        return cosines
+        compared = np.zeros(len(self.ids), np.bool_)
+        compared[found.rows] = compared[drafts] = True
+        rows = np.flatnonzero(compared)
+        return Candidates(rows, cosines[rows])
 
     @cached_property
     def _digests(self) -> dict[str, str]:
@@ -335,11 +336,9 @@ class WovenIndex:
     def _producers(self) -> Producers:
         return Producers(self.records)
 
-    def _mask(self, server: str | None) -> NDArray[np.bool_] | None:
-        if server is None:
-            return None
+    def _of(self, server: str) -> Rows:
         prefix = f"{identifier(server)}."
-        return np.fromiter((tool.startswith(prefix) for tool in self.ids), np.bool_, len(self.ids))
+        return np.array([row for row, tool in enumerate(self.ids) if tool.startswith(prefix)], np.int64)
 
 
 def _answer(seen: Seen, named: Sequence[Hit], limit: int) -> Matches | None:
@@ -349,8 +348,9 @@ def _answer(seen: Seen, named: Sequence[Hit], limit: int) -> Matches | None:
         return None
     scale, taken = (0.8 if named else 1.0), {hit.tool for hit in named}
     scores = (seen.fused.astype(np.float64) * scale).tolist()
-    others = [at for at in worth if seen.ids[at] not in taken]
-    best = heapq.nsmallest(limit, others, key=lambda at: (-scores[at], seen.ids[at]))
+    others = [at for at in worth if seen.ids[at] not in taken] if taken else worth
+    edge = least(seen.fused[others], limit)  # most need not be compared by id
+    best = sorted((at for at in others if seen.fused[at] >= edge), key=lambda at: (-scores[at], seen.ids[at]))[:limit]
     hits = [Hit(seen.ids[at], scores[at], _why(seen, at)) for at in best]
     return Matches([*named, *hits][:limit], len(taken) + len(others), [])
 

@@ -8,7 +8,7 @@ C tools that may be meant; d dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import TypeAlias
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolweft_server.index import text
+from toolweft_server.index.request import read
 from toolweft_server.index.woven import copies, sets
 from toolweft_server.index.woven.cousage import CoUsage
 from toolweft_server.index.woven.seen import Moved, Seen
@@ -40,13 +41,13 @@ _HARDLY = 1e-5
 
 def distinct(seen: Seen, query: str, records: Records, vectors: Vectors, *, floor: float) -> Seen:
     """Copies and near copies step back; copies below all that matches, which has a score of `floor`."""
-    asked = set(text.terms(query))
+    asked = read(query).terms.keys()
     known: dict[str, bool] = {}
 
     def named(tool: str) -> bool:
         server = tool.partition(".")[0]
         if server not in known:
-            known[server] = asked.issuperset(_terms(server))
+            known[server] = asked >= _terms(server)
         return known[server]
 
     near, moved = copies.near_copies_back(seen.fused, records, seen.ids, vectors, share=NEARLY)
@@ -55,15 +56,17 @@ def distinct(seen: Seen, query: str, records: Records, vectors: Vectors, *, floo
 
 
 @lru_cache(4096)
-def _terms(server: str) -> Collection[str]:
+def _terms(server: str) -> frozenset[str]:
     return frozenset(text.terms(server))
 
 
 def together(seen: Seen, parts: Floats, used: CoUsage, vectors: Vectors) -> Seen:
     """Whole sets: what the `parts` (J, d) of a request ask for, and what was used together with the best tools."""
+    if not len(parts) and not used.near:
+        return seen
     back = {tool for tool, each in seen.moved.items() if each.reason in ("copy", "near copy")}
     order = np.array([at for at in seen.order().tolist() if seen.ids[at] not in back][:SOUGHT], np.int64)
-    if len(order) < 2 or (not len(parts) and not used.near):
+    if len(order) < 2:
         return seen
     ids = [seen.ids[at] for at in order.tolist()]
     place = {tool: n for n, tool in enumerate(ids)}

@@ -47,6 +47,12 @@ class Seen:
         by = sorted(zip((-self.fused).tolist(), self.ids, range(len(self.ids)), strict=True))
         return np.array([at for _, _, at in by], np.int64)
 
+    def best(self) -> str | None:
+        """The tool that matches best, if one matches."""
+        edge = self.fused[self.worth].max(initial=-np.inf)
+        first = np.flatnonzero(self.worth & (self.fused == edge)).tolist()
+        return min((self.ids[at] for at in first), default=None)
+
     def beside(self, rows: Rows, ids: Sequence[str], words: Scores, cosines: Scores) -> Seen:
         """With these tools too, which nobody saw; they match no better than nothing until they get a place."""
         nothing = np.zeros(len(rows), np.float32)

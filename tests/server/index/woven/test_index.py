@@ -7,7 +7,8 @@ import pytest
 import tiny_woven
 from toolweft_catalog.tool import Tool
 from toolweft_server.index.lexical import LexicalIndex
-from toolweft_server.index.woven import document
+from toolweft_server.index.woven import codes, document
+from toolweft_server.index.woven import index as woven_index
 from toolweft_server.index.woven.fusion import Weights
 from toolweft_server.index.woven.index import WovenIndex
 
@@ -169,3 +170,23 @@ def test_an_answer_does_not_depend_on_the_order_in_which_tools_came():
         backwards = finished(backwards.updated([each], []))
     for query in ("issue", "read file", "city rain", "list people"):
         assert forwards.search(query, 5) == backwards.search(query, 5)
+
+
+@pytest.fixture
+def pruned(monkeypatch):
+    """An index that compares hardly anything that the codes do not promise."""
+    monkeypatch.setattr(codes, "FEW", 1)
+    monkeypatch.setattr(woven_index, "PRUNED_FROM", 1)
+    monkeypatch.setattr(woven_index, "BUDGET", 1)
+    # Forty letters, all nearer to the request than the tool that is meant.
+    others = [tool(f"post{n}.letter_{n}", f"A letter, number {n}.") for n in range(40)]
+    return finished(WovenIndex.build([*TOOLS, *others], engine_of(Synonyms())))
+
+
+def test_a_pruned_search_of_one_server_compares_all_of_its_tools(pruned):
+    assert "mail.send" not in ids(pruned, "letter", 100)
+    assert [hit.tool for hit in pruned.search("letter", 5, server="mail").hits] == ["mail.send"]
+
+
+def test_a_pruned_search_finds_by_words_what_the_codes_did_not_promise(pruned):
+    assert ids(pruned, "temperature and rain for a city in a letter", 60)[0] == "weather.forecast"
