@@ -28,8 +28,8 @@ ALSO, ALSO_BUDGET = 8, 250
 NAMED = 3
 """Saved functions asked for by name that are looked after in one request."""
 _FUNCTION = re.compile(r"functions\.(\w{1,64})")
-STRUCTURED_CALL = 300
-"""Characters of `call` in the structured answer; the text beside it has its own budget."""
+STRUCTURED_CALL, SHOWN_CALL = 300, 240
+"""Characters of `call` in the structured answer, and of a line in the text beside it."""
 
 
 class Arguments(BaseModel):
@@ -101,13 +101,11 @@ async def find_tools(arguments: Arguments, server: Finding) -> Answer:
     shapes = await server.shapes(tools)
     if not hits:
         note = f"{_nothing(arguments.query, matches, server.size())} {note or ''}".strip()
-    shown, blocks = _fit(tools, shapes, detail=arguments.detail)
+    calls = {tool.id: _call(tool, shapes, STRUCTURED_CALL) for tool in tools}
+    shown, blocks = _fit(tools, shapes, calls, detail=arguments.detail)
     also = _names([hit.tool for hit in (*hits[shown:], *more)] or matches.nearest)
     found = FoundTools(
-        tools=[
-            _entry(hit, tool, shapes.get(tool.digest), server.judge(tool))
-            for hit, tool in zip(hits, tools, strict=True)
-        ],
+        tools=[_entry(hit, tool, calls[tool.id], server.judge(tool)) for hit, tool in zip(hits, tools, strict=True)],
         also=also,
         total=matches.total,
         catalogue=server.size(),
@@ -174,8 +172,11 @@ def _names(ids: Sequence[str]) -> list[str]:
     return shown
 
 
-def _entry(hit: Hit, tool: Tool, shape: Shape | None, decision: Decision) -> FoundTool:
-    call = signature.call_line(tool, call_name=call_name(tool.id), shape=shape, limit=STRUCTURED_CALL)
+def _call(tool: Tool, shapes: Mapping[str, Shape], limit: int) -> str:
+    return signature.call_line(tool, call_name=call_name(tool.id), shape=shapes.get(tool.digest), limit=limit)
+
+
+def _entry(hit: Hit, tool: Tool, call: str, decision: Decision) -> FoundTool:
     return FoundTool(
         id=tool.id, call=call, summary=tool.summary, origin=tool.origin, score=round(hit.score, 3), why=list(hit.why),
         effect=tool.annotations.effect, policy=decision,
@@ -183,13 +184,17 @@ def _entry(hit: Hit, tool: Tool, shape: Shape | None, decision: Decision) -> Fou
 
 
 def _fit(
-    tools: Sequence[Tool], shapes: Mapping[str, Shape], *, detail: Literal["signature", "full"]
+    tools: Sequence[Tool],
+    shapes: Mapping[str, Shape],
+    calls: Mapping[str, str],
+    *,
+    detail: Literal["signature", "full"],
 ) -> tuple[int, list[str]]:
     """Blocks of text for as many tools as fit; the first always does, cut if it must be."""
     budget = SIGNATURE_BUDGET if detail == "signature" else FULL_BUDGET
     blocks: list[str] = []
     for tool in tools:
-        block = _block(tool, shapes.get(tool.digest), detail)
+        block = _full(tool, shapes) if detail == "full" else _short(tool, shapes, calls[tool.id])
         if cost(block) > budget:
             if blocks:
                 break
@@ -204,11 +209,14 @@ def cost(text: str) -> int:
     return len(text) if text.isascii() else sum(1 if c.isascii() else 3 for c in text)
 
 
-def _block(tool: Tool, shape: Shape | None, detail: Literal["signature", "full"]) -> str:
-    name = call_name(tool.id)
-    if detail == "full":
-        return signature.stub(tool, detail="full", call_name=name, shape=shape)
-    return f"{signature.call_line(tool, call_name=name, shape=shape, limit=240)}\n    {tool.summary}".rstrip()
+def _full(tool: Tool, shapes: Mapping[str, Shape]) -> str:
+    return signature.stub(tool, detail="full", call_name=call_name(tool.id), shape=shapes.get(tool.digest))
+
+
+def _short(tool: Tool, shapes: Mapping[str, Shape], call: str) -> str:
+    if len(call) > SHOWN_CALL:
+        call = _call(tool, shapes, SHOWN_CALL)
+    return f"{call}\n    {tool.summary}".rstrip()
 
 
 def _text(blocks: Sequence[str], found: FoundTools, shown: int) -> str:
