@@ -1,5 +1,7 @@
 """An encoder of the server's own kind: random weights of a small BERT, 16 numbers for a text, no torch."""
 
+import json
+
 import numpy as np
 
 WORDS = (
@@ -9,16 +11,29 @@ SIZE, WIDE, LAYERS, LONGEST = 16, 32, 2, 12
 
 
 def tokenizer():
-    """Words, lower-case, between [CLS] and [SEP]; every other word is unknown."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-
-    inner = Tokenizer(models.WordLevel({word: n for n, word in enumerate(WORDS.split())}, unk_token="[UNK]"))
-    inner.normalizer = normalizers.Lowercase()
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    inner.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return inner
+    """The content of a `tokenizer.json`: words, lower-case, between [CLS] and [SEP]; every other word is unknown."""
+    mark = {mark: {"id": mark, "ids": [number], "tokens": [mark]} for mark, number in (("[CLS]", 2), ("[SEP]", 3))}
+    single = [
+        {"SpecialToken": {"id": "[CLS]", "type_id": 0}},
+        {"Sequence": {"id": "A", "type_id": 0}},
+        {"SpecialToken": {"id": "[SEP]", "type_id": 0}},
+    ]
+    return json.dumps(
+        {
+            "version": "1.0", "truncation": None, "padding": None, "added_tokens": [],
+            "normalizer": {
+                "type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None,
+                "lowercase": True,
+            },
+            "pre_tokenizer": {"type": "BertPreTokenizer"},
+            "post_processor": {"type": "TemplateProcessing", "single": single, "pair": [], "special_tokens": mark},
+            "decoder": None,
+            "model": {
+                "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                "max_input_chars_per_word": 100, "vocab": {word: n for n, word in enumerate(WORDS.split())},
+            },
+        }
+    )  # fmt: skip
 
 
 def weights(seed=0):
@@ -62,4 +77,4 @@ def export(folder, *, seed=0, change=None):
         change(held)
     shape = bert_graph.Shape(layers=LAYERS, heads=2, epsilon=1e-12)
     graph = bert_graph.graph(held, shape, longest=LONGEST)
-    return write(graph, tokenizer().to_str(), folder, name=f"tiny-{seed}", base="random", licence="none")
+    return write(graph, tokenizer(), folder, name=f"tiny-{seed}", base="random", licence="none")

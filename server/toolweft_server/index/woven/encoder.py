@@ -7,7 +7,7 @@ Texts are run one by one: the integers that a text is rounded to must not depend
 encoded alone would get another vector than the same tool in a rebuilt index. It costs next to nothing, because one
 document is work enough for one core, and nothing is padded. It also bounds memory by the longest text.
 
-Importing this module imports neither `onnxruntime` nor `tokenizers`; the first text does.
+Importing this module does not import `onnxruntime`; the first text does.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolweft_server.errors import EncoderError
+from toolweft_server.index.woven.wordpiece import WordPiece
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]
-    from tokenizers import Tokenizer
 
 FORMAT = 1
 MANIFEST, GRAPH, TOKENIZER = "encoder.json", "encoder.onnx", "tokenizer.json"
@@ -65,7 +65,7 @@ class Manifest:
 
 class _Running(NamedTuple):
     session: InferenceSession
-    tokenizer: Tokenizer
+    tokenizer: WordPiece
 
 
 class Encoder:
@@ -147,10 +147,8 @@ class Encoder:
                 self._running = _open(self._folder, self.manifest, self._threads)
             return self._running
 
-    def _ids(self, tokenizer: Tokenizer, text: str) -> list[int]:
-        cut = text[: _CHARACTERS * self.manifest.longest]
-        ids: list[int] = tokenizer.encode(cut.encode("utf-8", "replace").decode()).ids  # no lone surrogates
-        return ids
+    def _ids(self, tokenizer: WordPiece, text: str) -> list[int]:
+        return tokenizer.ids(text[: _CHARACTERS * self.manifest.longest], self.manifest.longest)
 
     def _vector(self, session: InferenceSession, ids: list[int]) -> NDArray[np.float32]:
         (found,) = session.run([OUTPUT], {INPUT: np.array([ids], np.int64)})
@@ -185,7 +183,6 @@ def _manifest(folder: Path) -> Manifest:
 
 def _open(folder: Path, manifest: Manifest, threads: int) -> _Running:
     import onnxruntime
-    from tokenizers import Tokenizer
 
     _content(folder, manifest, GRAPH)  # the runtime reads it again: of bytes it would keep a copy beside the weights
     tokens = _content(folder, manifest, TOKENIZER)
@@ -199,11 +196,12 @@ def _open(folder: Path, manifest: Manifest, threads: int) -> _Running:
         session = onnxruntime.InferenceSession(
             str(folder / GRAPH), options, providers=["CPUExecutionProvider"], disabled_optimizers=[_SLOWER]
         )
-        tokenizer = Tokenizer.from_buffer(tokens)
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(manifest.longest)
-    except Exception as error:  # noqa: BLE001  both libraries raise types of their own, some derived from nothing else
+    except Exception as error:  # noqa: BLE001  the runtime raises types of its own, some derived from nothing else
         _unusable(folder, f"{type(error).__name__}: {error}")
+    try:
+        tokenizer = WordPiece.parse(tokens)
+    except ValueError as error:
+        _unusable(folder, f"{TOKENIZER}: {error}")
     _check(folder, manifest, session)
     return _Running(session, tokenizer)
 

@@ -14,6 +14,7 @@ import numpy as np
 from onnx import ModelProto
 
 from toolweft_server.index.woven.encoder import FORMAT, GRAPH, MANIFEST, TOKENIZER, Encoder
+from toolweft_server.index.woven.wordpiece import WordPiece
 from toolweft_server.training.encoder.bert_graph import PLACES, Shape
 from toolweft_server.training.encoder.bert_graph import graph as bert_graph
 from toolweft_server.training.errors import TrainingError
@@ -39,15 +40,20 @@ def export(
     the manifest, for people.
 
     Raises:
-        TrainingError: Another kind of model or of tokenizer, weights that are not finite, fewer places than `longest`.
+        TrainingError: Another model or tokenizer than BERT's, weights that are not finite, fewer places than `longest`.
         OSError: The folder cannot be written.
 
     """
     inner = getattr(tokenizer, "backend_tokenizer", None)
     if inner is None:
         raise TrainingError(f"only a fast tokenizer can be exported, and this is a {type(tokenizer).__name__}")
+    content = inner.to_str()
+    try:
+        WordPiece.parse(content.encode("utf-8"))
+    except ValueError as error:
+        raise TrainingError(f"the server cannot read this tokenizer: {error}") from None
     graph = onnx_graph(model, longest=longest)
-    return write(graph, inner.to_str(), folder, name=name, base=base, licence=licence)
+    return write(graph, content, folder, name=name, base=base, licence=licence)
 
 
 def write(graph: ModelProto, tokenizer: str, folder: Path, *, name: str, base: str, licence: str) -> Exported:

@@ -15,6 +15,7 @@ import torch
 
 import tiny_onnx
 from toolweft_server.index.woven.encoder import MANIFEST, Encoder
+from toolweft_server.index.woven.wordpiece import WordPiece
 from toolweft_server.training.encode import mean_pooled
 from toolweft_server.training.encoder.export import export, onnx_graph
 from toolweft_server.training.errors import TrainingError
@@ -39,9 +40,11 @@ def bert(**changes):
 
 
 def tokenizer():
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast(tokenizer_object=tiny_onnx.tokenizer(), pad_token="[PAD]", unk_token="[UNK]")
+    inner = Tokenizer.from_str(tiny_onnx.tokenizer())
+    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]")
 
 
 def texts():
@@ -59,9 +62,8 @@ def expected(model, fed):
 
 
 def ids(longest):
-    cut = tiny_onnx.tokenizer()
-    cut.enable_truncation(longest)
-    return [cut.encode(text).ids for text in texts()]
+    inner = WordPiece.parse(tiny_onnx.tokenizer().encode())
+    return [inner.ids(text, longest) for text in texts()]
 
 
 def test_the_graph_in_32_bits_equals_torch():
@@ -117,6 +119,14 @@ def test_settings_of_the_tokenizer_for_training_do_not_travel(tmp_path):
 def test_what_cannot_be_exported_is_said_and_nothing_is_written(tmp_path, change, longest, reason):
     with pytest.raises(TrainingError, match=reason):
         export(bert(**change), tokenizer(), tmp_path / "out", **ABOUT, longest=longest)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tokenizer_that_the_server_cannot_read_is_refused_and_nothing_is_written(tmp_path):
+    own = tokenizer()
+    own.backend_tokenizer.normalizer = None
+    with pytest.raises(TrainingError, match="its normalizer is None, and must be BertNormalizer"):
+        export(bert(), own, tmp_path / "out", **ABOUT, longest=40)
     assert not (tmp_path / "out").exists()
 
 
