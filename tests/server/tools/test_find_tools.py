@@ -85,6 +85,13 @@ def test_an_answer_never_outgrows_its_budget(shapes, limit):
     assert find_tools.cost(answer.text) <= SIGNATURE_BUDGET + ALSO_BUDGET + 200
 
 
+async def test_a_call_is_shorter_in_the_text_than_beside_it():
+    long = tool("sell", parameters=7, wide=26)
+    answer = await find_tools.find_tools(Arguments(query="sell"), Server([long]))
+    line = next(each for each in answer.text.splitlines() if each.startswith("shop.sell("))
+    assert len(line) <= find_tools.SHOWN_CALL < len(answer.found.tools[0].call) <= find_tools.STRUCTURED_CALL
+
+
 async def test_what_does_not_fit_is_named():
     tools = [tool(f"sell_{n}", parameters=12, wide=20) for n in range(8)]
     answer = await find_tools.find_tools(Arguments(query="sell", limit=8), Server(tools))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -30,11 +32,13 @@ def least(scores: Scores, count: int) -> float:
     return float(np.partition(scores, -count)[-count])
 
 
-def top(scores: Scores, count: int) -> Rows:
-    """Rows of the best scores above 0, at most `count`; of equals at the edge the first."""
+def top(scores: Scores, count: int, key: Callable[[int], str]) -> Rows:
+    """Rows of the best scores above 0, at most `count`; of equals at the edge those whose `key` is least."""
     edge = max(least(scores, count), 0.0)
     better: Rows = np.flatnonzero(scores > edge)
     if edge == 0:
         return better
-    equal = np.flatnonzero(scores == edge)[: count - len(better)]
-    return np.sort(np.concatenate([better, equal]))
+    equal = np.flatnonzero(scores == edge).tolist()
+    if len(equal) > (room := count - len(better)):
+        equal = heapq.nsmallest(room, equal, key=key)
+    return np.sort(np.concatenate([better, np.array(equal, np.int64)]))

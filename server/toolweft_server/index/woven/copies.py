@@ -43,7 +43,7 @@ class Copies:
     """Which tools of a catalogue are copies of one another. Equal for equal tools, in whatever order they came."""
 
     def __init__(self, records: Records, ids: Sequence[str]) -> None:
-        self._servers = records["server"]
+        self._ids, self._servers = ids, records["server"]
         marks, group, sizes = np.unique(records["copy"], return_inverse=True, return_counts=True)
         rows = np.flatnonzero((sizes[group] > 1) & (marks[group] > 0)).tolist()
         rows.sort(key=lambda row: (group[row], ids[row]))
@@ -58,8 +58,12 @@ class Copies:
 
         When one server has nearly all of them, a quarter as many of other servers are added.
         """
+
+        def key(at: int) -> str:
+            return self._ids[int(rows[at])]
+
         if len(rows) <= count:
-            return rows[top(scores, count)]
+            return rows[top(scores, count, key)]
         place = self._place[rows]
         copies = np.flatnonzero(place != _NONE)
         copies = copies[np.argsort(place[copies])]
@@ -71,12 +75,12 @@ class Copies:
         if len(later):
             first = scores.copy()
             first[copies[later]] = 0
-        best = top(first, count)
+        best = top(first, count, key)
         servers = self._servers[rows]
         numbers, counts = np.unique(servers[best], return_counts=True)
         if len(best) and counts.max() > CROWDED * len(best):
             others = np.where(servers == numbers[counts.argmax()], np.float32(0), first)
-            best = np.union1d(best, top(others, count // 4))
+            best = np.union1d(best, top(others, count // 4, key))
         if len(later):
             shown = np.zeros(len(rows), np.bool_)
             shown[best] = True

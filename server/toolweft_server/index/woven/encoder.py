@@ -202,6 +202,8 @@ def _open(folder: Path, manifest: Manifest, threads: int) -> _Running:
         tokenizer = WordPiece.parse(tokens)
     except ValueError as error:
         _unusable(folder, f"{TOKENIZER}: {error}")
+    if manifest.longest <= len(tokenizer.before) + len(tokenizer.after):
+        _unusable(folder, f"{MANIFEST} says longest {manifest.longest}, which leaves no room for a word")
     _check(folder, manifest, session)
     return _Running(session, tokenizer)
 

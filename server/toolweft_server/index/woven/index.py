@@ -25,7 +25,7 @@ from toolweft_server.index.base import Hit, Matches
 from toolweft_server.index.lexical import Evidence, LexicalIndex
 from toolweft_server.index.request import read
 from toolweft_server.index.woven import cousage, document, explained, fusion, placing, producers, sets, traits, usage
-from toolweft_server.index.woven.best import least, top
+from toolweft_server.index.woven.best import least
 from toolweft_server.index.woven.codes import Candidates, Rows, Woven
 from toolweft_server.index.woven.copies import Copies
 from toolweft_server.index.woven.engine import Engine
@@ -40,6 +40,8 @@ TOGETHER = 512
 """Tools that `further` encodes at a time: a few seconds of one core."""
 PRUNED_FROM, BUDGET = 20_000, 500
 """From so many tools on, only those whose codes promise most are compared, so many."""
+FEW = 8
+"""A server has few tools when there are so many times as many in all: their vectors are read one by one."""
 DRAFTS = 100
 """Best tools by words that are compared although their codes promised less."""
 EXACT = 256
@@ -300,14 +302,15 @@ class WovenIndex:
     def _compared(self, vector: NDArray[np.float32], words: Scores, server: str | None) -> Candidates:
         """Cosines of a server's tools; else of all, or of those whose codes promise most and the best by words."""
         if server is not None:
-            rows = self._of(server)
-            return Candidates(rows, self.woven.vectors(rows) @ vector)
+            rows = self._servers.get(identifier(server), np.zeros(0, np.int64))
+            few = len(rows) * FEW < len(self.ids)
+            return Candidates(rows, self.woven.vectors(rows) @ vector if few else self.woven.scores(vector)[rows])
         if len(self.ids) < PRUNED_FROM:
             return Candidates(np.arange(len(self.ids)), self.woven.scores(vector))
         cosines = np.zeros(len(self.ids), np.float32)
         found = self.woven.drafts(vector, self.engine.heads.tables(vector), BUDGET)
         cosines[found.rows] = found.scores
-        drafts = top(words, DRAFTS)
+        drafts = self._copies.likely(np.arange(len(self.ids)), words, DRAFTS)  # copies must not crowd others out
         cosines[drafts] = self.woven.vectors(drafts) @ vector
         compared = np.zeros(len(self.ids), np.bool_)
         compared[found.rows] = compared[drafts] = True
@@ -336,9 +339,12 @@ class WovenIndex:
     def _producers(self) -> Producers:
         return Producers(self.records)
 
-    def _of(self, server: str) -> Rows:
-        prefix = f"{identifier(server)}."
-        return np.array([row for row, tool in enumerate(self.ids) if tool.startswith(prefix)], np.int64)
+    @cached_property
+    def _servers(self) -> dict[str, Rows]:
+        rows: dict[str, list[int]] = {}
+        for row, tool in enumerate(self.ids):
+            rows.setdefault(tool.partition(".")[0], []).append(row)
+        return {server: np.array(mine, np.int64) for server, mine in rows.items()}
 
 
 def _answer(seen: Seen, named: Sequence[Hit], limit: int) -> Matches | None:

@@ -80,7 +80,8 @@ class WordPiece:
         if self.ideographs:
             text = "".join(f" {each} " if _is_ideograph(each) else each for each in text)
         if not self.accents:
-            text = "".join(each for each in unicodedata.normalize("NFD", text) if unicodedata.category(each) != "Mn")
+            # Before, too: long runs of accents take `normalize` time that grows with their square.
+            text = _without_accents(unicodedata.normalize("NFD", _without_accents(text)))
         if self.lower:
             text = "".join(map(str.lower, text))  # one by one: in a word, a Greek sigma has two forms
         return iter("".join(f" {each} " if _is_punctuation(each) else each for each in text).split())
@@ -109,6 +110,8 @@ def _parsed(read: Mapping[str, Any]) -> WordPiece:
     _of(read, "pre_tokenizer", "BertPreTokenizer")
     if not normalizer["clean_text"]:
         raise ValueError("it does not clean texts")
+    if own := [each["content"] for each in read["added_tokens"] if not each["special"]]:
+        raise ValueError(f"it has tokens beside its vocabulary: {', '.join(map(repr, own[:3]))}")
     marked = read["post_processor"] is not None
     before, after = _marks(_of(read, "post_processor", "TemplateProcessing")) if marked else ((), ())
     vocabulary = {str(piece): int(number) for piece, number in model["vocab"].items()}
@@ -145,6 +148,10 @@ def _marks(template: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...
         else:
             sides[passed].extend(map(int, template["special_tokens"][each["SpecialToken"]["id"]]["ids"]))
     return tuple(sides[0]), tuple(sides[1])
+
+
+def _without_accents(text: str) -> str:
+    return "".join(each for each in text if unicodedata.category(each) != "Mn")
 
 
 @lru_cache(4096)

@@ -6,8 +6,8 @@ a CPU, and the same weights give the same bytes whatever version of torch reads 
 Weights are signed and symmetric, one scale for each output. What comes in is unsigned, around 128, and rounded row by
 row, one scale for each token: no token's numbers depend on another token's, and one outlier spoils one row. Processors
 with VNNI, and Arm's, multiply such pairs in one instruction, in two thirds of the time that two unsigned sides take.
-AVX2 alone adds two of the products in 16 bits and saturates, which is little (200 texts: mean cosine to torch .9967
-there, .9977 elsewhere).
+x86 processors without VNNI add two of the products in 16 bits and saturate, which is little (200 texts: mean cosine to
+torch .9967 there, .9977 elsewhere).
 
 T tokens, D numbers of a token, V words, L layers.
 """

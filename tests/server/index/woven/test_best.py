@@ -25,11 +25,17 @@ def test_the_edge_and_the_rows_are_those_of_sorting(kind, count, size):
     given = KINDS[kind](np.random.default_rng(size + count), size).astype(np.float32)
     ordered = np.sort(given)[::-1]
     assert least(given, count) == (ordered[count - 1] if count < size else -np.inf)
-    rows = top(given, count)
+    rows = top(given, count, str)
     assert len(rows) == min(count, int((given > 0).sum()))
     assert np.sort(given[rows])[::-1].tolist() == ordered[: len(rows)].tolist()
     assert len(set(rows.tolist())) == len(rows)
 
 
 def test_of_none_there_are_none():
-    assert top(np.ones(9, np.float32), 0).tolist() == []
+    assert top(np.ones(9, np.float32), 0, str).tolist() == []
+
+
+def test_of_equals_at_the_edge_those_are_taken_whose_names_come_first():
+    names = ["e", "b", "d", "a", "c"]
+    scores = np.array([1, 1, 2, 1, 1], np.float32)
+    assert [names[row] for row in top(scores, 3, names.__getitem__)] == ["b", "d", "a"]

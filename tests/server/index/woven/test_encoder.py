@@ -170,7 +170,7 @@ def test_neither_import_nor_loading_reads_the_heavy_libraries(folder):
         "import json, sys; from pathlib import Path\n"
         "from toolweft_server.index.woven.encoder import Encoder\n"
         f"Encoder.load(Path({str(folder)!r})).encode([])\n"
-        "print(json.dumps([m for m in ('onnxruntime', 'torch', 'transformers') if m in sys.modules]))"
+        "print(json.dumps([m for m in ('onnxruntime', 'tokenizers', 'torch', 'transformers') if m in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, encoding="utf-8", check=True)
     assert json.loads(done.stdout) == []

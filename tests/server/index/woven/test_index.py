@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import tiny_woven
@@ -172,21 +173,67 @@ def test_an_answer_does_not_depend_on_the_order_in_which_tools_came():
         assert forwards.search(query, 5) == backwards.search(query, 5)
 
 
+LETTERS = [tool(f"post{n}.letter_{n}", f"A letter, number {n}.") for n in range(40)]
+TIED = [tool(f"s{n}.export", "Export the report.", f"to_{n}") for n in range(300)]
+
+
 @pytest.fixture
-def pruned(monkeypatch):
-    """An index that compares hardly anything that the codes do not promise."""
+def pruning(monkeypatch):
+    """Of a catalogue, hardly anything is compared that codes do not promise."""
     monkeypatch.setattr(codes, "FEW", 1)
     monkeypatch.setattr(woven_index, "PRUNED_FROM", 1)
     monkeypatch.setattr(woven_index, "BUDGET", 1)
-    # Forty letters, all nearer to the request than the tool that is meant.
-    others = [tool(f"post{n}.letter_{n}", f"A letter, number {n}.") for n in range(40)]
-    return finished(WovenIndex.build([*TOOLS, *others], engine_of(Synonyms())))
 
 
-def test_a_pruned_search_of_one_server_compares_all_of_its_tools(pruned):
-    assert "mail.send" not in ids(pruned, "letter", 100)
-    assert [hit.tool for hit in pruned.search("letter", 5, server="mail").hits] == ["mail.send"]
+def promised_by_codes(index, monkeypatch, *tools):
+    """From now on, the codes promise these tools and nothing else."""
+    rows = np.array([index.ids.index(each) for each in tools], np.int64)
+    monkeypatch.setattr(
+        codes.Woven, "drafts", lambda woven, asked, *_: codes.Candidates(rows, woven.vectors(rows) @ asked)
+    )
 
 
-def test_a_pruned_search_finds_by_words_what_the_codes_did_not_promise(pruned):
-    assert ids(pruned, "temperature and rain for a city in a letter", 60)[0] == "weather.forecast"
+@pytest.mark.usefixtures("pruning")
+def test_a_pruned_search_of_one_server_compares_all_of_its_tools():
+    index = finished(WovenIndex.build([*TOOLS, *LETTERS], engine_of(Synonyms())))
+    assert "mail.send" not in ids(index, "letter", 100)
+    assert [hit.tool for hit in index.search("letter", 5, server="mail").hits] == ["mail.send"]
+    assert index.search("letter", 5, server="nobody").hits == []
+
+
+def test_tools_of_a_server_are_found_alike_whether_read_one_by_one_or_all_at_once(monkeypatch):
+    index = finished(WovenIndex.build([*TOOLS, *(tool(f"post.letter_{n}") for n in range(40))], engine_of(Synonyms())))
+    answers = []
+    for few in (0, len(TOOLS) + 41):
+        monkeypatch.setattr(woven_index, "FEW", few)
+        answers.append(index.search("letter 7", 50, server="post"))
+    assert answers[0] == answers[1]
+    assert answers[0].hits[0].tool == "post.letter_7"
+    assert len(answers[0].hits) == 40
+
+
+@pytest.mark.usefixtures("pruning")
+def test_a_pruned_search_finds_by_words_what_the_codes_did_not_promise(monkeypatch):
+    index = finished(WovenIndex.build([*TOOLS, *LETTERS], engine_of(Synonyms())))
+    promised_by_codes(index, monkeypatch, "github.list_issues")
+    assert ids(index, "temperature and rain for a city")[0] == "weather.forecast"
+
+
+@pytest.mark.usefixtures("pruning")
+def test_a_pruned_search_finds_what_the_codes_promised_although_it_shares_no_word(monkeypatch):
+    index = finished(WovenIndex.build(TOOLS, engine_of(Synonyms())))
+    promised_by_codes(index, monkeypatch, "mail.send")
+    assert ids(index, "letter") == ["mail.send"]
+
+
+@pytest.mark.usefixtures("pruning")
+@pytest.mark.parametrize("query", ["export", "export the report", "report to_7", "letter", "letter number 3"])
+def test_a_pruned_answer_does_not_depend_on_the_order_in_which_tools_came(query):
+    """Of more equal tools than are compared, too."""
+    tools = [*TIED, *LETTERS, *TOOLS]
+    forwards = finished(WovenIndex.build(tools, engine_of(Synonyms())))
+    backwards = finished(WovenIndex.build([], engine_of(Synonyms())).updated(tools[200:][::-1], []))
+    backwards = finished(backwards.updated(tools[:200][::-1], []))
+    assert backwards.ids != forwards.ids
+    assert len(forwards.search(query, 50).hits) > 0
+    assert forwards.search(query, 50) == backwards.search(query, 50)

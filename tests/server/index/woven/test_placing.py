@@ -7,6 +7,7 @@ import pytest
 import tiny_woven
 from toolweft_catalog.tool import Tool
 from toolweft_server.index.lexical import LexicalIndex
+from toolweft_server.index.woven import index as woven_index
 from toolweft_server.index.woven.cousage import CoUsage, Partner
 from toolweft_server.index.woven.explain import render
 from toolweft_server.index.woven.fusion import Weights
@@ -109,6 +110,19 @@ def test_the_answer_with_copies_does_not_depend_on_the_order_in_which_tools_came
             grown = grown.further()
     for query in (ASKED, "report an issue", "issue on copy250", "create_issue"):
         assert grown.search(query, 50) == forwards.search(query, 50)
+
+
+@pytest.mark.parametrize("count", [5, 300])
+def test_copies_step_back_alike_where_not_all_tools_are_compared(monkeypatch, count):
+    others = [tool(f"weather{n}.forecast_{n}", f"Rain and wind, place {n}.") for n in range(900)]
+    index = woven([*others[:450], *ISSUES, *copies(count), *others[450:]])
+    whole = index.search(ASKED, 50)
+    monkeypatch.setattr(woven_index, "PRUNED_FROM", 1)
+    compared = index.woven.drafts(
+        index.engine.request(ASKED), index.engine.heads.tables(index.engine.request(ASKED)), 500
+    )
+    assert woven_index.EXACT < len(compared.rows) < len(index)
+    assert index.search(ASKED, 50) == whole
 
 
 POST = tool("slack.post_message", "Send a message to the people of a channel.", "channel_id", "text")

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from functools import cache
 from importlib import resources
 
 import pytest
@@ -28,6 +29,7 @@ TEXTS = [
 ]
 
 
+@cache
 def library():
     tokenizers = pytest.importorskip("tokenizers")
     inner = tokenizers.Tokenizer.from_buffer(SHIPPED)
@@ -42,13 +44,21 @@ def test_ids_are_those_of_the_library(text):
 
 
 def known(character):
-    """Not younger than the library's tables of Unicode, which no version names."""
-    return unicodedata.ucd_3_2_0.category(character) != "Cn"
+    """Old, and never reclassified: which version of Unicode the library knows, it does not say."""
+    return unicodedata.ucd_3_2_0.category(character) == unicodedata.category(character) != "Cn"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cn"]).filter(known), max_size=60))
 def test_ids_are_those_of_the_library_for_any_text(text):
     assert OWN.ids(text, LONGEST) == library().encode(text).ids
+
+
+def test_words_are_cut_into_the_longest_known_pieces():
+    assert OWN.ids("Toolweft caf\u00e9, 42!", LONGEST) == [101, 6994, 8545, 6199, 7668, 1010, 4413, 999, 102]
+
+
+def test_long_runs_of_accents_are_nothing_and_take_no_time():
+    assert OWN.ids("a" + "\u0316\u0301" * 4000 + "b", LONGEST) == OWN.ids("ab", LONGEST)
 
 
 def test_a_mark_that_somebody_wrote_is_text():
@@ -73,6 +83,10 @@ def test_a_lone_surrogate_is_nothing():
         ({"normalizer": None}, "its normalizer is None, and must be BertNormalizer"),
         ({"pre_tokenizer": {"type": "Whitespace"}}, "its pre_tokenizer is Whitespace"),
         ({"post_processor": {"type": "RobertaProcessing"}}, "its post_processor is RobertaProcessing"),
+        (
+            {"added_tokens": [{"content": "create_issue", "special": False}]},
+            "it has tokens beside its vocabulary: 'create_issue'",
+        ),
         ({"model": {"type": "WordPiece"}}, "it does not say what it must: KeyError: 'vocab'"),
     ],
 )
