@@ -119,9 +119,10 @@ class NameTable(NamedTuple):
 
     def _matrix(self, length: int) -> Array:
         """Every name of one length, a row each."""
-        counts = self._counts()
-        start = int((counts[:length] * np.arange(length)).sum())
-        rows = int(counts[length])
+        rows = int(self.first[length + 1]) - int(self.first[length])
+        if not rows:
+            return self.blob[:0].reshape(0, length)
+        start = int(self._counts()[:length] @ np.arange(length))
         return self.blob[start : start + rows * length].reshape(rows, length)
 
     def _counts(self) -> Array:

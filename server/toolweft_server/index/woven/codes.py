@@ -32,6 +32,8 @@ _STEPS = np.float32(32767)
 _PIECE = 256
 """Rows turned into floats at a time: they stay in the processor's cache."""
 
+_PREFIXED = 16
+"""Times a budget of tools: below so many first digits promises are looked at."""
 _TAIL = 0.1
 """Share of tools that may have come or gone before the blocks are laid out anew."""
 
@@ -150,13 +152,15 @@ class Woven:
         """
         if len(self) <= max(FEW, budget):
             return self._read([(part, 0, len(part.rows)) for part in self._parts], request)
-        order = np.argsort(-np.where(self._sizes > 0, first, -np.inf), kind="stable")
-        wanted = max(1, int(np.searchsorted(np.cumsum(self._sizes[order]), budget, side="right")))
-        chosen = np.sort(order[:wanted])
-        spans = [
-            (part, int(part.starts[low]), int(part.starts[high])) for part in self._parts for low, high in _runs(chosen)
-        ]
+        order, below = self._blocks(first)
+        runs = _runs(np.sort(order[: max(1, int(np.searchsorted(below, budget, side="right")))]))
+        spans = [(part, int(part.starts[low]), int(part.starts[high])) for part in self._parts for low, high in runs]
         return self._read(spans, request)
+
+    def _blocks(self, first: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(K,): the first digits, best first; and how many tools stand below those up to each."""
+        order = np.argsort(-np.where(self._sizes > 0, first, -np.inf), kind="stable")
+        return order, np.cumsum(self._sizes[order])
 
     @cached_property
     def _sizes(self) -> NDArray[np.int64]:
@@ -166,18 +170,23 @@ class Woven:
     def drafts(self, request: Floats, tables: Sequence[Floats], budget: int) -> Candidates:
         """The `budget` tools whose codes promise the largest dot product; all of them, up to `FEW` tools.
 
-        `tables` says for each level (K,) what a digit adds to the promise (`heads.Heads.tables`). Who promises as much
-        as the last of them is read, too.
+        `tables` says for each level (K,) what a digit adds to the promise (`heads.Heads.tables`). Promises are looked
+        at below the best first digits alone, so many that `_PREFIXED` times the budget stand there. Who promises as
+        much as the last of those that are read is read, too.
         """
         if len(self) <= max(FEW, budget):
             return self._read([(part, 0, len(part.rows)) for part in self._parts], request)
-        promises = [_promises(part, tables) for part in self._parts]
+        order, below = self._blocks(np.asarray(tables[0], np.float32))
+        runs = _runs(np.sort(order[: 1 + int(np.searchsorted(below, _PREFIXED * budget))]))
+        places = [_below(part, runs) for part in self._parts]
+        promises = [_promises(part, mine, tables) for part, mine in zip(self._parts, places, strict=True)]
         rows, scores = [], []
-        for part, mine in zip(self._parts, _best(promises, budget), strict=True):
+        for part, some, best in zip(self._parts, places, _best(promises, budget), strict=True):
+            mine = some[best]
             rows.append(part.rows[mine])
             for start in range(0, len(mine), _PIECE):
-                some = part.vectors.take(mine[start : start + _PIECE], axis=0)
-                scores.append(_floats(some) @ np.asarray(request, np.float32))
+                piece = part.vectors.take(mine[start : start + _PIECE], axis=0)
+                scores.append(_floats(piece) @ np.asarray(request, np.float32))
         return Candidates(np.concatenate(rows), np.concatenate([*scores, np.zeros(0, np.float32)]))
 
     def _read(self, spans: Sequence[tuple[_Part, int, int]], request: Floats) -> Candidates:
@@ -245,12 +254,18 @@ def _by_code(codes: Codes, rows: Rows) -> NDArray[np.int64]:
     return np.lexsort((rows, *codes.T[::-1]))
 
 
-def _promises(part: _Part, tables: Sequence[Floats]) -> NDArray[np.float32]:
-    """(n,): the sum of what each digit of a tool's code adds; -inf where the tool is gone."""
-    total = np.zeros(len(part.rows), np.float32)
+def _below(part: _Part, runs: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+    """The places of a part below runs of first digits."""
+    spans = [np.arange(part.starts[low], part.starts[high]) for low, high in runs]
+    return np.concatenate([*spans, np.zeros(0, np.int64)])
+
+
+def _promises(part: _Part, places: NDArray[np.int64], tables: Sequence[Floats]) -> NDArray[np.float32]:
+    """(P,): the sum of what each digit of the code at each place adds; -inf where the tool is gone."""
+    total = np.zeros(len(places), np.float32)
     for digits, table in zip(part.digits, tables, strict=True):
-        total += np.asarray(table, np.float32).take(digits)
-    total[part.rows == END] = -np.inf
+        total += np.asarray(table, np.float32).take(digits.take(places))
+    total[part.rows.take(places) == END] = -np.inf
     return total
 
 

@@ -18,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from toolweft_server.index.woven.best import top
+from toolweft_server.index.woven.best import least, top
 from toolweft_server.index.woven.fusion import Scores
 from toolweft_server.index.woven.seen import Moved
 from toolweft_server.index.woven.traits import Records
@@ -34,6 +34,8 @@ CROWDED = 0.75
 """Share of the tools looked at from which one server's make room for others."""
 
 _NONE = -1
+_LOOKED_AT = 4
+"""Times as many tools as are wanted."""
 
 Floats: TypeAlias = NDArray[np.float32]
 Rows: TypeAlias = NDArray[np.int64]
@@ -52,6 +54,13 @@ class Copies:
         self._place = np.full(len(records), _NONE, np.int64)
         """(N,): where among the copies each tool stands, by group and by id; `_NONE` for all that have no copy."""
         self._place[self._rows] = np.arange(len(self._rows))
+
+    def best(self, scores: Scores, count: int) -> Rows:
+        """`likely` of all tools, most of which are not even looked at where few of the best are copies."""
+        rows = np.flatnonzero((scores >= least(scores, _LOOKED_AT * count)) & (scores > 0))
+        if int((self._place[rows] == _NONE).sum()) < count:
+            rows = np.flatnonzero(scores > 0)
+        return self.likely(rows, scores[rows], count)
 
     def likely(self, rows: Rows, scores: Scores, count: int) -> Rows:
         """Of the tools `rows`, the best `count` that are no copies of one another, and at most as many of their copies.
@@ -76,10 +85,9 @@ class Copies:
             first = scores.copy()
             first[copies[later]] = 0
         best = top(first, count, key)
-        servers = self._servers[rows]
-        numbers, counts = np.unique(servers[best], return_counts=True)
+        numbers, counts = np.unique(self._servers[rows[best]], return_counts=True)
         if len(best) and counts.max() > CROWDED * len(best):
-            others = np.where(servers == numbers[counts.argmax()], np.float32(0), first)
+            others = np.where(self._servers[rows] == numbers[counts.argmax()], np.float32(0), first)
             best = np.union1d(best, top(others, count // 4, key))
         if len(later):
             shown = np.zeros(len(rows), np.bool_)

@@ -310,7 +310,7 @@ class WovenIndex:
         cosines = np.zeros(len(self.ids), np.float32)
         found = self.woven.drafts(vector, self.engine.heads.tables(vector), BUDGET)
         cosines[found.rows] = found.scores
-        drafts = self._copies.likely(np.arange(len(self.ids)), words, DRAFTS)  # copies must not crowd others out
+        drafts = self._copies.best(words, DRAFTS)  # copies must not crowd others out
         cosines[drafts] = self.woven.vectors(drafts) @ vector
         compared = np.zeros(len(self.ids), np.bool_)
         compared[found.rows] = compared[drafts] = True
