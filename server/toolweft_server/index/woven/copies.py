@@ -56,11 +56,16 @@ class Copies:
         self._place[self._rows] = np.arange(len(self._rows))
 
     def best(self, scores: Scores, count: int) -> Rows:
-        """`likely` of all tools, most of which are not even looked at where few of the best are copies."""
+        """`likely` of all tools; most are not even looked at where the best are of many servers, and few are copies."""
         rows = np.flatnonzero((scores >= least(scores, _LOOKED_AT * count)) & (scores > 0))
-        if int((self._place[rows] == _NONE).sum()) < count:
+        if int((self._place[rows] == _NONE).sum()) < count or self._crowded(rows) is not None:
             rows = np.flatnonzero(scores > 0)
         return self.likely(rows, scores[rows], count)
+
+    def _crowded(self, rows: Rows) -> int | None:
+        """The number of the server that has nearly all of these tools."""
+        numbers, counts = np.unique(self._servers[rows], return_counts=True)
+        return int(numbers[counts.argmax()]) if len(rows) and counts.max() > CROWDED * len(rows) else None
 
     def likely(self, rows: Rows, scores: Scores, count: int) -> Rows:
         """Of the tools `rows`, the best `count` that are no copies of one another, and at most as many of their copies.
@@ -85,9 +90,8 @@ class Copies:
             first = scores.copy()
             first[copies[later]] = 0
         best = top(first, count, key)
-        numbers, counts = np.unique(self._servers[rows[best]], return_counts=True)
-        if len(best) and counts.max() > CROWDED * len(best):
-            others = np.where(self._servers[rows] == numbers[counts.argmax()], np.float32(0), first)
+        if (server := self._crowded(rows[best])) is not None:
+            others = np.where(self._servers[rows] == server, np.float32(0), first)
             best = np.union1d(best, top(others, count // 4, key))
         if len(later):
             shown = np.zeros(len(rows), np.bool_)

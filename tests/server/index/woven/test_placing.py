@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import tiny_woven
 from toolweft_catalog.tool import Tool
 from toolweft_server.index.lexical import LexicalIndex
+from toolweft_server.index.woven import codes
 from toolweft_server.index.woven import index as woven_index
 from toolweft_server.index.woven.cousage import CoUsage, Partner
 from toolweft_server.index.woven.explain import render
@@ -90,6 +92,21 @@ def test_near_copies_of_one_server_leave_places_to_others_that_match_well(count)
     assert sum(each.startswith("rogue.") for each in first[:5]) <= 3
     last = [each for each in ids(index, ASKED, 50) if each.startswith("rogue.")][-1]
     assert "nearly a copy of rogue." in moved(index, ASKED, last)
+
+
+def test_a_flood_of_one_server_crowds_nobody_out_where_not_all_tools_are_compared(monkeypatch):
+    index = woven([*(tool(f"rogue.open_issue_{n}", f"{ASKED} {ASKED}", "title") for n in range(900)), *ISSUES])
+    whole = ids(index, ASKED, 300)
+    rogues = np.flatnonzero([each.startswith("rogue.") for each in index.ids])
+
+    def promised(woven, asked, *_):
+        return codes.Candidates(rogues, woven.vectors(rogues) @ asked)
+
+    monkeypatch.setattr(woven_index, "PRUNED_FROM", 1)
+    monkeypatch.setattr(codes.Woven, "drafts", promised)
+    assert ids(index, ASKED, 300) == whole
+    assert {each.id for each in ISSUES} <= set(whole)
+    assert ISSUES[0].id in whole[:5]
 
 
 def test_where_one_server_has_all_that_matches_nothing_changes():
