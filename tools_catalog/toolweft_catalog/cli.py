@@ -47,7 +47,19 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _main(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            if not sys.stdout.closed:
+                sys.stdout.flush()  # not by the interpreter at its end, who would complain
+    except BrokenPipeError:
+        # The reader (head, less) went away: not a failure. Nothing more may be written, not even by the interpreter.
+        sys.stdout = open("/dev/null", "w", encoding="utf-8") if sys.platform != "win32" else sys.stderr  # noqa: SIM115
+        return 0
+
+
+def _main(words: Sequence[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
         return 0 if words else 2
@@ -86,10 +98,6 @@ def _run(command: Command, words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader (head, less) went away: not a failure. Nothing more may be written, not even by the interpreter.
-        sys.stdout = open("/dev/null", "w", encoding="utf-8") if sys.platform != "win32" else sys.stderr  # noqa: SIM115
-        return 0
 
 
 def _entry(name: str) -> metadata.EntryPoint | None:
