@@ -1,10 +1,11 @@
 """`Woven`: the vectors of a catalogue's tools, laid out by their codes, so that a search reads only some of them.
 
 `drafts` adds up what a request makes of each digit of a tool's code, three look-ups a tool instead of a product of
-384 numbers, and reads the vectors of the best alone: additive quantisation with exact re-ranking (Babenko and Lempitsky
-2014). `candidates` reads whole blocks, the tools of one first digit, which stand side by side in memory. Codes are the
-nearest ones under a frozen codebook, so a tool has the same code whenever it comes, and an updated snapshot holds what
-a rebuilt one holds. Who a row is, is the caller's business, and so is what a code means.
+384 numbers, below the likeliest first digits, and reads the vectors of the best alone: additive quantisation with exact
+re-ranking (Babenko and Lempitsky 2014). `candidates` reads whole blocks, the tools of one first digit, which stand side
+by side in memory. Codes are the nearest ones under a frozen codebook, so a tool has the same code whenever it comes,
+and an updated snapshot holds what a rebuilt one holds. Who a row is, is the caller's business, and so is what a code
+means.
 
 N tools, M of them with a vector, L levels, K first digits, d dimensions.
 """
