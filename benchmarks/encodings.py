@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from toolweft_server.index.woven.encoder import Encoder
 from toolweft_server.index.woven.engine import Engine
+from toolweft_server.index.woven.examples import Examples
 from toolweft_server.index.woven.heads import Heads
 
 
@@ -63,11 +64,13 @@ class Kept:
 
 
 def engine(encoder: Kept, heads: Path | None = None) -> Engine:
-    """With the heads of that folder, or with the shipped ones.
+    """With the heads of that folder, or with the shipped ones and the shipped examples.
 
     Raises:
-        HeadsError: They are not there, or were made for another encoder.
+        HeadsError: The heads are not there, or were made for another encoder.
+        ExamplesError: The examples, the same.
 
     """
     found = Heads.load(heads, encoder=encoder.digest) if heads else Heads.shipped(encoder=encoder.digest)
-    return Engine(encoder, found)  # type: ignore[arg-type]
+    examples = None if heads else Examples.shipped(encoder=encoder.digest)
+    return Engine(encoder, found, examples=examples)  # type: ignore[arg-type]

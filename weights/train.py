@@ -2,9 +2,10 @@
 
     python weights/train.py --base MODEL_FOLDER --out FOLDER [--data FOLDER] [--without metatool]
 
-Three stages, each taken up where it was left: the encoder is tuned by contrast (`FOLDER/model`), written as int8 ONNX
-(`FOLDER/encoder`), and heads are trained that read its vectors as codes (`FOLDER/heads`). The last two folders are
-what `toolweft_server/weights` holds.
+Four stages, each taken up where it was left: the encoder is tuned by contrast (`FOLDER/model`), written as int8 ONNX
+(`FOLDER/encoder`), heads are made that read its vectors as codes (`FOLDER/heads`), and the train requests of tools that
+have many are kept as examples (`FOLDER/examples`). The last three folders are what `toolweft_server/weights` holds;
+`--encoder FOLDER` begins with an encoder that is there, and makes the last two.
 
 `--base` is all-MiniLM-L6-v2 as `save_pretrained` leaves it. What it was trained on, how it scores and under which
 terms it may be used is told in `MODEL_CARD.md` beside this file.
@@ -16,6 +17,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -25,8 +27,9 @@ import torch
 from benchmarks import codes, datasets
 from benchmarks.encodings import Kept
 
+from toolweft_server.index.woven import traits
 from toolweft_server.index.woven.encoder import Encoder
-from toolweft_server.training import encode, heads
+from toolweft_server.training import encode, examples, heads
 from toolweft_server.training.encoder.batches import BatchConfig
 from toolweft_server.training.encoder.contrast import ContrastConfig, train
 from toolweft_server.training.encoder.export import export
@@ -79,24 +82,27 @@ def described(weft: Corpus) -> Corpus:
     return Corpus("pseudo", tools, range(len(tools)), pseudo(tools), PSEUDO_EPOCHS, 32)
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--base", type=Path, required=True)
-    arguments.add_argument("--out", type=Path, required=True)
-    arguments.add_argument("--data", type=Path)
-    arguments.add_argument("--without", default="", help="sets left out, comma-separated")
-    arguments.add_argument("--epochs", type=float, default=FACTOR, help="factor on all epochs")
-    given = arguments.parse_args()
-    if given.data:
-        os.environ["TOOLWEFT_DATA"] = str(given.data)
-    torch.manual_seed(ContrastConfig().seed)
-    given.out.mkdir(parents=True, exist_ok=True)
-    left = given.without.split(",")
-    corpora = [corpus(name) for name in EPOCHS if name not in left]
-    if "pseudo" not in left:
+def asked(names: Sequence[str]) -> tuple[list[str], list[list[int]]]:
+    """The train requests of these sets, and what their right tools say, as the index tells tools apart."""
+    texts: list[str] = []
+    wanted: list[list[int]] = []
+    for name in names:
+        data = datasets.load(name, "train")
+        says: dict[str, set[int]] = {}
+        for tool, mark in zip(data.tools, traits.of(data.tools)["copy"].tolist(), strict=True):
+            says.setdefault(data.group[tool.id], set()).add(mark)
+        texts += [each.text for each in data.requests]
+        wanted += [[mark for group in each.gold for mark in says[group]] for each in data.requests]
+    return texts, wanted
+
+
+def tune(base: Path, out: Path, names: Sequence[str], factor: float, *, made_up: bool) -> None:
+    """The first two stages."""
+    corpora = [corpus(name) for name in names]
+    if made_up:
         corpora.append(described(corpora[0]))
-    corpora = [replace(each, epochs=each.epochs * given.epochs) for each in corpora]
-    encoder = encode.load(given.base)
+    corpora = [replace(each, epochs=each.epochs * factor) for each in corpora]
+    encoder = encode.load(base)
     for module in encoder.model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -108,32 +114,52 @@ def main() -> None:
                 f"{time.monotonic() - begun:7.0f} s  {step.stage} {step.done}/{step.total} {step.loss:.3f}", flush=True
             )
 
-    first = train(ContrastConfig(), BatchConfig(), encoder, corpora, state=given.out / "state.pt", progress=show)
+    first = train(ContrastConfig(), BatchConfig(), encoder, corpora, state=out / "state.pt", progress=show)
     again = [
-        replace(each, epochs=AGAIN[each.name] * given.epochs / FACTOR, most=ALL)
-        for each in corpora
-        if each.name in AGAIN
+        replace(each, epochs=AGAIN[each.name] * factor / FACTOR, most=ALL) for each in corpora if each.name in AGAIN
     ]
-    trained = train(GENTLE, BatchConfig(), first.encoder, again, state=given.out / "again.pt", progress=show)
+    trained = train(GENTLE, BatchConfig(), first.encoder, again, state=out / "again.pt", progress=show)
     before = {name: each.detach().clone() for name, each in trained.encoder.model.state_dict().items()}
-    last = [
-        replace(each, epochs=LAST[each.name] * given.epochs / FACTOR, complete=each.name == "metatool")
-        for each in again
-    ]
-    trained = train(LATE, BatchConfig(), trained.encoder, last, state=given.out / "last.pt", progress=show)
+    last = [replace(each, epochs=LAST[each.name] * factor / FACTOR, complete=each.name == "metatool") for each in again]
+    trained = train(LATE, BatchConfig(), trained.encoder, last, state=out / "last.pt", progress=show)
     after = trained.encoder.model.state_dict()
     trained.encoder.model.load_state_dict({
         name: each.lerp(after[name], SHARE) if each.is_floating_point() else each for name, each in before.items()
     })  # fmt: skip
-    trained.encoder.model.save_pretrained(given.out / "model")
-    trained.encoder.tokenizer.save_pretrained(given.out / "model")  # type: ignore[attr-defined]
+    trained.encoder.model.save_pretrained(out / "model")
+    trained.encoder.tokenizer.save_pretrained(out / "model")  # type: ignore[attr-defined]
     print(f"{first.steps} + {trained.steps} steps in {time.monotonic() - begun:.0f} s", flush=True)
-    print(export(trained.encoder.model, trained.encoder.tokenizer, given.out / "encoder", **SAID), flush=True)
-    tuned = Encoder.load(given.out / "encoder")
+    print(export(trained.encoder.model, trained.encoder.tokenizer, out / "encoder", **SAID), flush=True)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    begin = arguments.add_mutually_exclusive_group(required=True)
+    begin.add_argument("--base", type=Path, metavar="FOLDER")
+    begin.add_argument("--encoder", type=Path, metavar="FOLDER")
+    arguments.add_argument("--out", type=Path, required=True)
+    arguments.add_argument("--data", type=Path)
+    arguments.add_argument("--without", default="", help="sets left out, comma-separated")
+    arguments.add_argument("--epochs", type=float, default=FACTOR, help="factor on all epochs")
+    given = arguments.parse_args()
+    if given.data:
+        os.environ["TOOLWEFT_DATA"] = str(given.data)
+    torch.manual_seed(ContrastConfig().seed)
+    given.out.mkdir(parents=True, exist_ok=True)
+    left = given.without.split(",")
+    names = [name for name in EPOCHS if name not in left]
+    if given.base:
+        tune(given.base, given.out, names, given.epochs, made_up="pseudo" not in left)
+    tuned = Encoder.load(given.encoder or given.out / "encoder")
     kept = Kept(tuned, given.out / "vectors")
-    made = codes.train([each.name for each in corpora if each.name != "pseudo"], kept, HEADS_SEED, HEADS)
-    kept.save()
+    made = codes.train(names, kept, HEADS_SEED, HEADS)
     heads.save(made, given.out / "heads", encoder=tuned.digest, config=asdict(HEADS) | {"seed": HEADS_SEED})
+    texts, wanted = asked(names)
+    found = examples.fit(
+        examples.ExamplesConfig(), kept.encode(texts), wanted, given.out / "examples", encoder=tuned.digest
+    )
+    kept.save()
+    print(f"{len(found.bits)} examples of {len(found.tools)} tools")
 
 
 if __name__ == "__main__":

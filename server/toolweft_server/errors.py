@@ -9,7 +9,8 @@
     ├── LibraryError       a saved function: unknown, refused, broken folder
     ├── IndexFolderError   an index folder that cannot be read
     ├── EncoderError       the text encoder's files: missing, damaged, of another version; or numbers that are none
-    └── HeadsError         the codes' files: the same, or made for another encoder
+    ├── HeadsError         the codes' files: the same, or made for another encoder
+    └── ExamplesError      the example requests' files: the same
 
 What the model can fix is data in a result (`toolweft_catalog.call.Failure`, `wire.Error`) and not in this tree.
 The message says what happened, with which value, and what to do next.
@@ -67,6 +68,10 @@ class EncoderError(ToolweftError):
 
 
 class HeadsError(ToolweftError):
+    pass
+
+
+class ExamplesError(ToolweftError):
     pass
 
 

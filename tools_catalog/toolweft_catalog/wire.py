@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from toolweft_catalog.tool import Effect, Origin
 
-Why = Literal["name", "lexical", "dense", "codes", "use", "sets"]
+Why = Literal["name", "lexical", "dense", "codes", "use", "examples", "sets"]
 IndexName = Literal["lexical", "woven", "generative"]
 Status = Literal["ok", "error", "timeout", "limit", "refused", "cancelled", "crashed", "violation", "waiting"]
 """`violation` and `crashed` are the sandbox's, the others the program's. All but `ok` and `waiting` set `isError`."""

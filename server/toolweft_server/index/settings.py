@@ -12,7 +12,7 @@ class IndexEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["woven", "lexical", "generative"] = "woven"
-    without: tuple[Literal["dense", "codes", "use", "sets"], ...] = ()
+    without: tuple[Literal["dense", "codes", "use", "examples", "sets"], ...] = ()
     """Parts of the woven index that do not count."""
     model: str | None = None
     """The folder of what `toolweft train lm` wrote; `generative` alone has one."""

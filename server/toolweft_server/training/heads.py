@@ -11,9 +11,6 @@ N tools, R requests, B of them in a batch, C candidates of each, L levels, K cod
 
 from __future__ import annotations
 
-import io
-import json
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,21 +243,8 @@ def save(trained: Trained, folder: Path, *, encoder: str, config: Mapping[str, A
         OSError: The folder cannot be written.
 
     """
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **dict(sorted(trained.arrays.items())))
-    content = buffer.getvalue()
-    manifest = {
-        "format": heads.FORMAT,
-        "encoder": encoder,
-        "arrays": heads.digest(content),
-        "config": dict(config),
-        "history": [each._asdict() for each in trained.history],
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, each in ((heads.ARRAYS, content), (heads.MANIFEST, json.dumps(manifest, indent=1).encode("ascii"))):
-        beside = folder / f"{name}.{uuid.uuid4().hex[:8]}"
-        beside.write_bytes(each)
-        beside.replace(folder / name)
+    history = [each._asdict() for each in trained.history]
+    heads.KIND.save(folder, trained.arrays, encoder=encoder, config=dict(config), history=history)
     return heads.Heads.load(folder, encoder=encoder)
 
 

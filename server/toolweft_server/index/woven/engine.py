@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolweft_server.errors import HeadsError, ToolweftError
+from toolweft_server.errors import ExamplesError, HeadsError, ToolweftError
 from toolweft_server.index.woven import document
 from toolweft_server.index.woven.encoder import Encoder
+from toolweft_server.index.woven.examples import Examples
 from toolweft_server.index.woven.heads import Heads
 from toolweft_server.index.woven.vectors import VectorCache
 
@@ -29,16 +30,22 @@ REQUESTS = 256
 class Engine:
     """Threads may share it."""
 
-    def __init__(self, encoder: Encoder, heads: Heads, folder: Path | None = None) -> None:
-        """`folder` is where vectors are kept; None keeps them in memory.
+    def __init__(
+        self, encoder: Encoder, heads: Heads, folder: Path | None = None, *, examples: Examples | None = None
+    ) -> None:
+        """`folder` is where vectors are kept; None keeps them in memory. Without `examples` no tool has any.
 
         Raises:
             HeadsError: The heads take vectors of another size than the encoder makes.
+            ExamplesError: The examples, the same.
 
         """
         if heads.size != encoder.size:
             raise HeadsError(f"the heads take vectors of {heads.size} numbers, and the encoder makes {encoder.size}")
         self.encoder, self.heads, self.folder = encoder, heads, folder
+        self.examples = examples or Examples.none(encoder.size)
+        if (size := len(self.examples.centre)) != encoder.size:
+            raise ExamplesError(f"the examples are of vectors of {size} numbers, and the encoder makes {encoder.size}")
         self.cache = VectorCache(folder, f"{encoder.digest}-{document.VERSION}", encoder.size)
         self.failure: str | None = None
         """Why the encoder gave up, if it did."""
@@ -54,7 +61,13 @@ class Engine:
 
         """
         encoder = Encoder.shipped()
-        return cls(encoder, Heads.shipped(encoder=encoder.digest), folder)
+        heads = Heads.shipped(encoder=encoder.digest)
+        try:
+            examples = Examples.shipped(encoder=encoder.digest)
+        except ExamplesError as error:
+            logger.warning("tools are ranked without the requests that training has seen: %s", error)
+            examples = None
+        return cls(encoder, heads, folder, examples=examples)
 
     def request(self, query: str) -> NDArray[np.float32] | None:
         """(d,): the vector of a request; None when it has none, or the encoder cannot be used."""

@@ -144,8 +144,10 @@ def _counted(index: WovenIndex, words: lexical.Evidence, vector: NDArray[np.floa
     plain = (index.woven.vectors(seen.rows).astype(np.float64) * vector).sum(axis=1)
     moved = np.where(known & (seen.use > 0), weights.dense * (seen.cosines - plain), 0.0)
     used = weights.use * seen.use
-    scale = (0.8 if words.named else 1.0) / max(float((both + used).max(initial=0.0)), 1e-9)
-    parts = {"lexical": both - by_vector, "dense": by_vector - moved, "use": used + moved}
+    scale = (0.8 if words.named else 1.0) / max(float((both + used + seen.examples).max(initial=0.0)), 1e-9)
+    parts = {
+        "lexical": both - by_vector, "dense": by_vector - moved, "use": used + moved, "examples": seen.examples,
+    }  # fmt: skip
     found = {}
     for at, row in enumerate(seen.rows.tolist()):
         shares = {part: scale * float(each[at]) for part, each in parts.items()}
@@ -167,7 +169,7 @@ def _notes(index: WovenIndex, tools: Sequence[str], *, alone: bool) -> tuple[str
             + (f"; of these here: {', '.join(new)}." if new else ".")
         )
     weights = index.weights
-    off = [part for part in ("dense", "codes", "use", "sets") if not getattr(weights, part)]
+    off = [part for part in ("dense", "codes", "use", "examples", "sets") if not getattr(weights, part)]
     if off:
         notes.append(f"Without weight, shown where known but not counted: {', '.join(off)}.")
     if weights.use and not index.use.usage.used:

@@ -1,4 +1,4 @@
-"""One score from several witnesses: what words say, what vectors say, what codes say, what use says.
+"""One score from several witnesses: what words say, what vectors, codes, use and known requests say.
 
 A weighted sum on fixed scales, the same for every request. Dividing each part by its own best score, as is usual,
 throws away how much a part knows: a request that shares only common words with its tools has a low best BM25F, and
@@ -34,11 +34,13 @@ class Weights:
     """Of log P of the first digit. Nothing, as long as it has not been shown to help on every set."""
     use: float = 0.1
     """Of what past use says, in [0, 1)."""
+    examples: float = 0.8
+    """Of how near the nearest example is, in [0, 1]. Counts among tools with examples alone (`examples`)."""
     sets: float = 1.0
     """Whether whole sets are sought: 0 or 1."""
 
     def __post_init__(self) -> None:
-        if min(self.words, self.dense, self.codes, self.use, self.sets) < 0:
+        if min(self.words, self.dense, self.codes, self.use, self.examples, self.sets) < 0:
             raise ValueError(f"weights are at least 0, and these are {self}")
 
 

@@ -13,30 +13,24 @@ C tools, P prefixes, L levels, K codes a level, d dimensions, H hidden units.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolweft_server.errors import HeadsError
-from toolweft_server.index.woven import residual
+from toolweft_server.index.woven import packed, residual
 from toolweft_server.index.woven.codes import Rows, Woven
+from toolweft_server.index.woven.packed import Arrays
 from toolweft_server.index.woven.residual import Codes, Floats
 from toolweft_server.index.woven.trie import END, ROOT, Trie
 
-FORMAT = 1
-ARRAYS, MANIFEST = "heads.npz", "heads.json"
+KIND = packed.Kind("heads", HeadsError)
 
 Matrix: TypeAlias = NDArray[np.float32]
-Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 
 class Network(NamedTuple):
@@ -83,16 +77,13 @@ class Heads:
             HeadsError: Missing, cut, damaged, of another format, not finite, or made for another encoder.
 
         """
-        manifest = _manifest(folder)
-        arrays = _arrays(folder, manifest)
-        if encoder is not None and manifest["encoder"] != encoder:
-            _unusable(folder, f"they were made for the encoder {manifest['encoder']}, and this is {encoder}")
+        found = KIND.load(folder, encoder=encoder)
         try:
-            return cls.of(arrays, encoder=manifest["encoder"], digest=manifest["arrays"])
+            return cls.of(found.arrays, encoder=found.encoder, digest=found.digest)
         except KeyError as missing:
-            _unusable(folder, f"{ARRAYS} has no array {missing.args[0]!r}")
+            KIND.unusable(folder, f"heads.npz has no array {missing.args[0]!r}")
         except ValueError as error:
-            _unusable(folder, f"{ARRAYS}: {error}")
+            KIND.unusable(folder, f"heads.npz: {error}")
 
     @classmethod
     def shipped(cls, *, encoder: str | None = None) -> Heads:
@@ -240,10 +231,6 @@ class Heads:
         return rows, _log_softmax(self.temperatures[-1] * (2.0 * left @ head - (left * left).sum(1)))
 
 
-def digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def _log_softmax(logits: Matrix) -> Matrix:
     shifted = logits - logits.max(-1, keepdims=True)
     out: Matrix = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
@@ -283,39 +270,3 @@ def _check(heads: Heads) -> None:
             raise ValueError(f"the array {name!r} holds NaN or infinity")
     if (heads.temperatures <= 0).any():
         raise ValueError(f"temperatures are above 0, not {heads.temperatures.tolist()}")
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise HeadsError(f"there are no heads in {str(folder)!r} ({MANIFEST} is missing); {_REMEDY}") from None
-    except (OSError, ValueError) as error:
-        _unusable(folder, f"{MANIFEST}: {error}")
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        written = manifest.get("format") if isinstance(manifest, dict) else None
-        _unusable(folder, f"{MANIFEST} is of format {written!r}, and this version reads format {FORMAT}")
-    if not all(isinstance(manifest.get(key), str) for key in ("arrays", "encoder")):
-        _unusable(folder, f"{MANIFEST} does not name the digests of the arrays and the encoder")
-    return manifest
-
-
-def _arrays(folder: Path, manifest: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    try:
-        content = (folder / ARRAYS).read_bytes()
-    except OSError as error:
-        _unusable(folder, f"{ARRAYS}: {error}")
-    if (found := digest(content)) != (expected := manifest["arrays"]):
-        _unusable(folder, f"{ARRAYS} is cut, damaged or of another save: its digest is {found}, expected {expected}")
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        _unusable(folder, f"{ARRAYS}: {error}")
-
-
-_REMEDY = "reinstall toolweft (`pip install --force-reinstall toolweft`), or train the heads again if they are your own"
-
-
-def _unusable(folder: Path, why: str) -> NoReturn:
-    raise HeadsError(f"the heads in {str(folder)!r} cannot be used: {why}; {_REMEDY}")

@@ -26,7 +26,7 @@ class WovenKind:
     """Blocking; used from worker threads. The encoder's files are read with the first text."""
 
     def __init__(self, saved: SavedIndex, *, without: Collection[str] = ()) -> None:
-        """`without` names parts that do not count: dense, codes, use, sets."""
+        """`without` names parts that do not count: dense, codes, use, examples, sets."""
         self._saved = saved
         self._weights = replace(WEIGHTS, **dict.fromkeys(without, 0.0))
         self._engine: Engine | None = None

@@ -37,6 +37,7 @@ class Seen:
     words: Scores  # (C,): BM25F
     cosines: Scores  # (C,): 0 for a tool without a vector
     use: Scores  # (C,): how much past use speaks for a tool, in [0, 1)
+    examples: Scores  # (C,): what known requests give to a tool's score or take from it, before it is divided
     fused: Scores  # (C,): in [0, 1], the best one 1
     worth: NDArray[np.bool_]  # (C,): who matches
     moved: Mapping[str, Moved] = field(default_factory=dict)
@@ -63,6 +64,7 @@ class Seen:
             words=np.concatenate([self.words, words]),
             cosines=np.concatenate([self.cosines, cosines]),
             use=np.concatenate([self.use, nothing]),
+            examples=np.concatenate([self.examples, nothing]),
             fused=np.concatenate([self.fused, nothing]),
             worth=np.concatenate([self.worth, np.zeros(len(rows), np.bool_)]),
         )

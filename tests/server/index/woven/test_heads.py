@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from toolweft_server.errors import HeadsError
-from toolweft_server.index.woven import heads as module
-from toolweft_server.index.woven import residual
+from toolweft_server.index.woven import packed, residual
 from toolweft_server.index.woven.codes import Woven
-from toolweft_server.index.woven.heads import ARRAYS, MANIFEST, Heads
+from toolweft_server.index.woven.heads import Heads
 from toolweft_server.index.woven.trie import END
 
 SIZE, HIDDEN = 12, 5
@@ -151,10 +150,10 @@ def write(folder, made=None, **changed):
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **(arrays() if made is None else made))
     content = buffer.getvalue()
-    manifest = {"format": module.FORMAT, "encoder": "e" * 32, "arrays": module.digest(content)} | changed
+    manifest = {"format": packed.FORMAT, "encoder": "e" * 32, "arrays": packed.digest(content)} | changed
     folder.mkdir(exist_ok=True)
-    (folder / ARRAYS).write_bytes(content)
-    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    (folder / "heads.npz").write_bytes(content)
+    (folder / "heads.json").write_text(json.dumps(manifest), encoding="utf-8")
     return folder
 
 
@@ -164,12 +163,12 @@ def test_loaded_heads_are_the_written_ones(tmp_path):
     assert np.array_equal(found.encode(vectors), woven.codes)
     rows = np.arange(60)
     assert np.array_equal(found.verify(REQUESTS[0], woven, rows), heads().verify(REQUESTS[0], woven, rows))
-    assert found.digest == module.digest((tmp_path / ARRAYS).read_bytes())
+    assert found.digest == packed.digest((tmp_path / "heads.npz").read_bytes())
 
 
 def cut(folder):
-    content = (write(folder) / ARRAYS).read_bytes()
-    (folder / ARRAYS).write_bytes(content[:-100])
+    content = (write(folder) / "heads.npz").read_bytes()
+    (folder / "heads.npz").write_bytes(content[:-100])
 
 
 def changed(name, value):
@@ -178,11 +177,11 @@ def changed(name, value):
 
 SPOILT = {
     "nothing": (lambda _: None, r"there are no heads in .* \(heads.json is missing\)"),
-    "manifest": (lambda f: (write(f) / MANIFEST).write_text("{", encoding="utf-8"), "heads.json: "),
-    "list": (lambda f: (write(f) / MANIFEST).write_text("[]", encoding="utf-8"), "format None"),
+    "manifest": (lambda f: (write(f) / "heads.json").write_text("{", encoding="utf-8"), "heads.json: "),
+    "list": (lambda f: (write(f) / "heads.json").write_text("[]", encoding="utf-8"), "format None"),
     "format": (lambda f: write(f, format=99), "format 99, and this version reads format 1"),
     "unnamed": (lambda f: write(f, encoder=None), "does not name the digests"),
-    "arrays": (lambda f: (write(f) / ARRAYS).unlink(), "heads.npz: .*No such file"),
+    "arrays": (lambda f: (write(f) / "heads.npz").unlink(), "heads.npz: .*No such file"),
     "cut": (cut, "cut, damaged or of another save: its digest is [0-9a-f]{64}, expected [0-9a-f]{64}"),
     "nan": (changed("level.1", np.full((5, SIZE), np.nan)), "'level.1' holds NaN"),
     "shape": (changed("level.2", np.ones((4, SIZE + 1))), r"'level.2' is of shape \(4, 13\), and \(4, 12\) is wanted"),
@@ -191,7 +190,7 @@ SPOILT = {
     "missing": (lambda f: write(f, {k: v for k, v in arrays().items() if k != "projection"}), "no array 'projection'"),
     "levels": (lambda f: write(f, {k: v for k, v in arrays().items() if "level" not in k}), "no array 'level.0'"),
     "no archive": (
-        lambda f: (write(f, arrays=module.digest(b"x")) / ARRAYS).write_bytes(b"x"),
+        lambda f: (write(f, arrays=packed.digest(b"x")) / "heads.npz").write_bytes(b"x"),
         "heads.npz: ",
     ),
 }
@@ -214,7 +213,7 @@ def test_heads_made_for_another_encoder_are_refused_and_both_are_named(tmp_path)
 def test_arrays_that_would_have_to_be_unpickled_are_refused(tmp_path):
     buffer = io.BytesIO()
     np.savez(buffer, projection=np.array([{}], object))
-    write(tmp_path, arrays=module.digest(buffer.getvalue()))
-    (tmp_path / ARRAYS).write_bytes(buffer.getvalue())
+    write(tmp_path, arrays=packed.digest(buffer.getvalue()))
+    (tmp_path / "heads.npz").write_bytes(buffer.getvalue())
     with pytest.raises(HeadsError, match="allow_pickle"):
         Heads.load(tmp_path)

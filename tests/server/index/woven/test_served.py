@@ -19,7 +19,7 @@ pytest.importorskip("onnxruntime")
 import tiny_onnx
 from toolweft_server import config as configuration
 from toolweft_server import serving
-from toolweft_server.index.woven import encoder, heads
+from toolweft_server.index.woven import encoder, packed
 from toolweft_server.runtime import Lazy
 
 MAIL = '''
@@ -53,13 +53,13 @@ def heads_for(size, digest, **changed):
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **(arrays | changed))
     content = buffer.getvalue()
-    return content, {"format": heads.FORMAT, "encoder": digest, "arrays": heads.digest(content)}
+    return content, {"format": packed.FORMAT, "encoder": digest, "arrays": packed.digest(content)}
 
 
 def write_heads(folder, content, manifest):
     folder.mkdir(exist_ok=True)
-    (folder / heads.ARRAYS).write_bytes(content)
-    (folder / heads.MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    (folder / "heads.npz").write_bytes(content)
+    (folder / "heads.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ BROKEN = {
     "graph cut": (cut(f"encoder/{encoder.GRAPH}"), "encoder.onnx is cut, damaged"),
     "tokenizer cut": (cut(f"encoder/{encoder.TOKENIZER}"), "tokenizer.json is cut, damaged"),
     "manifest cut": (cut(f"encoder/{encoder.MANIFEST}"), "encoder.json: "),
-    "heads cut": (cut(f"heads/{heads.ARRAYS}"), "heads.npz is cut, damaged"),
+    "heads cut": (cut("heads/heads.npz"), "heads.npz is cut, damaged"),
     "heads of another encoder": (
         lambda folder: write_heads(folder / "heads", *heads_for(tiny_onnx.SIZE, "f" * 32)),
         "made for the encoder " + "f" * 32 + ", and this is ",

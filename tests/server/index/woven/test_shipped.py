@@ -11,6 +11,7 @@ import pytest
 
 from toolweft_server.errors import HeadsError
 from toolweft_server.index.woven.encoder import Encoder
+from toolweft_server.index.woven.examples import Examples, unpacked
 from toolweft_server.index.woven.heads import Heads
 
 WEIGHTS = Path(str(resources.files("toolweft_server") / "weights"))
@@ -38,6 +39,18 @@ def test_the_shipped_heads_are_those_of_the_shipped_encoder():
 def test_the_shipped_heads_refuse_another_encoder_and_name_both():
     with pytest.raises(HeadsError, match=f"for the encoder {Encoder.shipped().digest}, and this is {'f' * 32}"):
         Heads.shipped(encoder="f" * 32)
+
+
+def test_the_shipped_examples_are_of_the_shipped_encoder_and_bring_up_the_tool_that_was_asked_so():
+    encoder = Encoder.shipped()
+    examples = Examples.shipped(encoder=encoder.digest)
+    assert len(examples.tools) >= 200
+    asked = examples.over(examples.tools[:3])
+    nearest = asked.scores(encoder.encode(["is there anything on in the theatre tonight"])[0])
+    assert (asked.place.tolist(), nearest.shape) == ([0, 1, 2], (3,))
+    own = examples.bits[examples.starts[1] : examples.starts[1] + 1]
+    back = unpacked(own) @ np.linalg.pinv(examples.whitening) + examples.centre  # the request's vector, nearly
+    assert int(asked.scores(back[0]).argmax()) == 1
 
 
 def test_the_shipped_weights_stay_small():

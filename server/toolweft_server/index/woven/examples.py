@@ -1,0 +1,207 @@
+"""`Examples`: requests that are known to want a tool, for tools that training has seen often.
+
+A tool is one vector, and what people ask of it is not one point: among tools that were asked for again and again, the
+nearest of those requests says more than the tool's own text (a nearest neighbour, as Khandelwal et al. 2020 do it for
+language models). Requests are compared after whitening: what they all have in common would else drown what tells them
+apart. Tools are told by what they say, wherever they are served from; a changed text has no examples.
+
+Tools with examples share out among themselves the scores that they have without them. A tool that training has not
+seen is never displaced: in most catalogues that is every tool, and then this part costs nothing.
+
+T tools, R examples, N rows of a catalogue, C tools that may be meant, d numbers of a vector, E of an example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolweft_server.errors import ExamplesError
+from toolweft_server.index.woven import packed
+from toolweft_server.index.woven.packed import Arrays
+
+Floats: TypeAlias = NDArray[np.float32]
+Rows: TypeAlias = NDArray[np.int64]
+
+KIND = packed.Kind("examples", ExamplesError)
+
+LEAST = 0.2
+"""Whitened cosine from which an example says anything."""
+LEVELS = np.array([0.4528, 1.5104], np.float32)
+EDGE = np.float32(0.9816)
+"""What two bits keep of a number: its sign, and on which side of the edge it lies, in standard deviations. The best
+four levels for a normal distribution (Max 1960)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Immutable; threads may share it."""
+
+    centre: Floats  # (d,)
+    whitening: Floats  # (d, E)
+    tools: NDArray[np.uint64]  # (T,), ascending: `copy` of the tools' records
+    starts: Rows  # (T + 1,)
+    bits: NDArray[np.uint8]  # (R, 2, E / 8): signs, then sizes; those of a tool together
+
+    @classmethod
+    def load(cls, folder: Path, *, encoder: str | None = None) -> Examples:
+        """The examples in `folder`, for the vectors of the encoder with this digest, when it is given.
+
+        Raises:
+            ExamplesError: Missing, cut, damaged, of another format, or made for another encoder.
+
+        """
+        found = KIND.load(folder, encoder=encoder)
+        try:
+            return cls.of(found.arrays)
+        except KeyError as missing:
+            KIND.unusable(folder, f"examples.npz has no array {missing.args[0]!r}")
+        except ValueError as error:
+            KIND.unusable(folder, f"examples.npz: {error}")
+
+    @classmethod
+    def shipped(cls, *, encoder: str | None = None) -> Examples:
+        """The examples that come with the package.
+
+        Raises:
+            ExamplesError: The installation is not whole, or holds another encoder.
+
+        """
+        return cls.load(Path(str(resources.files("toolweft_server") / "weights" / "examples")), encoder=encoder)
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> Examples:
+        """From named arrays, as the file holds them; half precision is widened.
+
+        Raises:
+            KeyError: An array is missing.
+            ValueError: Shapes that do not fit together, or a number that is none.
+
+        """
+        found = cls(
+            np.asarray(arrays["centre"], np.float32),
+            np.asarray(arrays["whitening"], np.float32),
+            np.asarray(arrays["tools"], np.uint64),
+            np.asarray(arrays["starts"], np.int64),
+            np.asarray(arrays["bits"], np.uint8),
+        )
+        _check(found)
+        return found
+
+    @classmethod
+    def none(cls, size: int) -> Examples:
+        """For vectors of `size` numbers; no tool has any."""
+        nothing = np.zeros((size, 0), np.float32)
+        return cls(
+            nothing.sum(1), nothing, np.zeros(0, np.uint64), np.zeros(1, np.int64), np.zeros((0, 2, 0), np.uint8)
+        )
+
+    def over(self, copies: NDArray[np.uint64]) -> Asked:
+        """Those of a catalogue's tools, whose records say `copy` (N,)."""
+        at = np.searchsorted(self.tools, copies).clip(max=max(len(self.tools) - 1, 0))
+        known = self.tools[at] == copies if len(self.tools) else np.zeros(len(copies), np.bool_)
+        place = np.full(len(copies), -1, np.int64)
+        mine, place[known] = np.unique(at[known], return_inverse=True)
+        rows = [np.arange(self.starts[n], self.starts[n + 1]) for n in mine.tolist()]
+        bits = self.bits[np.concatenate([*rows, np.zeros(0, np.int64)])]
+        return Asked(self, place, np.cumsum([0, *map(len, rows)])[:-1], bits)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """The examples of the tools of one catalogue. Immutable; threads may share it."""
+
+    examples: Examples
+    place: Rows
+    """(N,): which of the tools with examples each row is; -1 for all others."""
+    starts: Rows
+    bits: NDArray[np.uint8]
+
+    def __bool__(self) -> bool:
+        return len(self.starts) > 0
+
+    @cached_property
+    def _vectors(self) -> Floats:
+        return unpacked(self.bits)
+
+    def scores(self, request: Floats) -> Floats:
+        """(N,) in [0, 1]: how near the nearest example of each row is to a unit vector (d,); 0 where there is none."""
+        out = np.zeros(len(self.place), np.float32)
+        if self:
+            # Adds up row by row: a product of matrices differs in the last bits with what else is in the catalogue.
+            cosines = np.einsum(
+                "re,e->r", self._vectors, whitened(request[None], self.examples.centre, self.examples.whitening)[0]
+            )
+            best = np.maximum.reduceat(cosines, self.starts)
+            there = self.place >= 0
+            out[there] = np.clip((best[self.place[there]] - LEAST) / (1 - LEAST), 0, 1)
+        return out
+
+    def change(self, rows: Rows, ids: Sequence[str], scores: Floats, given: Floats) -> Floats:
+        """(C,): what tools gain or lose when those with examples share out their scores, best `scores + given` first.
+
+        All others stay where they are. Equals by id.
+        """
+        out = np.zeros_like(scores)
+        mine = np.flatnonzero(self.place[rows] >= 0)
+        if given[mine].any():
+            wanted = (scores + given)[mine].tolist()
+            names = [ids[at] for at in mine.tolist()]
+            order = sorted(range(len(mine)), key=lambda at: (-wanted[at], names[at]))
+            out[mine[order]] = -np.sort(-scores[mine]) - scores[mine[order]]
+        return out
+
+
+def whitened(vectors: Floats, centre: NDArray[np.floating], whitening: NDArray[np.floating]) -> Floats:
+    """(n, d) -> (n, E), unit length."""
+    return _unit((vectors - centre.astype(np.float32)) @ whitening.astype(np.float32))
+
+
+def packed_bits(vectors: Floats) -> NDArray[np.uint8]:
+    """(n, E) -> (n, 2, E / 8)."""
+    spread = np.sqrt((vectors * vectors).mean(1, keepdims=True))
+    return np.packbits(np.stack([vectors >= 0, np.abs(vectors) >= EDGE * spread], 1), axis=2)
+
+
+def unpacked(bits: NDArray[np.uint8]) -> Floats:
+    """(n, 2, E / 8) -> (n, E), unit length."""
+    signs, sizes = np.unpackbits(bits, axis=2).transpose(1, 0, 2)
+    return _unit(np.where(signs, np.float32(1), np.float32(-1)) * LEVELS[sizes])
+
+
+def _unit(vectors: Floats) -> Floats:
+    unit: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-9))
+    return unit
+
+
+def _check(found: Examples) -> None:
+    """Raises:
+    ValueError: What does not fit together, or a number that is none.
+
+    """
+    size, wide = len(found.centre), found.whitening.shape[-1]
+    shapes: dict[str, tuple[NDArray[Any], tuple[int, ...]]] = {
+        "centre": (found.centre, (size,)),
+        "whitening": (found.whitening, (size, wide)),
+        "tools": (found.tools, (len(found.tools),)),
+        "starts": (found.starts, (len(found.tools) + 1,)),
+        "bits": (found.bits, (len(found.bits), 2, wide // 8)),
+    }
+    for name, (array, wanted) in shapes.items():
+        if array.shape != wanted:
+            raise ValueError(f"the array {name!r} is of shape {array.shape}, and {wanted} is wanted")
+        if not np.isfinite(array).all():
+            raise ValueError(f"the array {name!r} holds NaN or infinity")
+    if wide % 8:
+        raise ValueError(f"examples have a multiple of 8 numbers, not {wide}")
+    if (found.tools[1:] <= found.tools[:-1]).any():
+        raise ValueError("the array 'tools' does not ascend")
+    if found.starts[0] != 0 or found.starts[-1] != len(found.bits) or (np.diff(found.starts) <= 0).any():
+        raise ValueError(f"the array 'starts' does not lead from 0 to {len(found.bits)}, each tool with an example")
