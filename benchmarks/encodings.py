@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from toolweft_server.index.woven.encoder import Encoder
 from toolweft_server.index.woven.engine import Engine
-from toolweft_server.index.woven.examples import Examples
 from toolweft_server.index.woven.heads import Heads
 
 
@@ -64,13 +63,12 @@ class Kept:
 
 
 def engine(encoder: Kept, heads: Path | None = None) -> Engine:
-    """With the heads of that folder, or with the shipped ones and the shipped examples.
+    """With the heads of that folder, or with all that ships for this encoder.
 
     Raises:
-        HeadsError: The heads are not there, or were made for another encoder.
-        ExamplesError: The examples, the same.
+        HeadsError: They are not there, or were made for another encoder.
 
     """
-    found = Heads.load(heads, encoder=encoder.digest) if heads else Heads.shipped(encoder=encoder.digest)
-    examples = None if heads else Examples.shipped(encoder=encoder.digest)
-    return Engine(encoder, found, examples=examples)  # type: ignore[arg-type]
+    if heads:
+        return Engine(encoder, Heads.load(heads, encoder=encoder.digest))  # type: ignore[arg-type]
+    return Engine.shipped(encoder=encoder)  # type: ignore[arg-type]

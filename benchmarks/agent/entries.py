@@ -23,7 +23,7 @@ from toolweft_server.store.store import Store
 END = {"wrong": "value = {}['found']", "slow": "while True: pass", "stale": "value = {}['found']"}
 """What the function does after all its calls, before it returns."""
 SEEN_TRIES = 100
-"""Searches until the server shows it; each waits a while itself."""
+"""Searches until the server shows it, or no longer; each waits a while itself."""
 
 
 @asynccontextmanager
@@ -45,10 +45,10 @@ async def entry(kind: Entry, task: Task, session: Session, store: Path) -> Async
         if not made.saved:
             raise SystemExit(f"{task.id}: no function can be made of it: {[*found.rejected, *made.rejected]}")
         try:
-            if kind == "stale":
+            await _shown(session, name)
+            if kind == "stale":  # only then: a server that has read it just before would show it for a while yet
                 library.mark(name, made.saved[0].version, "stale", "its tools changed")
-            else:
-                await _shown(session, name)
+                await _shown(session, name, there=False)
             yield
         finally:
             library.remove(name)
@@ -60,10 +60,10 @@ def _source(gold: str, name: str, kind: Entry) -> str:
     return ast.unparse(ast.Module(tree.body[:-1], [])).replace("def solve(", f"def {name}(") + "\n"
 
 
-async def _shown(session: Session, name: str) -> None:
+async def _shown(session: Session, name: str, *, there: bool = True) -> None:
     for _ in range(SEEN_TRIES):
         found = await session.find_tools(f"functions.{name}", limit=1)
-        if [each.id for each in found.tools] == [f"functions.{name}"]:
+        if (f"functions.{name}" in [each.id for each in found.tools]) == there:
             return
         await anyio.sleep(0.05)
-    raise SystemExit(f"the server does not show functions.{name}")
+    raise SystemExit(f"the server {'does not show' if there else 'still shows'} functions.{name}")

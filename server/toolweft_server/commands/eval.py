@@ -161,19 +161,20 @@ def _maker(args: argparse.Namespace) -> Callable[[Sequence[Tool]], Suite]:
 
 
 def _engine(args: argparse.Namespace, encoder: Encoder) -> Engine | None:
-    """The encoder with heads that read its vectors; None when there are none and none were asked for."""
+    """The encoder with what ships for it, or with the given heads; None when there is nothing for it."""
     from toolweft_server.errors import ToolweftError
     from toolweft_server.index.woven.engine import Engine
     from toolweft_server.index.woven.heads import Heads
 
     try:
-        heads = Heads.load(args.heads, encoder=encoder.digest) if args.heads else Heads.shipped(encoder=encoder.digest)
+        if args.heads:
+            return Engine(encoder, Heads.load(args.heads, encoder=encoder.digest))
+        return Engine.shipped(encoder=encoder)
     except ToolweftError as error:
         if args.heads:
             raise
         print(f"toolweft: only systems without codes can run: {error}", file=sys.stderr)
         return None
-    return Engine(encoder, heads)
 
 
 def _generative(folder: Path) -> Callable[[Sequence[Tool]], ToolIndex]:

@@ -53,14 +53,14 @@ class Engine:
         self._asked: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
 
     @classmethod
-    def shipped(cls, folder: Path | None = None) -> Engine:
-        """With what comes with the package.
+    def shipped(cls, folder: Path | None = None, *, encoder: Encoder | None = None) -> Engine:
+        """With what comes with the package; an `encoder` that is given must be the one that it was made for.
 
         Raises:
-            ToolweftError: The installation is not whole.
+            ToolweftError: The installation is not whole, or holds another encoder.
 
         """
-        encoder = Encoder.shipped()
+        encoder = encoder or Encoder.shipped()
         heads = Heads.shipped(encoder=encoder.digest)
         try:
             examples = Examples.shipped(encoder=encoder.digest)
