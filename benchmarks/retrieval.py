@@ -223,7 +223,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--systems", help=f"comma-separated, of {', '.join(NAMES)}; default: all that can run")
     parser.add_argument("--encoder", type=Path, help="folder of the encoder to measure")
     parser.add_argument(
-        "--heads", type=Path, help="folder of heads for its codes (default: the shipped ones, if they fit)"
+        "--heads", type=Path, help="folder of heads for its codes, without examples (default: what ships, if it fits)"
     )
     parser.add_argument("--zero-shot", type=Path, help="folder of an encoder that was not trained for tools")
     parser.add_argument("--hybrid", type=float, default=HYBRID_LEXICAL, help="share of the lexical index in `hybrid`")

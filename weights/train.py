@@ -140,7 +140,7 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True)
     arguments.add_argument("--data", type=Path)
     arguments.add_argument("--without", default="", help="sets left out, comma-separated")
-    arguments.add_argument("--epochs", type=float, default=FACTOR, help="factor on all epochs")
+    arguments.add_argument("--epochs", type=float, default=FACTOR, help="factor on all epochs of the encoder")
     given = arguments.parse_args()
     if given.data:
         os.environ["TOOLWEFT_DATA"] = str(given.data)

@@ -47,7 +47,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     retrieval.add_argument("--by", type=_names, default=[], metavar="NAMES", help="also by style, kind, tier, seen")
     retrieval.add_argument("--encoder", type=Path, metavar="FOLDER", help="an encoder (default: the shipped one)")
     retrieval.add_argument(
-        "--heads", type=Path, metavar="FOLDER", help="heads for its codes (default: the shipped ones)"
+        "--heads", type=Path, metavar="FOLDER", help="heads for its codes, without examples (default: what ships)"
     )
     retrieval.add_argument("--model", type=Path, metavar="FOLDER", help="a language model of `toolweft train lm`")
     retrieval.add_argument("--zero-shot", type=Path, metavar="FOLDER", help="an untrained one, to stand beside it")

@@ -40,13 +40,15 @@ def fit(
     is none), `encoder` is the digest. All requests together say what whitening has to take away.
 
     Raises:
-        TrainingError: Fewer requests than numbers of a vector, or shapes that do not fit.
+        TrainingError: Fewer requests than numbers of a vector, shapes that do not fit, or requests that are all alike.
         OSError: The folder cannot be written.
 
     """
     count, size = vectors.shape
     if len(wanted) != count or count <= size:
         raise TrainingError(f"{count} vectors of {size} numbers for {len(wanted)} requests: more requests are needed")
+    if size % 8:
+        raise TrainingError(f"vectors have a multiple of 8 numbers, not {size}")
     of: defaultdict[int, list[int]] = defaultdict(list)
     for row, tools in enumerate(wanted):
         for tool in sorted({*tools} - {0}):
@@ -55,7 +57,11 @@ def fit(
     centre = vectors.mean(0, dtype=np.float64)
     _, spread, axes = np.linalg.svd(vectors - centre, full_matrices=False)
     # Axes along which hardly anything varies are noise, and must not become as loud as the others.
-    whitening = axes.T / np.maximum(spread, spread[0] * 1e-3) * np.sqrt(count)
+    whitening = axes.T / np.maximum(spread, max(spread[0], 1e-9) * 1e-3) * np.sqrt(count)
+    if float(np.abs(whitening).max()) > float(np.finfo(np.float16).max):
+        raise TrainingError(
+            f"the requests hardly differ (at most by {spread[0] / np.sqrt(count):.2g}): they say nothing"
+        )
     half = {"centre": centre.astype(np.float16), "whitening": whitening.astype(np.float16)}
     mine = [vectors[of[tool]] for tool in tools]
     bits = [examples.packed_bits(examples.whitened(each, **half)) for each in mine]

@@ -56,6 +56,10 @@ def test_without_enough_requests_nothing_is_written_and_the_error_says_how_many_
         made(tmp_path, [[7]] * SIZE)
     with pytest.raises(TrainingError, match="200 vectors of 16 numbers for 3 requests"):
         fit(ExamplesConfig(), vectors(), [[7]] * 3, tmp_path, encoder=ENCODER)
+    with pytest.raises(TrainingError, match="a multiple of 8 numbers, not 12"):
+        fit(ExamplesConfig(), vectors()[:, :12], [[7]] * 200, tmp_path, encoder=ENCODER)
+    with pytest.raises(TrainingError, match="the requests hardly differ"):
+        fit(ExamplesConfig(), np.tile(vectors(1), (200, 1)), [[7]] * 200, tmp_path, encoder=ENCODER)
     assert not list(tmp_path.iterdir())
 
 

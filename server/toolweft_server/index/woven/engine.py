@@ -47,6 +47,8 @@ class Engine:
         if (size := len(self.examples.centre)) != encoder.size:
             raise ExamplesError(f"the examples are of vectors of {size} numbers, and the encoder makes {encoder.size}")
         self.cache = VectorCache(folder, f"{encoder.digest}-{document.VERSION}", encoder.size)
+        self.no_examples: str | None = None
+        """Why those that ship cannot be used, if so."""
         self.failure: str | None = None
         """Why the encoder gave up, if it did."""
         self._lock = threading.Lock()
@@ -63,11 +65,12 @@ class Engine:
         encoder = encoder or Encoder.shipped()
         heads = Heads.shipped(encoder=encoder.digest)
         try:
-            examples = Examples.shipped(encoder=encoder.digest)
+            return cls(encoder, heads, folder, examples=Examples.shipped(encoder=encoder.digest))
         except ExamplesError as error:
             logger.warning("tools are ranked without the requests that training has seen: %s", error)
-            examples = None
-        return cls(encoder, heads, folder, examples=examples)
+            engine = cls(encoder, heads, folder)
+            engine.no_examples = str(error)
+            return engine
 
     def request(self, query: str) -> NDArray[np.float32] | None:
         """(d,): the vector of a request; None when it has none, or the encoder cannot be used."""

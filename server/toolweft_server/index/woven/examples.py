@@ -5,16 +5,15 @@ nearest of those requests says more than the tool's own text (a nearest neighbou
 language models). Requests are compared after whitening: what they all have in common would else drown what tells them
 apart. Tools are told by what they say, wherever they are served from; a changed text has no examples.
 
-Tools with examples share out among themselves the scores that they have without them. A tool that training has not
-seen is never displaced: in most catalogues that is every tool, and then this part costs nothing.
+Tools with examples that match anyway share out among themselves the scores that they have without. So each tool that
+training has not seen keeps its score and its place, and nothing is found, or not found, because of examples.
 
 T tools, R examples, N rows of a catalogue, C tools that may be meant, d numbers of a vector, E of an example.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -26,13 +25,14 @@ from numpy.typing import NDArray
 from toolweft_server.errors import ExamplesError
 from toolweft_server.index.woven import packed
 from toolweft_server.index.woven.packed import Arrays
+from toolweft_server.index.woven.seen import Seen
 
 Floats: TypeAlias = NDArray[np.float32]
 Rows: TypeAlias = NDArray[np.int64]
 
 KIND = packed.Kind("examples", ExamplesError)
 
-LEAST = 0.2
+LEAST = 0.3
 """Whitened cosine from which an example says anything."""
 LEVELS = np.array([0.4528, 1.5104], np.float32)
 EDGE = np.float32(0.9816)
@@ -86,11 +86,11 @@ class Examples:
 
         """
         found = cls(
-            np.asarray(arrays["centre"], np.float32),
-            np.asarray(arrays["whitening"], np.float32),
-            np.asarray(arrays["tools"], np.uint64),
-            np.asarray(arrays["starts"], np.int64),
-            np.asarray(arrays["bits"], np.uint8),
+            _typed(arrays, "centre", np.floating).astype(np.float32),
+            _typed(arrays, "whitening", np.floating).astype(np.float32),
+            _typed(arrays, "tools", np.uint64),
+            _typed(arrays, "starts", np.int64),
+            _typed(arrays, "bits", np.uint8),
         )
         _check(found)
         return found
@@ -144,24 +144,27 @@ class Asked:
             out[there] = np.clip((best[self.place[there]] - LEAST) / (1 - LEAST), 0, 1)
         return out
 
-    def change(self, rows: Rows, ids: Sequence[str], scores: Floats, given: Floats) -> Floats:
-        """(C,): what tools gain or lose when those with examples share out their scores, best `scores + given` first.
+    def shared_out(self, seen: Seen, request: Floats, weight: float) -> Seen:
+        """With other scores for those that match and have examples: theirs, the best one for the most `weight`ed sum.
 
-        All others stay where they are. Equals by id.
+        Equals by id. All others keep their scores.
         """
-        out = np.zeros_like(scores)
-        mine = np.flatnonzero(self.place[rows] >= 0)
-        if given[mine].any():
-            wanted = (scores + given)[mine].tolist()
-            names = [ids[at] for at in mine.tolist()]
-            order = sorted(range(len(mine)), key=lambda at: (-wanted[at], names[at]))
-            out[mine[order]] = -np.sort(-scores[mine]) - scores[mine[order]]
-        return out
+        mine = np.flatnonzero(seen.worth & (self.place[seen.rows] >= 0))
+        if len(mine) < 2:
+            return seen
+        had = seen.fused[mine]
+        wanted = (had + np.float32(weight) * self.scores(request)[seen.rows[mine]]).tolist()
+        names = [seen.ids[at] for at in mine.tolist()]
+        order = sorted(range(len(mine)), key=lambda at: (-wanted[at], names[at]))
+        fused = seen.fused.copy()
+        fused[mine[order]] = np.sort(had)[::-1]
+        raised = frozenset(name for name, was, now in zip(names, had, fused[mine], strict=True) if now > was)
+        return replace(seen, fused=fused, raised=raised)
 
 
 def whitened(vectors: Floats, centre: NDArray[np.floating], whitening: NDArray[np.floating]) -> Floats:
     """(n, d) -> (n, E), unit length."""
-    return _unit((vectors - centre.astype(np.float32)) @ whitening.astype(np.float32))
+    return _unit((vectors - np.asarray(centre, np.float32)) @ np.asarray(whitening, np.float32))
 
 
 def packed_bits(vectors: Floats) -> NDArray[np.uint8]:
@@ -179,6 +182,12 @@ def unpacked(bits: NDArray[np.uint8]) -> Floats:
 def _unit(vectors: Floats) -> Floats:
     unit: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-9))
     return unit
+
+
+def _typed(arrays: Arrays, name: str, kind: type[np.generic]) -> NDArray[Any]:
+    if not np.issubdtype((array := arrays[name]).dtype, kind):
+        raise ValueError(f"the array {name!r} holds {array.dtype}, and {kind.__name__} is wanted")
+    return np.atleast_1d(array)
 
 
 def _check(found: Examples) -> None:
@@ -201,7 +210,8 @@ def _check(found: Examples) -> None:
             raise ValueError(f"the array {name!r} holds NaN or infinity")
     if wide % 8:
         raise ValueError(f"examples have a multiple of 8 numbers, not {wide}")
-    if (found.tools[1:] <= found.tools[:-1]).any():
-        raise ValueError("the array 'tools' does not ascend")
-    if found.starts[0] != 0 or found.starts[-1] != len(found.bits) or (np.diff(found.starts) <= 0).any():
+    if (found.tools[1:] <= found.tools[:-1]).any() or (found.tools[:1] == 0).any():
+        raise ValueError("the array 'tools' does not ascend from above 0")
+    starts = found.starts
+    if starts[0] != 0 or starts[-1] != len(found.bits) or (starts[1:] <= starts[:-1]).any():
         raise ValueError(f"the array 'starts' does not lead from 0 to {len(found.bits)}, each tool with an example")

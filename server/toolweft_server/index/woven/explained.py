@@ -144,13 +144,14 @@ def _counted(index: WovenIndex, words: lexical.Evidence, vector: NDArray[np.floa
     plain = (index.woven.vectors(seen.rows).astype(np.float64) * vector).sum(axis=1)
     moved = np.where(known & (seen.use > 0), weights.dense * (seen.cosines - plain), 0.0)
     used = weights.use * seen.use
-    scale = (0.8 if words.named else 1.0) / max(float((both + used + seen.examples).max(initial=0.0)), 1e-9)
-    parts = {
-        "lexical": both - by_vector, "dense": by_vector - moved, "use": used + moved, "examples": seen.examples,
-    }  # fmt: skip
+    below = 0.8 if words.named else 1.0
+    scale = below / max(float((both + used).max(initial=0.0)), 1e-9)
+    parts = {"lexical": both - by_vector, "dense": by_vector - moved, "use": used + moved}
     found = {}
     for at, row in enumerate(seen.rows.tolist()):
         shares = {part: scale * float(each[at]) for part, each in parts.items()}
+        if abs(change := below * float(seen.fused[at]) - sum(shares.values())) > _NOTHING and index.exemplified(row):
+            shares["examples"] = change
         found[index.ids[row]] = _Counted(float(seen.cosines[at]), float(seen.use[at]), shares)
     return found
 
@@ -172,6 +173,8 @@ def _notes(index: WovenIndex, tools: Sequence[str], *, alone: bool) -> tuple[str
     off = [part for part in ("dense", "codes", "use", "examples", "sets") if not getattr(weights, part)]
     if off:
         notes.append(f"Without weight, shown where known but not counted: {', '.join(off)}.")
+    if weights.examples and index.engine.no_examples:
+        notes.append(f"Known requests do not count: {index.engine.no_examples}.")
     if weights.use and not index.use.usage.used:
         notes.append("Nothing was learned from use yet.")
     return tuple(notes)

@@ -24,7 +24,7 @@ Scores: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """What one unit of each part is worth. Chosen by `benchmarks/fusion.py`."""
+    """What one unit of each part is worth. Chosen by `benchmarks/fusion.py`; of use and examples by hand, on `dev`."""
 
     words: float = 1 / 45
     """Of BM25F, which reaches 10 to 40 for a request that says what it wants."""
@@ -35,7 +35,7 @@ class Weights:
     use: float = 0.1
     """Of what past use says, in [0, 1)."""
     examples: float = 0.8
-    """Of how near the nearest example is, in [0, 1]. Counts among tools with examples alone (`examples`)."""
+    """Of how near the nearest example is, in [0, 1]. Counts among matching tools with examples (`Asked.shared_out`)."""
     sets: float = 1.0
     """Whether whole sets are sought: 0 or 1."""
 

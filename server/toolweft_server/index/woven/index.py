@@ -208,35 +208,34 @@ class WovenIndex:
         """Why the first `limit` tools are found, part by part."""
         return explained.explained(self, query, limit)
 
+    def exemplified(self, row: int) -> bool:
+        """Whether there are known requests for this tool, and they count."""
+        return bool(self._asked.place[row] >= 0)
+
     def seen(self, evidence: Evidence, vector: NDArray[np.float32], server: str | None = None) -> Seen:
         """What speaks for the tools that may be meant; names are looked at elsewhere."""
         words: Scores = evidence.scores[self._places]
-        asked: Scores = self._asked.scores(vector)
-        compared = self._compared(vector, words, asked, server)
+        compared = self._compared(vector, words, server)
         rows = compared.rows
         # Where a vector stands in memory shows in the last bits of a product of matrices, and must not in an answer.
         rows = self._copies.likely(rows, self._fused(words[rows], compared.scores, self.woven.known[rows]), EXACT)
         exact = self._exact(rows, vector)
-        plain = self._fused(words[rows], exact, self.woven.known[rows])
         ids = [self.ids[row] for row in rows.tolist()]
-        moved = self._asked.change(rows, ids, plain, np.float32(self.weights.examples) * asked[rows])
         use = np.zeros(len(rows), np.float32)
         if self.weights.use and self.use.usage.served:
             # Only the first tools by what they say: use reorders them, and brings up nobody from behind.
-            pool = usage.pool(plain + moved)
+            pool = usage.pool(self._fused(words[rows], exact, self.woven.known[rows]))
             tools = [(ids[at], self._digests[ids[at]]) for at in pool.tolist()]
             exact[pool] += self.use.usage.lift(vector, tools, self.woven.vectors(rows[pool]))
             use[pool] = self.use.usage.scores(vector, tools)
-            plain = self._fused(words[rows], exact, self.woven.known[rows])
-        fused = plain + moved + np.float32(self.weights.use) * use
+        fused = self._fused(words[rows], exact, self.woven.known[rows]) + np.float32(self.weights.use) * use
         fused += np.float32(self.weights.codes) * self._topics(vector, rows)
         share = (fused / max(float(fused.max(initial=0.0)), 1e-9)).astype(np.float32)
         said = words[rows] >= max(SAID * float(words[rows].max(initial=0.0)), 1e-9)
-        meant = (moved > 0) | (exact >= (NEAR if bool((said & (share >= FLOOR) | (exact >= MEANT)).any()) else MEANT))
+        meant = exact >= (NEAR if bool((said & (share >= FLOOR) | (exact >= MEANT)).any()) else MEANT)
         worth = (share >= FLOOR) & (said | meant)
-        return Seen(
-            rows=rows, ids=ids, words=words[rows], cosines=exact, use=use, examples=moved, fused=share, worth=worth
-        )
+        seen = Seen(rows=rows, ids=ids, words=words[rows], cosines=exact, use=use, fused=share, worth=worth)
+        return self._asked.shared_out(seen, vector, self.weights.examples / max(float(fused.max(initial=0.0)), 1e-9))
 
     def _exact(self, rows: Rows, vector: NDArray[np.float32]) -> Scores:
         """(C,): cosines that are the same wherever a vector stands in memory: `einsum` adds up row by row."""
@@ -306,8 +305,8 @@ class WovenIndex:
     def _fused(self, words: Scores, cosines: Scores, known: NDArray[np.bool_]) -> Scores:
         return fusion.fused(self.weights, words, cosines, known)
 
-    def _compared(self, vector: NDArray[np.float32], words: Scores, asked: Scores, server: str | None) -> Candidates:
-        """Cosines of a server's tools; else of all, or of those whose codes promise most and the best by the rest."""
+    def _compared(self, vector: NDArray[np.float32], words: Scores, server: str | None) -> Candidates:
+        """Cosines of a server's tools; else of all, or of those whose codes promise most and the best by words."""
         if server is not None:
             rows = self._servers.get(identifier(server), np.zeros(0, np.int64))
             few = len(rows) * FEW < len(self.ids)
@@ -318,7 +317,6 @@ class WovenIndex:
         found = self.woven.drafts(vector, self.engine.heads.tables(vector), BUDGET)
         cosines[found.rows] = found.scores
         drafts = self._copies.best(words, DRAFTS)  # copies must not crowd others out
-        drafts = np.union1d(drafts, self._copies.best(asked, DRAFTS)) if self._asked else drafts
         cosines[drafts] = self.woven.vectors(drafts) @ vector
         compared = np.zeros(len(self.ids), np.bool_)
         compared[found.rows] = compared[drafts] = True
@@ -382,7 +380,7 @@ def _why(seen: Seen, at: int) -> tuple[Why, ...]:
         said.append("dense")
     if seen.use[at] > 0:
         said.append("use")
-    if seen.examples[at] > 0:
+    if seen.ids[at] in seen.raised:
         said.append("examples")
     if seen.ids[at] in seen.moved and seen.moved[seen.ids[at]].reason in ("part", "partner", "producer"):
         said.append("sets")

@@ -110,7 +110,7 @@ class Kind(NamedTuple):
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 return {each: arrays[each] for each in arrays.files}
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
+        except (ValueError, TypeError, AttributeError, OSError, MemoryError, zipfile.BadZipFile) as error:
             self.unusable(folder, f"{name}: {error}")
 
 

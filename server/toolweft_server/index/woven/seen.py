@@ -37,11 +37,12 @@ class Seen:
     words: Scores  # (C,): BM25F
     cosines: Scores  # (C,): 0 for a tool without a vector
     use: Scores  # (C,): how much past use speaks for a tool, in [0, 1)
-    examples: Scores  # (C,): what known requests give to a tool's score or take from it, before it is divided
     fused: Scores  # (C,): in [0, 1], the best one 1
     worth: NDArray[np.bool_]  # (C,): who matches
     moved: Mapping[str, Moved] = field(default_factory=dict)
     """By tool."""
+    raised: frozenset[str] = frozenset()
+    """Tools whose score known requests made higher."""
 
     def order(self) -> Rows:
         """(C,): places, best first; equals by id."""
@@ -64,7 +65,6 @@ class Seen:
             words=np.concatenate([self.words, words]),
             cosines=np.concatenate([self.cosines, cosines]),
             use=np.concatenate([self.use, nothing]),
-            examples=np.concatenate([self.examples, nothing]),
             fused=np.concatenate([self.fused, nothing]),
             worth=np.concatenate([self.worth, np.zeros(len(rows), np.bool_)]),
         )

@@ -10,13 +10,13 @@ import pytest
 import tiny_woven
 from toolweft_catalog.tool import Tool
 from toolweft_server.errors import ExamplesError
+from toolweft_server.index.woven import cousage, traits, usage
 from toolweft_server.index.woven import examples as module
-from toolweft_server.index.woven import index as woven_index
-from toolweft_server.index.woven import traits
 from toolweft_server.index.woven.engine import Engine
+from toolweft_server.index.woven.evidence import Evidence
 from toolweft_server.index.woven.examples import Examples, packed_bits, unpacked
 from toolweft_server.index.woven.fusion import Weights
-from toolweft_server.index.woven.index import WovenIndex
+from toolweft_server.index.woven.index import Use, WovenIndex
 
 SIZE = tiny_woven.SIZE
 
@@ -102,33 +102,56 @@ def test_equal_tools_with_examples_stand_by_their_ids_in_whatever_order_they_cam
 
 
 def test_a_request_that_no_example_is_near_to_is_answered_as_without_them():
-    query = "letters and pictures"
-    assert scores(index_of(TOOLS, BUS), query) == scores(index_of(TOOLS, BUS, examples=0.0), query)
+    far = [(TOOLS[1], ["which bus goes to the old mill"]), BUS[1]]  # shares one word of four with the request
+    assert scores(index_of(TOOLS, far)) == scores(index_of(TOOLS, far, examples=0.0))
+    assert scores(index_of(TOOLS, BUS)) != scores(index_of(TOOLS, BUS, examples=0.0))
 
 
-def test_a_pruned_search_compares_the_tools_that_were_asked_so(monkeypatch):
-    many = [tool(f"s{n}.city_{n}", f"The city of number {n} and what it has to offer.") for n in range(300)]
-    asked = [*BUS, (many[7], ["what is offered"])]
-    monkeypatch.setattr(woven_index, "PRUNED_FROM", 1)
-    monkeypatch.setattr(woven_index, "BUDGET", 5)
-    monkeypatch.setattr(woven_index, "DRAFTS", 5)
-    compared = []
-    for weight in (0.0, 0.8):
-        index = index_of([*TOOLS, *many], asked, examples=weight)
-        compared.append(set(index.seen(index.lexical.evidence(ASKED), index.engine.request(ASKED)).ids))
-    assert compared[1] - compared[0] == {PLAN}
+def test_nothing_is_found_because_of_an_example_and_nothing_is_lost():
+    asked = [(TOOLS[3], [ASKED]), *BUS]
+    with_them, without = scores(index_of(TOOLS, asked)), scores(index_of(TOOLS, asked, examples=0.0))
+    assert MAIL not in without
+    assert set(with_them) == set(without)
+    alone = index_of(TOOLS[3:], asked)
+    assert alone.search("123 456 789", 5).hits == []
 
 
-@pytest.mark.parametrize("query", [ASKED, "plan the weather", "letters", "rain in the city"])
-def test_what_examples_give_is_among_the_shares_that_add_up(query):
+def test_of_one_server_those_of_its_tools_that_have_examples_change_places():
+    tools = [replace(each, id=f"city.{each.name}", server="city") for each in TOOLS]
+    before, after = index_of(tools, BUS, examples=0.0), index_of(tools, BUS)
+
+    def place(index, name):
+        return [hit.tool for hit in index.search(ASKED, 9, server="city").hits].index(f"city.{name}")
+
+    assert place(before, "city") < place(before, "plan")
+    assert place(after, "plan") < place(after, "city")
+
+
+def test_a_tool_that_waits_for_its_vector_has_its_examples_already():
+    engine = Engine(tiny_woven.HashedWords(), tiny_woven.heads(), examples=Examples.of(of(BUS)))
+    index = WovenIndex.build(TOOLS[:3], engine, weights=Weights()).further()
+    late = index.updated([replace(TOOLS[1], id="late.plan", server="late")], [PLAN])
+    assert late.unfinished() == 1
+    assert scores(late)["late.plan"] > scores(late)[WEATHER]
+
+
+@pytest.mark.parametrize("query", [ASKED, "plan the weather", "letters", "rain in the city", "trips.plan or bus"])
+@pytest.mark.parametrize("used", [False, True])
+def test_what_examples_give_is_among_the_shares_that_add_up(query, used):
     index = index_of(TOOLS, BUS)
+    if used:
+        worked = Evidence("r", 0, "anna", "weather", WEATHER, TOOLS[2].digest, "worked", 0.0)
+        request, encode = index.engine.encode([ASKED]), index.engine.encode
+        learned = usage.learn([worked], request, usage.centre_of(encode), 0.0)
+        index = index.used(Use(learned, cousage.CoUsage({}, 0)))
     found, searched = index.explain(query, 4).tools, index.search(query, 4).hits
     assert [(each.tool, each.score) for each in found] == [(hit.tool, hit.score) for hit in searched]
     for each in found:
         assert sum(each.shares.values()) == pytest.approx(each.score, abs=1e-5)
         assert "sets" not in each.shares
-    if query == ASKED:
+    if query == ASKED and not used:
         assert next(each for each in found if each.tool == PLAN).shares["examples"] > 0
+        assert next(each for each in found if each.tool == WEATHER).shares["examples"] < 0
 
 
 def test_two_bits_a_number_keep_a_vector_nearly():
@@ -164,6 +187,11 @@ SPOILT = {
     "shape": (lambda folder: written(folder, centre=np.zeros(7)), r"'whitening' is of shape \(256, 256\), and \(7"),
     "bits": (lambda folder: written(folder, bits=np.zeros((2, 2, 5), np.uint8)), "'bits' is of shape"),
     "tools": (lambda folder: written(folder, tools=np.array([5, 5], np.uint64)), "'tools' does not ascend"),
+    "tool of none": (lambda folder: written(folder, tools=np.array([0, 5], np.uint64)), "'tools' does not ascend from"),
+    "signed": (lambda folder: written(folder, tools=np.array([-5, 5])), "'tools' holds int64, and uint64 is wanted"),
+    "no array at all": (lambda folder: written(folder, tools=np.uint64(5)), "'starts' is of shape"),
+    "one number": (lambda folder: written(folder, centre=np.float32(5)), "'whitening' is of shape"),
+    "starts around": (starts(0, 2**63 - 1, 2), "'starts' does not lead from 0 to 2"),
     "starts short": (starts(0, 1, 1), "'starts' does not lead from 0 to 2"),
     "starts beyond": (starts(0, 1, 9), "'starts' does not lead from 0 to 2"),
     "starts back": (starts(0, 3, 2), "'starts' does not lead from 0 to 2"),
@@ -197,6 +225,7 @@ def test_without_examples_that_can_be_used_everything_else_ranks_and_a_warning_s
         engine = Engine.shipped()
     assert "there are no examples in 'nowhere'" in caplog.text
     index = WovenIndex.build(TOOLS, engine).further()
+    assert any(note.startswith("Known requests do not count: there are no") for note in index.explain("bus", 1).notes)
     assert "dense" in index.search("which bus brings me to the harbour", 1).hits[0].why
 
 

@@ -46,8 +46,7 @@ def test_the_shipped_examples_are_of_the_shipped_encoder_and_bring_up_the_tool_t
     examples = Examples.shipped(encoder=encoder.digest)
     assert len(examples.tools) >= 200
     asked = examples.over(examples.tools[:3])
-    nearest = asked.scores(encoder.encode(["is there anything on in the theatre tonight"])[0])
-    assert (asked.place.tolist(), nearest.shape) == ([0, 1, 2], (3,))
+    assert asked.place.tolist() == [0, 1, 2]
     own = examples.bits[examples.starts[1] : examples.starts[1] + 1]
     back = unpacked(own) @ np.linalg.pinv(examples.whitening) + examples.centre  # the request's vector, nearly
     assert int(asked.scores(back[0]).argmax()) == 1
