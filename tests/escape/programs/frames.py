@@ -104,6 +104,7 @@ def hellos_without_end():
 
 
 @ends("violation", "timeout")
+@limited(wall=4.0)
 def answers_that_nobody_reads():
     for c in range(1, 60):
         _send({"kind": "call", "c": c, "f": "box.big", "a": [3 << 20], "k": {}})
