@@ -268,6 +268,7 @@ def ranking(bench: Bench) -> Iterator[Variant]:
     yield row("without words", words=0.0)
     yield row("without vectors", dense=0.0)
     yield row("without whole sets", sets=0.0)
+    yield row("without examples", examples=0.0)
     for weight in (0.01, 0.03):
         yield row(f"with codes, weight {weight}", codes=weight)
 
