@@ -4,9 +4,10 @@
 
 500 tools are woven alone. Then a server is started on a store with all of ToolBench's tools and asked what is still new
 until each has its vector; then requests go to it over stdio, and to another one, started anew. Then searches in this
-process, a request's encoding included, beside one exact fp32 scan of as many vectors, and the parts alone. Last, what
-pruning by codes costs: R@5 of ToolBench's requests with it and without. One thread of numpy and onnxruntime. With
-`--keep`, store and vectors stay there, and a second run weaves nothing.
+process, a request's encoding included, beside one exact fp32 scan of as many vectors, and the parts alone; and the
+whole call of `find_tools`, this process held on one core, beside a scan there. Last, what pruning by codes costs: R@5 of
+ToolBench's requests with it and without. One thread of numpy and onnxruntime. With `--keep`, store and vectors stay
+there, and a second run weaves nothing.
 """
 
 from __future__ import annotations
@@ -39,11 +40,13 @@ from toolweft_server.evaluation.data import Dataset
 from toolweft_server.index.woven import index as woven
 from toolweft_server.index.woven.engine import REQUESTS, Engine
 from toolweft_server.index.woven.index import WovenIndex
+from toolweft_server.serving import Asker
 
 LOOK = 2.0
 """Seconds between two looks at what is still new."""
 DEEP = 50
 ROUNDS = 9
+ASKER = Asker("local", "cli", "cli")
 PATIENCE = 3600.0
 
 
@@ -127,6 +130,31 @@ def searched(index: WovenIndex, requests: Sequence[str]) -> dict[str, Any]:
     return {"ms": parts, "search to scan, least, median and most of the rounds": spread}
 
 
+def _pin(cores: set[int]) -> None:
+    """All threads of this process, and those that they will start, on these cores."""
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
+
+
+async def called(app: App, requests: Sequence[str]) -> dict[str, Any]:
+    """The whole tool call within this process, on one core, and beside it a scan there: medians of the requests."""
+    index, cores = app.live.index, os.sched_getaffinity(0)
+    assert isinstance(index, WovenIndex)
+    vectors = np.ascontiguousarray(index.woven.vectors(np.arange(len(index.ids))), np.float32)
+    _pin({min(cores)})
+    try:
+        asked, took = index.engine.encoder.encode(list(requests[:1]))[0], []
+        scans = milliseconds(lambda _: vectors @ asked, requests)
+        for each in requests:
+            begun = time.perf_counter()
+            await app.find_tools({"query": each + ROUNDS * "  "}, ASKER)
+            took.append((time.perf_counter() - begun) * 1000)
+    finally:
+        _pin(cores)
+    medians = float(np.median(took)), float(np.median(scans))
+    return {"find_tools in process on one core, ms": round(medians[0], 2), "to scan": round(medians[0] / medians[1], 2)}
+
+
 def pruned(index: WovenIndex, data: Dataset) -> dict[str, Any]:
     """R@5 and N@5 in percent, with pruning by codes and with an exact scan."""
     known, found = set(data.group), {}
@@ -153,6 +181,7 @@ async def measure(folder: Path, requests: int) -> dict[str, Any]:
         found["tools"] = len(app.live.index)
         found["encoder"] = app.live.index.engine.encoder.digest[:8]
         found |= searched(app.live.index, texts)
+        found |= await called(app, texts)
         found["codes"] = {split: pruned(app.live.index, datasets.load("toolbench", split)) for split in ("dev", "test")}
     return found
 

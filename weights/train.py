@@ -1,6 +1,6 @@
 """Makes the weights that toolweft ships, from the public data sets and nothing else.
 
-    python weights/train.py --base MODEL_FOLDER --out FOLDER [--data FOLDER] [--without metatool]
+    python weights/train.py --base MODEL_FOLDER | --encoder FOLDER --out FOLDER [--data FOLDER] [--without metatool]
 
 Four stages, each taken up where it was left: the encoder is tuned by contrast (`FOLDER/model`), written as int8 ONNX
 (`FOLDER/encoder`), heads are made that read its vectors as codes (`FOLDER/heads`), and the train requests of tools that

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -58,13 +57,7 @@ class Examples:
             ExamplesError: Missing, cut, damaged, of another format, or made for another encoder.
 
         """
-        found = KIND.load(folder, encoder=encoder)
-        try:
-            return cls.of(found.arrays)
-        except KeyError as missing:
-            KIND.unusable(folder, f"examples.npz has no array {missing.args[0]!r}")
-        except ValueError as error:
-            KIND.unusable(folder, f"examples.npz: {error}")
+        return KIND.load(folder, lambda found: cls.of(found.arrays), encoder=encoder)
 
     @classmethod
     def shipped(cls, *, encoder: str | None = None) -> Examples:
@@ -74,7 +67,7 @@ class Examples:
             ExamplesError: The installation is not whole, or holds another encoder.
 
         """
-        return cls.load(Path(str(resources.files("toolweft_server") / "weights" / "examples")), encoder=encoder)
+        return cls.load(KIND.shipped(), encoder=encoder)
 
     @classmethod
     def of(cls, arrays: Arrays) -> Examples:
@@ -124,9 +117,6 @@ class Asked:
     starts: Rows
     bits: NDArray[np.uint8]
 
-    def __bool__(self) -> bool:
-        return len(self.starts) > 0
-
     @cached_property
     def _vectors(self) -> Floats:
         return unpacked(self.bits)
@@ -134,7 +124,7 @@ class Asked:
     def scores(self, request: Floats) -> Floats:
         """(N,) in [0, 1]: how near the nearest example of each row is to a unit vector (d,); 0 where there is none."""
         out = np.zeros(len(self.place), np.float32)
-        if self:
+        if len(self.starts):
             # Adds up row by row: a product of matrices differs in the last bits with what else is in the catalogue.
             cosines = np.einsum(
                 "re,e->r", self._vectors, whitened(request[None], self.examples.centre, self.examples.whitening)[0]

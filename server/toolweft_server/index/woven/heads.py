@@ -14,7 +14,6 @@ C tools, P prefixes, L levels, K codes a level, d dimensions, H hidden units.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -77,13 +76,11 @@ class Heads:
             HeadsError: Missing, cut, damaged, of another format, not finite, or made for another encoder.
 
         """
-        found = KIND.load(folder, encoder=encoder)
-        try:
-            return cls.of(found.arrays, encoder=found.encoder, digest=found.digest)
-        except KeyError as missing:
-            KIND.unusable(folder, f"heads.npz has no array {missing.args[0]!r}")
-        except ValueError as error:
-            KIND.unusable(folder, f"heads.npz: {error}")
+        return KIND.load(
+            folder,
+            lambda found: cls.of(found.arrays, encoder=found.encoder, digest=found.digest),
+            encoder=encoder,
+        )
 
     @classmethod
     def shipped(cls, *, encoder: str | None = None) -> Heads:
@@ -93,7 +90,7 @@ class Heads:
             HeadsError: The installation is not whole, or holds another encoder.
 
         """
-        return cls.load(Path(str(resources.files("toolweft_server") / "weights" / "heads")), encoder=encoder)
+        return cls.load(KIND.shipped(), encoder=encoder)
 
     @classmethod
     def of(cls, arrays: Arrays, *, encoder: str, digest: str) -> Heads:

@@ -10,9 +10,10 @@ import io
 import json
 import uuid
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from toolweft_server.errors import ToolweftError
 
 FORMAT = 1
 
+Made = TypeVar("Made")
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 
@@ -39,8 +41,10 @@ class Kind(NamedTuple):
     """`heads`: of the files, and in sentences."""
     error: type[ToolweftError]
 
-    def load(self, folder: Path, *, encoder: str | None) -> Packed:
-        """The arrays in `folder`, made for the encoder with this digest, when it is given.
+    def load(self, folder: Path, made: Callable[[Packed], Made], *, encoder: str | None) -> Made:
+        """What is `made` of the arrays in `folder`, those of the encoder with this digest, when it is given.
+
+        `made` may raise `KeyError` for an array that is missing, and `ValueError` for what does not fit together.
 
         Raises:
             ToolweftError: As `error`: missing, cut, damaged, of another format, or made for another encoder.
@@ -49,8 +53,17 @@ class Kind(NamedTuple):
         manifest = self._manifest(folder)
         arrays = self._arrays(folder, manifest["arrays"])
         if encoder is not None and manifest["encoder"] != encoder:
-            self.unusable(folder, f"they were made for the encoder {manifest['encoder']}, and this is {encoder}")
-        return Packed(arrays, manifest["encoder"], manifest["arrays"])
+            self._unusable(folder, f"they were made for the encoder {manifest['encoder']}, and this is {encoder}")
+        try:
+            return made(Packed(arrays, manifest["encoder"], manifest["arrays"]))
+        except KeyError as missing:
+            self._unusable(folder, f"{self.name}.npz has no array {missing.args[0]!r}")
+        except ValueError as error:
+            self._unusable(folder, f"{self.name}.npz: {error}")
+
+    def shipped(self) -> Path:
+        """The folder of those that come with the package."""
+        return Path(str(resources.files("toolweft_server") / "weights" / self.name))
 
     def save(self, folder: Path, arrays: Arrays, *, encoder: str, **said: object) -> None:
         """Writes what `load` reads; `said` stands in the manifest too. Each file is replaced at once.
@@ -70,7 +83,7 @@ class Kind(NamedTuple):
             beside.write_bytes(each)
             beside.replace(path)
 
-    def unusable(self, folder: Path, why: str) -> NoReturn:
+    def _unusable(self, folder: Path, why: str) -> NoReturn:
         raise self.error(f"the {self.name} in {str(folder)!r} cannot be used: {why}; {self._remedy}")
 
     @property
@@ -89,12 +102,12 @@ class Kind(NamedTuple):
                 f"there are no {self.name} in {str(folder)!r} ({name} is missing); {self._remedy}"
             ) from None
         except (OSError, ValueError) as error:
-            self.unusable(folder, f"{name}: {error}")
+            self._unusable(folder, f"{name}: {error}")
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             written = manifest.get("format") if isinstance(manifest, dict) else None
-            self.unusable(folder, f"{name} is of format {written!r}, and this version reads format {FORMAT}")
+            self._unusable(folder, f"{name} is of format {written!r}, and this version reads format {FORMAT}")
         if not all(isinstance(manifest.get(key), str) for key in ("arrays", "encoder")):
-            self.unusable(folder, f"{name} does not name the digests of the arrays and the encoder")
+            self._unusable(folder, f"{name} does not name the digests of the arrays and the encoder")
         return manifest
 
     def _arrays(self, folder: Path, expected: str) -> Arrays:
@@ -102,16 +115,16 @@ class Kind(NamedTuple):
         try:
             content = (folder / name).read_bytes()
         except OSError as error:
-            self.unusable(folder, f"{name}: {error}")
+            self._unusable(folder, f"{name}: {error}")
         if (found := digest(content)) != expected:
-            self.unusable(
+            self._unusable(
                 folder, f"{name} is cut, damaged or of another save: its digest is {found}, expected {expected}"
             )
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 return {each: arrays[each] for each in arrays.files}
         except (ValueError, TypeError, AttributeError, OSError, MemoryError, zipfile.BadZipFile) as error:
-            self.unusable(folder, f"{name}: {error}")
+            self._unusable(folder, f"{name}: {error}")
 
 
 def digest(content: bytes) -> str:

@@ -19,8 +19,9 @@ pytest.importorskip("onnxruntime")
 import tiny_onnx
 from toolweft_server import config as configuration
 from toolweft_server import serving
-from toolweft_server.index.woven import encoder, packed
+from toolweft_server.index.woven import encoder, examples, packed, traits
 from toolweft_server.runtime import Lazy
+from toolweft_server.store.store import Store
 
 MAIL = '''
 """Mail."""
@@ -178,6 +179,48 @@ async def test_without_weights_that_can_be_used_words_find_tools_and_the_answer_
         assert found["tools"][0]["why"] == ["lexical"]
     assert later["note"].startswith("Words alone rank, meaning does not count: ")
     assert words in later["note"]
+
+
+LETTER = "send mail to a person about the weather of a city"
+
+
+def write_examples(weights, store):
+    """`LETTER` is an example of `send_mail`, and one of the weather's tool lies as far from it as can be."""
+    made = encoder.Encoder.load(weights / "encoder")
+    with Store.open(store) as opened:
+        tools = {each.name: int(traits.of([each])["copy"][0]) for each in opened.manifests.each()}
+    vector = made.encode([LETTER])
+    asked = {tools["send_mail"]: vector, tools["weather"]: -vector}
+    arrays = {
+        "centre": np.zeros(made.size), "whitening": np.eye(made.size), "tools": np.array(sorted(asked), np.uint64),
+        "starts": np.arange(3), "bits": np.concatenate([examples.packed_bits(asked[each]) for each in sorted(asked)]),
+    }  # fmt: skip
+    examples.KIND.save(weights / "examples", arrays, encoder=made.digest)
+
+
+async def test_a_server_brings_up_the_tool_that_a_known_request_wanted_unless_examples_are_off(
+    weights, write_config, tmp_path
+):
+    async with connect(write_config()) as client:
+        before = await settled(client, LETTER)
+    write_examples(weights, tmp_path / "t.db")
+    async with connect(write_config()) as client:
+        after = await settled(client, LETTER)
+    async with connect(write_config(index={"without": ["examples"]})) as client:
+        off = await settled(client, LETTER)
+    assert [each["id"] for each in before["tools"]] == ["mail.weather", "mail.send_mail"]
+    assert [each["id"] for each in after["tools"]] == ["mail.send_mail", "mail.weather"]
+    assert "examples" in after["tools"][0]["why"]
+    assert off["tools"] == before["tools"]
+
+
+async def test_examples_that_are_damaged_cost_nothing_but_themselves(weights, write_config, tmp_path):
+    async with connect(write_config()) as client:
+        before = await settled(client, LETTER)
+    write_examples(weights, tmp_path / "t.db")
+    cut("examples/examples.npz")(weights)
+    async with connect(write_config()) as client:
+        assert (await settled(client, LETTER)) == before
 
 
 async def test_with_weights_that_fit_meaning_counts_and_nothing_is_noted(weights, write_config):
