@@ -5,8 +5,8 @@
 500 tools are woven alone. Then a server is started on a store with all of ToolBench's tools and asked what is still new
 until each has its vector; then requests go to it over stdio, and to another one, started anew. Then searches in this
 process, a request's encoding included, beside one exact fp32 scan of as many vectors, and the parts alone; and the
-whole call of `find_tools`, this process held on one core, beside a scan there. Last, what pruning by codes costs: R@5 of
-ToolBench's requests with it and without. One thread of numpy and onnxruntime. With `--keep`, store and vectors stay
+whole call of `find_tools`, this process held on one core, beside a scan there. Last, what pruning by codes costs: R@5
+of ToolBench's requests with it and without. One thread of numpy and onnxruntime. With `--keep`, store and vectors stay
 there, and a second run weaves nothing.
 """
 
