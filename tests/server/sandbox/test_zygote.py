@@ -33,6 +33,15 @@ class Watched:
     def processes(self):
         return {pid: line for pid, line in census.descendants(os.getpid()).items() if pid not in self.strangers}
 
+    def kill(self):
+        """Without a turn of the loop, which would notice."""
+        dead = [os.pidfd_open(pid) for pid in self.processes()]  # the waiter, and the zygote that outlives it a bit
+        for each in dead:
+            signal.pidfd_send_signal(each, signal.SIGKILL)
+        for each in dead:
+            select.select([each], [], [])
+            os.close(each)
+
     async def answers(self, host):
         session = await self.backend.open(Limits())
         outcome = await session.run(Program("x", "1 + 1"), host)
@@ -75,14 +84,7 @@ async def test_sessions_die_with_their_zygote_and_the_next_open_starts_another(t
 
 async def test_zygote_that_dies_unnoticed_costs_the_next_open_nothing(tier, host):
     for _ in range(2):
-        dead = [
-            os.pidfd_open(pid) for pid in tier.processes()
-        ]  # the waiter, and the zygote that would outlive it a bit
-        for each in dead:
-            signal.pidfd_send_signal(each, signal.SIGKILL)
-        for each in dead:
-            select.select([each], [], [])  # without a turn of the loop, which would notice
-            os.close(each)
+        tier.kill()
         assert await tier.answers(host)
 
 
@@ -127,7 +129,7 @@ async def test_zygote_that_cannot_be_replaced_is_tried_once_and_said(tier, host,
     script, starts = tmp_path / "broken.py", tmp_path / "starts"
     script.write_text(f"open({str(starts)!r}, 'a').write('x')\nraise SystemExit('no luck')", encoding="utf-8")
     monkeypatch.setattr("toolweft_server.sandbox.backends.linux.RUNNER", script)
-    os.kill(next(iter(tier.processes())), signal.SIGKILL)
+    tier.kill()
     with pytest.raises(SandboxError, match="no luck"):
         await tier.backend.open(Limits())
     assert starts.read_text(encoding="utf-8") == "x"
