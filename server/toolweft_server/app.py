@@ -81,7 +81,7 @@ class App:
             self, tasks, patience=self.limits["answer"], slots=limits.sessions, approval=limits.approval
         )
         self._scrubber = store.scrub
-        self.using = Using(live, store, config.index, tasks)
+        self.using = Using(live, store, config.index)
         self.proving = Proving(live, store, self.ledger, self.sandbox, limits, work=self, policy=config.policy)
         self.keeping = Keeping(live, self.library, self.proving)
         self.learning = Learning(live, store, self.library, self.using, self.proving, self.keeping, config.policy)
@@ -124,6 +124,7 @@ class App:
                     with anyio.move_on_after(10, shield=True):
                         await app.sessions.aclose()
                         await app.sandbox.aclose()
+                        await app.using.settled()
                         await app.ledger.settled()
         finally:
             with anyio.move_on_after(10, shield=True):

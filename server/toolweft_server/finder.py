@@ -12,13 +12,13 @@ from toolweft_catalog.shape import Shape
 from toolweft_catalog.tool import Tool
 from toolweft_catalog.wire import Decision, IndexName
 from toolweft_server.errors import ToolweftError
-from toolweft_server.index.base import Matches
 from toolweft_server.keeping import Keeping
 from toolweft_server.library.function import SERVER
 from toolweft_server.live import LiveCatalog
 from toolweft_server.policy import Policy
 from toolweft_server.serving import Asker
 from toolweft_server.store.store import Store
+from toolweft_server.tools.find_tools import Found
 from toolweft_server.trial import Mix
 from toolweft_server.using import Using
 
@@ -36,16 +36,18 @@ class Finder:
         self._mix: Mix | None = None
         self.index_name: IndexName = live.index.name
 
-    async def search(self, query: str, limit: int, *, server: str | None) -> Matches:
-        found, self._mix = await self._using.search(query, limit, server=server)
-        return found
+    async def search(self, query: str, limit: int, *, more: int, server: str | None) -> Found:
+        return await self._live.look(self._search, query, limit, more, server)
 
-    async def tools(self, ids: Sequence[str]) -> Sequence[Tool]:
-        return await self._live.tools(ids)
+    def _search(self, query: str, limit: int, more: int, server: str | None) -> Found:
+        """In one thread at one go: each further hop costs what reading five tools does."""
+        matches, self._mix = self._using.search(query, limit + more, server=server)
+        tools = self._live.held([hit.tool for hit in matches.hits[:limit]])
+        return Found(matches, tools, self._shapes(tools))
 
-    async def shapes(self, tools: Sequence[Tool]) -> Mapping[str, Shape]:
+    def _shapes(self, tools: Sequence[Tool]) -> Mapping[str, Shape]:
         unknown = [tool.digest for tool in tools if tool.output is None]
-        texts = await self._live.look(self._store.shapes.get, unknown) if unknown else {}
+        texts = self._store.shapes.get(unknown) if unknown else {}
         return {key: shape.from_json(json.loads(text)) for key, text in texts.items()}
 
     def judge(self, tool: Tool) -> Decision:
@@ -85,5 +87,5 @@ class Finder:
             told.append("Verifying a stale function takes longer than this answer waits; a call in a program does it.")
         return " ".join(told) or None
 
-    async def asked(self, query: str, shown: Sequence[str]) -> None:
-        await self._using.asked(self._asker.owner, self._asker.connection, query, shown, self._mix)
+    def asked(self, query: str, shown: Sequence[str]) -> None:
+        self._using.asked(self._asker.owner, self._asker.connection, query, shown, self._mix)

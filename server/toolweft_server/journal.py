@@ -1,6 +1,6 @@
-"""Writes rows to the store behind the back of whoever has them: in order, many in one transaction.
+"""`Behind` writes to the store behind the back of whoever has something to write: in order, many things at once.
 
-What the `ledger` records comes in bursts, and most of it nobody waits for.
+What the `ledger` records, and what `using` notes, comes in bursts, and most of it nobody waits for.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -20,24 +21,69 @@ from toolweft_server.store.calls import Rows
 from toolweft_server.store.store import Store
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MOMENT = 0.05
 """Seconds after which a program that still runs is on record as running."""
 BATCH = 100
-"""Rows in one transaction."""
+"""Things written at once."""
 LINGER = 0.02
-"""Seconds that rows wait which nobody waits for: a thread that writes takes the interpreter from the answer that is
+"""Seconds that they wait, if nobody waits for them: a thread that writes takes the interpreter from the answer that is
 just being sent, and may keep it for five milliseconds."""
 
 
 @dataclass(slots=True)
-class Noted:
+class Noted(Generic[T]):
     """What one call of `later` gave to write, and what became of it."""
 
-    rows: Callable[[], Rows]
-    written: anyio.Event
-    """Set when it was tried; everything in one transaction shares it."""
+    item: T
+    tried: anyio.Event = field(default_factory=anyio.Event)
     error: StoreError | None = None
+
+
+class Behind(Generic[T]):
+    """Has one worker thread at a time write what came, in the order in which it came. Used on one event loop."""
+
+    def __init__(self, write: Callable[[list[Noted[T]]], None], linger: float = LINGER) -> None:
+        """`write` takes those that wait together, blocks as long as it must, and raises nothing.
+
+        `linger` is how long in seconds things wait which nobody waits for.
+        """
+        self._write, self._linger = write, linger
+        self._waiting: deque[Noted[T]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def later(self, item: T) -> Noted[T]:
+        """It will be written soon."""
+        noted = Noted(item)
+        self._waiting.append(noted)
+        if self._task is None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._linger, self.start)
+        return noted
+
+    def start(self) -> None:
+        """What waits waits no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is None and self._waiting:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def settled(self) -> None:
+        """Returns when everything so far was tried. Whoever is cancelled while waiting has stopped nothing."""
+        self.start()
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    async def _run(self) -> None:
+        """Until nothing waits any more."""
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            await anyio.to_thread.run_sync(self._write, batch)
+            for noted in batch:
+                noted.tried.set()
+        self._task = None
 
 
 class Beginning:
@@ -46,10 +92,10 @@ class Beginning:
     def __init__(self, writer: Writer, rows: Callable[[], Rows]) -> None:
         self._writer = writer
         self._rows: Callable[[], Rows] | None = rows
-        self._noted: Noted | None = None
+        self._noted: Noted[Callable[[], Rows]] | None = None
         self._timer = asyncio.get_running_loop().call_later(MOMENT, self.write)
 
-    def write(self) -> Noted | None:
+    def write(self) -> Noted[Callable[[], Rows]] | None:
         """It will be in the file soon."""
         if self._rows is not None:
             self._noted = self._writer.later(self._rows)
@@ -63,13 +109,11 @@ class Beginning:
 
 
 class Writer:
-    """Writes rows in a worker thread, in the order in which they come, those that wait together in one transaction."""
+    """Writes rows, those that wait together in one transaction."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: deque[list[Noted]] = deque()
-        self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._behind = Behind(self._put)
 
     async def add(self, rows: Callable[[], Rows]) -> None:
         """Returns when the rows are in the file. `rows` is called in the thread.
@@ -79,47 +123,24 @@ class Writer:
 
         """
         noted = self.later(rows)
-        self._start()
+        self._behind.start()
         with anyio.CancelScope(shield=True):
-            await noted.written.wait()
+            await noted.tried.wait()
         if noted.error is not None:
             raise noted.error
 
-    def later(self, rows: Callable[[], Rows]) -> Noted:
+    def later(self, rows: Callable[[], Rows]) -> Noted[Callable[[], Rows]]:
         """The rows will be in the file soon. One that cannot be written leaves an outcome unknown on record."""
-        if not self._waiting or len(self._waiting[-1]) >= BATCH:
-            self._waiting.append([])
-        batch = self._waiting[-1]
-        batch.append(Noted(rows, batch[0].written if batch else anyio.Event()))
-        if self._task is None and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(LINGER, self._start)
-        return batch[-1]
-
-    def _start(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._task is None and self._waiting:
-            self._task = asyncio.get_running_loop().create_task(self._write())
+        return self._behind.later(rows)
 
     async def settled(self) -> None:
-        self._start()
-        if self._task is not None:
-            with anyio.CancelScope(shield=True):
-                await asyncio.shield(self._task)
+        with anyio.CancelScope(shield=True):
+            await self._behind.settled()
 
-    async def _write(self) -> None:
-        """Until nothing waits any more."""
-        while self._waiting:
-            batch = self._waiting.popleft()
-            await anyio.to_thread.run_sync(self._put, batch)
-            batch[0].written.set()
-        self._task = None
-
-    def _put(self, batch: list[Noted]) -> None:
+    def _put(self, batch: list[Noted[Callable[[], Rows]]]) -> None:
         """One transaction; where something in it cannot be written at all, each by itself."""
         try:
-            self._store.calls.write(noted.rows for noted in batch)
+            self._store.calls.write(noted.item for noted in batch)
         except StoreError as error:
             for noted in batch:
                 noted.error = error

@@ -153,9 +153,13 @@ class LiveCatalog:
         return _with(Catalog(cards, self.store.manifests.loader()), held)
 
     async def tools(self, ids: Sequence[str]) -> Sequence[Tool]:
+        return await self.look(self.held, ids) if ids else []
+
+    def held(self, ids: Sequence[str]) -> Sequence[Tool]:
+        """Whole tools; ids that the catalogue of this moment lacks are left out. Blocks."""
         catalog = self.catalog
         present = [each for each in ids if each in catalog]
-        return await self.look(catalog.tools, present) if present else []
+        return catalog.tools(present) if present else []
 
     async def search(self, query: str, limit: int, *, server: str | None = None) -> Matches:
         return await self.look(partial(self.index.search, server=server), query, limit)

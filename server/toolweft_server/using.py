@@ -2,21 +2,19 @@
 
 A request leaves its vector and a salted hash, a call the digest of its tool, a program the set of tools that
 succeeded in it. From all of that, whichever process wrote it, `index.woven.usage` and `cousage` make a snapshot, and
-the index of this moment is replaced by one that has it. Nothing here delays an answer but `NOTING`, and a store that is
-locked or damaged costs a warning. Whether use is any good is tried out on real requests: `trial`.
+the index of this moment is replaced by one that has it. Nothing here delays an answer, and a store that is locked or
+damaged costs a warning. Whether use is any good is tried out on real requests: `trial`.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import anyio
-import anyio.abc
-import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,17 +25,19 @@ from toolweft_server.index.woven import cousage, usage
 from toolweft_server.index.woven.engine import Engine
 from toolweft_server.index.woven.evidence import evidence_of
 from toolweft_server.index.woven.index import Use, WovenIndex
+from toolweft_server.journal import Behind, Noted
 from toolweft_server.live import LiveCatalog
+from toolweft_server.store.requests import Asked
 from toolweft_server.store.solved import Placed
 from toolweft_server.store.store import Store
 from toolweft_server.trial import Mix, Trial
 
 logger = logging.getLogger(__name__)
 
+LINGER = 0.25
+"""Seconds until a request is noted, unless somebody needs it before: who asks again at once is not slowed by it."""
 NOTING = 1.0
-"""Seconds that an answer waits at most for its request to be noted: a locked store delays nobody."""
-LINGER = 0.02
-"""Seconds before the rest is kept: a thread that writes takes the interpreter from the answer that is being sent."""
+"""Seconds that anybody waits for requests to be noted: a locked store delays nobody."""
 EVERY = 60.0
 """Seconds between looks for new evidence, of this process or another one; one look counts rows."""
 MOST_CALLS = 10_000
@@ -54,17 +54,23 @@ class Called(NamedTuple):
     ok: bool
 
 
+class _Answer(NamedTuple):
+    """An answer; `asked` has the request's text, whatever may be kept of that."""
+
+    asked: Asked
+    mix: Mix | None
+
+
 class Using:
     """Used on one event loop. Nothing is kept nor learned where the configuration forbids it."""
 
     every = EVERY
 
-    def __init__(self, live: LiveCatalog, store: Store, settings: IndexEntry, tasks: anyio.abc.TaskGroup) -> None:
-        """`tasks` keeps what no answer waits for."""
-        self._live, self._store, self._settings, self._tasks = live, store, settings, tasks
+    def __init__(self, live: LiveCatalog, store: Store, settings: IndexEntry) -> None:
+        self._live, self._store, self._settings = live, store, settings
         self._trial = Trial(store.uses)
-        self._noting = anyio.CapacityLimiter(1)
-        """Requests are noted by one thread of their own: those that wait for a locked store stop nothing else."""
+        self._behind: Behind[_Answer] = Behind(self._note, LINGER)
+        """Notes requests after their answers: no answer waits for the store."""
         self._learning = anyio.Lock()
         """Held while one snapshot is made, so that an older one never replaces it."""
         self._seen: tuple[int, ...] | None = None
@@ -73,9 +79,6 @@ class Using:
         """What requests have in common under the encoder of that digest; 24 texts are encoded for it, once."""
         self._without: tuple[ToolIndex, ToolIndex] | None = None
         """An index, and the same without use: the other side of the trial."""
-        self._later = 0
-        self._kept = anyio.Event()
-        self._kept.set()
 
     @property
     def keeps_texts(self) -> bool:
@@ -91,68 +94,56 @@ class Using:
 
     # ---- a request ---------------------------------------------------------------------------------------------
 
-    async def search(self, query: str, limit: int, *, server: str | None = None) -> tuple[Matches, Mix | None]:
-        """Ranks; while a trial runs, some answers are mixed of two rankings, which costs a second search."""
+    def search(self, query: str, limit: int, *, server: str | None = None) -> tuple[Matches, Mix | None]:
+        """Ranks; while a trial runs, some answers are mixed of two rankings, which costs a second search. Blocks."""
         index = self._live.index
-        champion = self._champion(index, query)
+        found, champion = index.search(query, limit, server=server), self._champion(index, query)
         if champion is None:
-            return await self._live.search(query, limit, server=server), None
-        both = await self._live.look(lambda: [each.search(query, limit, server=server) for each in (index, champion)])
-        return self._trial.mixed(query, both[0], both[1], limit)
+            return found, None
+        return self._trial.mixed(query, found, champion.search(query, limit, server=server), limit)
 
     def _champion(self, index: ToolIndex, query: str) -> ToolIndex | None:
         """The same index without use, when this request is for the trial; it begins when something was learned."""
         if not isinstance(index, WovenIndex) or not _counts(index) or not self._trial.wanted(query):
             return None
-        if self._without is None or self._without[0] is not index:
-            self._without = index, index.used(_nothing(index.engine))
-        return self._without[1]
+        known = self._without
+        if known is None or known[0] is not index:  # two threads may both make one, and either will do
+            known = self._without = index, index.used(_nothing(index.engine))
+        return known[1]
 
-    async def asked(self, owner: str, connection: str, query: str, shown: Sequence[str], mix: Mix | None) -> None:
-        """Notes a request and what it was answered with. Losing it is no failure."""
-        learn, keep = self._settings.learn, self._settings.keep_requests
-        if not (learn or keep):
-            return
-        text = query if keep else ""
-        note = partial(self._store.requests.asked, owner, connection, text, list(shown))
-        number: int | None = None
+    def asked(self, owner: str, connection: str, query: str, shown: Sequence[str], mix: Mix | None) -> None:
+        """Will note a request and what it was answered with. Losing it is no failure."""
+        if self._settings.learn or self._settings.keep_requests:
+            self._behind.later(_Answer(Asked(owner, connection, query, shown, time.time()), mix))
+
+    def _note(self, batch: list[Noted[_Answer]]) -> None:
+        rows = [self._row(each.item.asked) for each in batch]
         try:
-            with anyio.move_on_after(NOTING):
-                number = await anyio.to_thread.run_sync(note, limiter=self._noting, abandon_on_cancel=True)
+            numbers = self._store.requests.asked(rows)
         except ToolweftError as error:
-            logger.warning("the request was not noted: %s", error)
-        index = self._live.index
-        if number is not None and learn and isinstance(index, WovenIndex):
-            self._afterwards(partial(self._keep, number, query, shown, mix, index.engine))
-
-    def _keep(self, number: int, query: str, shown: Sequence[str], mix: Mix | None, engine: Engine) -> None:
-        vector = engine.request(query)  # known since the search
-        if vector is None:
+            logger.warning("%d requests were not noted: %s", len(batch), error)
             return
-        self._store.uses.asked(number, query, engine.encoder.digest, vector)
-        if mix is not None and mix.alike < len(shown):
-            self._trial.note(number, shown, mix)
+        for number, row, each in zip(numbers, rows, batch, strict=True):
+            mix = each.item.mix
+            if mix is not None and row.vector is not None and mix.alike < len(row.shown):
+                with _costing_a_warning():
+                    self._trial.note(number, row.shown, mix)
 
-    def _afterwards(self, work: Callable[[], None]) -> None:
-        if not self._later:
-            self._kept = anyio.Event()
-        self._later += 1
-        self._tasks.start_soon(self._run, work)
-
-    async def _run(self, work: Callable[[], None]) -> None:
-        try:
-            await anyio.sleep(LINGER)
-            await anyio.to_thread.run_sync(work, limiter=self._noting)
-        except Exception as error:  # noqa: BLE001  (learning never ends a server that answers)
-            logger.warning("nothing will be learned from this request: %s", error)
-        finally:
-            self._later -= 1
-            if not self._later:
-                self._kept.set()
+    def _row(self, asked: Asked) -> Asked:
+        """What is kept of it."""
+        row = asked if self._settings.keep_requests else asked._replace(query="")
+        index = self._live.index
+        if self._settings.learn and isinstance(index, WovenIndex):
+            with _costing_a_warning():
+                vector = index.engine.request(asked.query)  # known since the search
+                if vector is not None:
+                    row = row._replace(vector=self._store.uses.vector(asked.query, index.engine.encoder.digest, vector))
+        return row
 
     async def settled(self) -> None:
-        """Returns when everything about the requests so far is kept, or was refused."""
-        await self._kept.wait()
+        """Returns when everything about the requests so far is kept, or was refused, or `NOTING` is over."""
+        with anyio.move_on_after(NOTING):
+            await self._behind.settled()
 
     # ---- the calls that follow ---------------------------------------------------------------------------------
 
@@ -200,8 +191,7 @@ class Using:
 
         """
         async with self._learning:
-            with anyio.move_on_after(NOTING):  # where requests never cease, the next pass has what this one lacks
-                await self.settled()
+            await self.settled()  # where requests never cease, the next pass has what this one lacks
             index = self._live.index
             if not self._settings.learn or not isinstance(index, WovenIndex):
                 return
@@ -247,6 +237,14 @@ class Using:
         if not self._settings.learn:
             return ["Nothing is learned from use: the configuration says so (index.learn)."]
         return [self._trial.note_for_people] if self._trial.note_for_people else []
+
+
+@contextmanager
+def _costing_a_warning() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  (learning never ends a server that answers)
+        logger.warning("nothing will be learned from this request: %s", error)
 
 
 def _counts(index: WovenIndex) -> bool:

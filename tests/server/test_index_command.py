@@ -14,6 +14,7 @@ from toolweft_catalog import cli
 from toolweft_server.commands import index
 from toolweft_server.errors import EncoderError
 from toolweft_server.index.woven.engine import Engine
+from toolweft_server.store.requests import Asked
 from toolweft_server.store.store import Store
 
 
@@ -24,8 +25,8 @@ def config(tmp_path):
     with Store.open(tmp_path / "t.db") as store:
         for day, query in enumerate(["send it", "read it", "send it again"]):
             at = time.time() - (3 - day) * 86_400
-            number = store.requests.asked("local", "c", "", ["m.send", "m.read"], at)
-            store.uses.asked(number, query, "e", np.ones(4, np.float32) / 2)
+            vector = store.uses.vector(query, "e", np.ones(4, np.float32) / 2)
+            [number] = store.requests.asked([Asked("local", "c", "", ["m.send", "m.read"], at, vector)])
             store.requests.called("local", "c", [("m.send", True)], at)
             store.uses.called("local", "c", {"m.send": "d"}, at)
             store.uses.executed("local", f"program {day}", ["m.send", "m.read"], at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from random import Random
 
 import anyio
@@ -267,10 +267,31 @@ async def test_a_store_that_cannot_be_written_costs_a_warning_and_no_answer(open
         raise StoreError("the store is locked")
 
     async with opened() as app:
-        monkeypatch.setattr(app.store.uses, "asked", locked)
+        monkeypatch.setattr(app.store.uses, "vector", locked)
         assert await find(app, QUERY)
         await app.using.learn()
         assert "nothing will be learned from this request: the store is locked" in caplog.text
+
+
+async def test_a_store_that_another_process_writes_to_delays_no_answer_and_loses_no_request(opened, monkeypatch):
+    async with opened() as app:
+        await app.using.learn()
+        with closing(sqlite3.connect(app.store.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            monkeypatch.setattr("toolweft_server.using.NOTING", 0.0)
+            assert await find(app, QUERY)
+            await app.using.settled()
+            other.execute("ROLLBACK")
+        monkeypatch.setattr("toolweft_server.using.NOTING", 30.0)
+        await call(app, "one.beta_report")
+        assert rows(app)["call_digest"] == 1
+
+
+async def test_a_request_just_before_the_end_is_kept(opened):
+    async with opened() as app:
+        await find(app, QUERY)
+    async with opened() as app:
+        assert rows(app)["request_vector"] == 1
 
 
 async def losing(app, requests):

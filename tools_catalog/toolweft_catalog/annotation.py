@@ -152,7 +152,8 @@ class Types:
             )
         else:
             kinds = _kinds(schema)
-            text = union(self._kind(each, schema, hint, name) for each in kinds) if kinds else "Any"
+            parts = [self._kind(each, schema, hint, name) for each in kinds] or ["Any"]
+            text = parts[0] if len(parts) == 1 else union(parts)
         return union([text, "None"]) if schema.get("nullable") is True else text
 
     def _branches(self, schema: Mapping[str, object]) -> Sequence[object]:

@@ -38,9 +38,12 @@ class Parameter:
     required: bool
     default: Json | EllipsisType = ...
     """What the schema says; `...` where it says nothing."""
-    description: str = ""
-    """One line: the schema's description, then format, range and long enumerations."""
     schema: object = field(default=True, repr=False, compare=False)
+
+    @property
+    def description(self) -> str:
+        """One line: the schema's description, then format, range and long enumerations. Made when it is asked for."""
+        return "made for you" if _is_key(self.original, self.schema) else note(self.schema)
 
     @property
     def keyword_only(self) -> bool:
@@ -109,9 +112,7 @@ def _read(types: Types, schema: object) -> tuple[tuple[Parameter, ...], str | No
 def _parameter(types: Types, original: str, name: str, schema: object, required: bool) -> Parameter:
     default = schema.get("default", ...) if isinstance(schema, Mapping) else ...
     annotation = types.annotation(schema, original)
-    key = _is_key(original, schema)
-    described = "made for you" if key else note(schema)
-    return Parameter(name, original, annotation, required and not key, default, described, schema)
+    return Parameter(name, original, annotation, required and not _is_key(original, schema), default, schema)
 
 
 def _root(types: Types, schema: object) -> Mapping[str, object]:

@@ -69,7 +69,8 @@ def facts(schema: Mapping[str, object]) -> list[str]:
     found = [
         f"{word} {text}"
         for key, word in _FACTS.items()
-        if isinstance(value := schema.get(key), str | int | float)
+        if key in schema
+        and isinstance(value := schema[key], str | int | float)
         and not isinstance(value, bool)
         and (text := one_line(value, 60) if isinstance(value, str) else literal(value, 30))
     ]

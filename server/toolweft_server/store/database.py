@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, exc, insert, update
+from sqlalchemy import Column, Connection, Engine, exc, insert, update
 
 from toolweft_server.errors import StoreError
 from toolweft_server.store import schema, sqlite
@@ -59,6 +59,12 @@ class Database:
         self._refuse_lost()
         with self._clear_errors(), self._engine.connect() as connection, connection.begin():
             yield connection
+
+    def values(self, key: Column[str], value: Column[str], wanted: Sequence[str]) -> dict[str, str]:
+        """What two columns of a table hold, the first one's being among those wanted; of one moment, and quick."""
+        self._refuse_lost()
+        with self._clear_errors():
+            return sqlite.values(self._engine, key, value, wanted)
 
     @contextlib.contextmanager
     def write(self, *topics: str) -> Iterator[Connection]:

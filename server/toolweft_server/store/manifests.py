@@ -26,8 +26,8 @@ from toolweft_server.store.sources import Source
 
 TOPIC = "manifests"
 
-CHUNK = 500
-"""Ids in one `IN (…)`: well below every database's limit on parameters."""
+PAGE = 500
+"""Tools read at a time."""
 
 CACHED = 512
 """Whole tools a catalogue keeps: some screens of search results."""
@@ -140,9 +140,9 @@ class Manifests:
         while True:
             query = select(*columns).join(tool, tool.c.id == tool_text.c.id).where(tool.c.present, tool.c.id > last)
             with self._database.read() as connection:
-                rows = connection.execute(query.order_by(tool.c.id).limit(CHUNK)).all()
+                rows = connection.execute(query.order_by(tool.c.id).limit(PAGE)).all()
             yield from (_decode(*row) for row in rows)
-            if len(rows) < CHUNK:
+            if len(rows) < PAGE:
                 return
             last = rows[-1].id
 
@@ -160,10 +160,8 @@ class _Loader:
         with self._lock:
             found = {each: self._kept[each] for each in ids if each in self._kept}
         if missing := [each for each in dict.fromkeys(ids) if each not in found]:
-            with self._database.read() as connection:
-                for chunk in _chunks(missing):
-                    query = select(tool_text.c.id, tool_text.c.body).where(tool_text.c.id.in_(chunk))
-                    found.update((row.id, _decode(row.id, row.body)) for row in connection.execute(query))
+            bodies = self._database.values(tool_text.c.id, tool_text.c.body, missing)
+            found.update((given, _decode(given, body)) for given, body in bodies.items())
         with self._lock:
             for each in dict.fromkeys(ids):
                 self._kept[each] = found[each]
@@ -305,7 +303,3 @@ def _decode(tool_id: str, body: str) -> Tool:
     content = json.loads(body)
     content["annotations"] = Annotations(*content["annotations"])
     return Tool(id=tool_id, **content)
-
-
-def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))

@@ -23,6 +23,28 @@ RECENT = 20
 """Requests looked at for one call."""
 
 
+class Vector(NamedTuple):
+    """What is kept of a request so that something can be learned from it; `Uses.vector` makes it."""
+
+    hash: str
+    encoder: str
+    values: bytes
+    """float16, little endian."""
+
+
+class Asked(NamedTuple):
+    """A request as it was answered."""
+
+    owner: str
+    connection: str
+    query: str
+    """Empty to keep no text."""
+    shown: Sequence[str]
+    """The ids that it was answered with."""
+    at: float
+    vector: Vector | None = None
+
+
 class Pair(NamedTuple):
     """A request and a call that followed it."""
 
@@ -40,14 +62,26 @@ class Requests:
     def __init__(self, database: Database, scrub: Scrubber) -> None:
         self._database, self._scrub = database, scrub
 
-    def asked(self, owner: str, connection: str, query: str, shown_ids: Sequence[str], at: float | None = None) -> int:
-        """Notes a request and the ids it was answered with; its number. Give an empty query to keep no text."""
-        row = {
-            "owner": owner, "connection": connection, "query": self._scrub.text(query), "at": at or time.time(),
-            "shown": json.dumps(list(shown_ids)),
-        }  # fmt: skip
+    def asked(self, requests: Sequence[Asked]) -> list[int]:
+        """Notes some requests in one transaction; their numbers."""
+        rows = [
+            {
+                "owner": each.owner, "connection": each.connection, "query": self._scrub.text(each.query),
+                "shown": json.dumps(list(each.shown)), "at": each.at,
+            }
+            for each in requests
+        ]  # fmt: skip
+        inserting = insert(request).returning(request.c.id, sort_by_parameter_order=True)
         with self._database.write() as db:
-            return int(db.execute(insert(request).values(row).returning(request.c.id)).scalar_one())
+            numbers = [int(number) for number in db.execute(inserting, rows).scalars()]
+            vectors = [
+                {"request": number, "hash": held.hash, "encoder": held.encoder, "vector": held.values}
+                for number, each in zip(numbers, requests, strict=True)
+                if (held := each.vector) is not None
+            ]
+            if vectors:
+                db.execute(insert(request_vector), vectors)
+        return numbers
 
     def called(self, owner: str, connection: str, calls: Sequence[tuple[str, bool]], at: float | None = None) -> int:
         """Notes calls (tool id, and whether it succeeded) beside the requests that they follow from; how many it noted.

@@ -9,8 +9,6 @@ from sqlalchemy import insert, select, update
 from toolweft_server.store.database import Database
 from toolweft_server.store.schema import shape
 
-CHUNK = 500
-
 
 class Shapes:
     def __init__(self, database: Database) -> None:
@@ -18,13 +16,7 @@ class Shapes:
 
     def get(self, digests: Iterable[str]) -> dict[str, str]:
         """The stored shapes, as JSON text; digests nothing is known of are left out."""
-        wanted = list(dict.fromkeys(digests))
-        found: dict[str, str] = {}
-        with self._database.read() as connection:
-            for start in range(0, len(wanted), CHUNK):
-                query = select(shape.c.digest, shape.c.body).where(shape.c.digest.in_(wanted[start : start + CHUNK]))
-                found.update((row.digest, row.body) for row in connection.execute(query))
-        return found
+        return self._database.values(shape.c.digest, shape.c.body, list(dict.fromkeys(digests)))
 
     def merge(self, digest: str, observed: str, merge: Callable[[str, str], str]) -> str:
         """Refines a shape by `merge(stored, observed)`, or keeps `observed` as the first. Returns what is stored now.

@@ -9,15 +9,18 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Column, Connection, Engine, create_engine, event
 
 from toolweft_server.errors import StoreError
 
 BUSY_MS = 10_000
 """How long a writer waits for another process before it says that the store is locked."""
+CHUNK = 500
+"""Values in one `IN (…)`: well below SQLite's limit on parameters."""
 _WAL_TRIES = 250
 
 _MEANING = {
@@ -40,7 +43,11 @@ def engine_for(path: Path, *, busy_ms: int = BUSY_MS) -> Engine:
     `write`: one that reads first and writes later can fail in a way that no waiting mends.
     """
     engine = create_engine(
-        URL.create("sqlite", database=os.fspath(path)), pool_size=8, max_overflow=32, connect_args={"timeout": 0}
+        URL.create("sqlite", database=os.fspath(path)),
+        pool_size=8,
+        max_overflow=32,
+        pool_use_lifo=True,
+        connect_args={"timeout": 0},
     )
 
     @event.listens_for(engine, "connect")
@@ -104,6 +111,23 @@ def shrink(engine: Engine) -> None:
     finally:
         connection.close()
     pragma(engine, "wal_checkpoint(TRUNCATE)")
+
+
+def values(engine: Engine, key: Column[str], value: Column[str], wanted: Sequence[str]) -> dict[str, str]:
+    """By the driver alone: with the caches cold, as they are after a search, SQLAlchemy takes five times as long."""
+    found: dict[str, str] = {}
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("BEGIN")  # ends as the connection goes back
+        for start in range(0, len(wanted), CHUNK):
+            chunk = wanted[start : start + CHUNK]
+            marks = ", ".join("?" * len(chunk))
+            cursor.execute(f"SELECT {key.name}, {value.name} FROM {key.table} WHERE {key.name} IN ({marks})", chunk)  # noqa: S608
+            found.update(cursor.fetchall())
+    finally:
+        connection.close()
+    return found
 
 
 def pragma(engine: Engine, text: str) -> object:

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from toolweft_server.errors import StoreError
 from toolweft_server.store.database import Database
+from toolweft_server.store.requests import Vector
 from toolweft_server.store.schema import (
     call_digest,
     interleaved,
@@ -94,18 +95,16 @@ class Uses:
         plain = " ".join(text.casefold().split())
         return hashlib.blake2b(plain.encode("utf-8", "surrogatepass"), key=self._salt, digest_size=16).hexdigest()
 
-    def asked(self, number: int, query: str, encoder: str, vector: Vectors) -> None:
-        """Keeps the vector of a request that `Requests.asked` has numbered.
+    def vector(self, query: str, encoder: str, vector: Vectors) -> Vector:
+        """What `Requests.asked` keeps of a request's vector.
 
         Raises:
             StoreError: The vector is not one of finite numbers.
 
         """
         if vector.ndim != 1 or not np.isfinite(vector).all():
-            raise StoreError(f"the vector of request {number} is no row of finite numbers. It was not kept.")
-        row = {"request": number, "hash": self.hash(query), "encoder": encoder}
-        with self._database.write() as db:
-            db.execute(insert(request_vector).values(**row, vector=vector.astype("<f2").tobytes()))
+            raise StoreError("the vector of a request is no row of finite numbers. It was not kept.")
+        return Vector(self.hash(query), encoder, vector.astype("<f2").tobytes())
 
     def called(self, owner: str, connection: str, digests: Mapping[str, str], at: float) -> None:
         """Notes what the tools (id -> digest) were that `Requests.called` has just noted with the same `at`."""

@@ -41,17 +41,23 @@ class Arguments(BaseModel):
     detail: Literal["signature", "full"] = "signature"
 
 
+class Found(NamedTuple):
+    """What a search brought."""
+
+    matches: Matches
+    tools: Sequence[Tool]
+    """The whole tools of the first hits; one may have gone since."""
+    shapes: Mapping[str, Shape]
+    """Observed result shapes of these tools by their digest."""
+
+
 class Finding(Protocol):
     """What this tool needs from the running server."""
 
     index_name: IndexName
 
-    async def search(self, query: str, limit: int, *, server: str | None) -> Matches: ...
-
-    async def tools(self, ids: Sequence[str]) -> Sequence[Tool]: ...
-
-    async def shapes(self, tools: Sequence[Tool]) -> Mapping[str, Shape]:
-        """Observed result shapes by tool digest."""
+    async def search(self, query: str, limit: int, *, more: int, server: str | None) -> Found:
+        """At most `limit` whole tools; `more` further hits are only named."""
         ...
 
     def judge(self, tool: Tool) -> Decision:
@@ -74,7 +80,7 @@ class Finding(Protocol):
         """Verifies anew, briefly, those of these saved functions that are stale; a sentence on any that remain so."""
         ...
 
-    async def asked(self, query: str, shown: Sequence[str]) -> None:
+    def asked(self, query: str, shown: Sequence[str]) -> None:
         """Notes the request for later learning."""
         ...
 
@@ -93,12 +99,10 @@ async def find_tools(arguments: Arguments, server: Finding) -> Answer:
     named = _functions(arguments.query) or server.demanded(arguments.query)
     if named and (stale := await server.revived(named)):
         note = f"{stale} {note or ''}".strip()
-    matches = await server.search(arguments.query, arguments.limit + ALSO, server=scope)
-    hits, more = matches.hits[: arguments.limit], matches.hits[arguments.limit :]
-    tools = await server.tools([hit.tool for hit in hits])
+    matches, tools, shapes = await server.search(arguments.query, arguments.limit, more=ALSO, server=scope)
     present = {tool.id for tool in tools}
-    hits = [hit for hit in hits if hit.tool in present]  # one may have gone since
-    shapes = await server.shapes(tools)
+    hits = [hit for hit in matches.hits[: arguments.limit] if hit.tool in present]
+    more = matches.hits[arguments.limit :]
     if not hits:
         note = f"{_nothing(arguments.query, matches, server.size())} {note or ''}".strip()
     calls = {tool.id: _call(tool, shapes, STRUCTURED_CALL) for tool in tools}
@@ -112,7 +116,7 @@ async def find_tools(arguments: Arguments, server: Finding) -> Answer:
         index=server.index_name,
         note=note,
     )
-    await server.asked(arguments.query, [tool.id for tool in tools])
+    server.asked(arguments.query, [tool.id for tool in tools])
     return Answer(found, _text(blocks, found, shown))
 
 

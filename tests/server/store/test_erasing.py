@@ -1,9 +1,11 @@
 """What was erased is not left over in the file."""
 
 import sqlite3
+import time
 
 import pytest
 
+from toolweft_server.store.requests import Asked
 from toolweft_server.store.store import Store
 
 TEXT = "weekly figures of the Wolpertinger merger"
@@ -26,7 +28,7 @@ def build_that_keeps_deleted_rows(monkeypatch):
 def test_the_text_of_a_request_that_was_erased_is_in_no_file(tmp_path, build_that_keeps_deleted_rows, erase):
     with Store.open(tmp_path / "t.db") as store:
         for n in range(200):
-            store.requests.asked("local", "c", f"{TEXT} number {n}", ["m.send"])
+            store.requests.asked([Asked("local", "c", f"{TEXT} number {n}", ["m.send"], time.time())])
     assert written(tmp_path)
     with Store.open(tmp_path / "t.db") as store:
         assert erase(store) == 200
@@ -35,7 +37,7 @@ def test_the_text_of_a_request_that_was_erased_is_in_no_file(tmp_path, build_tha
 
 def test_a_store_that_stays_open_has_erased_texts_in_no_file_either(tmp_path):
     with Store.open(tmp_path / "t.db") as store:
-        store.requests.asked("local", "c", TEXT, ["m.send"])
+        store.requests.asked([Asked("local", "c", TEXT, ["m.send"], time.time())])
         assert written(tmp_path)
         assert store.requests.erase() == 1
         assert not written(tmp_path)

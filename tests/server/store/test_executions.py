@@ -6,7 +6,7 @@ from toolweft_catalog.call import Call, Result
 from toolweft_catalog.tool import Tool
 from toolweft_server.ledger import Ledger
 from toolweft_server.scrub import Scrubber
-from toolweft_server.store.requests import WINDOW, Pair
+from toolweft_server.store.requests import WINDOW, Asked, Pair
 from toolweft_server.store.store import Store
 
 KEY = "sk-" + "a1" * 12
@@ -79,10 +79,14 @@ async def test_what_a_program_passes_to_its_calls_counts_for_what_is_kept(tmp_pa
 def test_a_call_is_linked_to_the_latest_request_that_showed_the_tool(tmp_path):
     now = time.time()
     with Store.open(tmp_path / "t.db") as store:
-        asked, called = store.requests.asked, store.requests.called
-        first = asked("local", "c", "make an issue", ["git.create_issue"], now - 50)
-        second = asked("local", "c", "what time is it", ["time.now"], now - 40)
-        asked("local", "other", "elsewhere", ["git.create_issue"], now - 1)
+        called = store.requests.called
+        first, second, _ = store.requests.asked(
+            [
+                Asked("local", "c", "make an issue", ["git.create_issue"], now - 50),
+                Asked("local", "c", "what time is it", ["time.now"], now - 40),
+                Asked("local", "other", "elsewhere", ["git.create_issue"], now - 1),
+            ]
+        )
         called("local", "c", [("git.create_issue", True)], now - 30)
         called("local", "c", [("git.log", False)], now - 20)
         called("ada", "c", [("git.log", True)], now)

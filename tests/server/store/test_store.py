@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from toolweft_catalog.tool import Tool
 from toolweft_server.errors import StoreError
 from toolweft_server.store import sources
 from toolweft_server.store.database import Database
+from toolweft_server.store.requests import Asked
 from toolweft_server.store.store import Store
 
 
@@ -30,7 +32,7 @@ def test_a_fresh_store_makes_its_folder_and_only_its_owner_can_read_the_file(tmp
 @pytest.mark.skipif(os.name != "posix", reason="permission bits are POSIX's")
 def test_the_files_beside_the_store_are_as_private_as_the_store(tmp_path):
     with Store.open(tmp_path / "t.db") as store:
-        store.requests.asked("local", "c", "q", [])
+        store.requests.asked([Asked("local", "c", "q", [], time.time())])
         assert {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()} == {0o600}
 
 
@@ -128,7 +130,7 @@ def test_a_store_that_turns_read_only_says_so(tmp_path):
     with store.database.write() as db:
         db.exec_driver_sql("PRAGMA query_only=1")
     with pytest.raises(StoreError, match=r"is read-only\. Give its file and folder write permission"):
-        store.requests.asked("local", "c", "q", [])
+        store.requests.asked([Asked("local", "c", "q", [], time.time())])
     store.close()
 
 

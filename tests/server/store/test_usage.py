@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from toolweft_server.errors import StoreError
+from toolweft_server.store.requests import Asked
 from toolweft_server.store.store import Store
 from toolweft_server.store.usage import Answered, Executed, Forgotten
 
@@ -21,9 +22,8 @@ def store(tmp_path):
 
 def ask(store, query, *called, at=NOW, owner="local", shown=("m.send", "m.read"), kept="", encoder="e1"):
     """One request with its vector, and the calls (tool, ok) a second later; its number."""
-    number = store.requests.asked(owner, "c", kept, shown, at)
-    vector = np.full(SIZE, len(query) / 10, np.float32)
-    store.uses.asked(number, query, encoder, vector)
+    vector = store.uses.vector(query, encoder, np.full(SIZE, len(query) / 10, np.float32))
+    [number] = store.requests.asked([Asked(owner, "c", kept, shown, at, vector)])
     if called:
         store.requests.called(owner, "c", called, at + 1)
         store.uses.called(owner, "c", {tool: f"digest of {tool}" for tool, _ in called}, at + 1)
@@ -69,8 +69,8 @@ def test_vectors_of_another_encoder_are_not_mixed_in(store):
 
 @pytest.mark.parametrize("broken", [np.array([np.nan, 1], np.float32), np.zeros((2, 2), np.float32)])
 def test_a_vector_that_is_none_is_refused(store, broken):
-    with pytest.raises(StoreError, match="request 1 is no row of finite numbers"):
-        store.uses.asked(1, "q", "e1", broken)
+    with pytest.raises(StoreError, match="is no row of finite numbers"):
+        store.uses.vector("q", "e1", broken)
 
 
 def test_only_executions_of_two_tools_or_more_are_sets(store):

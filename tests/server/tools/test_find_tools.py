@@ -8,7 +8,7 @@ from toolweft_catalog.catalog import Catalog
 from toolweft_catalog.tool import Tool
 from toolweft_server.index.lexical import LexicalIndex
 from toolweft_server.tools import find_tools
-from toolweft_server.tools.find_tools import ALSO_BUDGET, FULL_BUDGET, SIGNATURE_BUDGET, Arguments, call_name
+from toolweft_server.tools.find_tools import ALSO_BUDGET, FULL_BUDGET, SIGNATURE_BUDGET, Arguments, Found, call_name
 
 
 class Server:
@@ -20,14 +20,9 @@ class Server:
         self._catalog, self._index = Catalog.of(tools), LexicalIndex.build(tools)
         self.noted, self.named = [], []
 
-    async def search(self, query, limit, *, server):
-        return self._index.search(query, limit, server=server)
-
-    async def tools(self, ids):
-        return self._catalog.tools(ids)
-
-    async def shapes(self, _tools):
-        return {}
+    async def search(self, query, limit, *, more, server):
+        matches = self._index.search(query, limit + more, server=server)
+        return Found(matches, self._catalog.tools([hit.tool for hit in matches.hits[:limit]]), {})
 
     def judge(self, _tool):
         return "allow"
@@ -48,7 +43,7 @@ class Server:
         self.named = list(names)
         return " ".join(f"functions.{each} is stale." for each in names)
 
-    async def asked(self, query, shown):
+    def asked(self, query, shown):
         self.noted.append((query, list(shown)))
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 
 import pytest
 from mcp import Client
@@ -11,6 +12,7 @@ pytest.importorskip("torch")
 from toolweft_server import config as configuration
 from toolweft_server import serving
 from toolweft_server.runtime import Lazy
+from toolweft_server.store.requests import Asked
 from toolweft_server.store.store import Store
 from toolweft_server.training import usages
 from toolweft_server.training.affinity import Usage
@@ -69,11 +71,11 @@ async def test_a_run_of_ours_becomes_a_trajectory_with_what_its_calls_answered(p
 def test_requests_whose_texts_were_not_kept_are_refused_with_what_to_do(tmp_path):
     with Store.open(tmp_path / "store.db") as store:
         assert reading.asked(store) == []
-        store.requests.asked("local", "c", "", ["shop.price"])
+        store.requests.asked([Asked("local", "c", "", ["shop.price"], time.time())])
         store.requests.called("local", "c", [("shop.price", True)])
         with pytest.raises(TrainingError, match=r"the text of none: .*keep_requests"):
             reading.asked(store)
-        store.requests.asked("local", "c", "what does it cost", ["shop.price"])
+        store.requests.asked([Asked("local", "c", "what does it cost", ["shop.price"], time.time())])
         store.requests.called("local", "c", [("shop.price", True)])
         assert [pair.request for pair in reading.asked(store)] == ["what does it cost"]
 
