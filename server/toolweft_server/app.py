@@ -124,7 +124,7 @@ class App:
                     with anyio.move_on_after(10, shield=True):
                         await app.sessions.aclose()
                         await app.sandbox.aclose()
-                        await app.using.settled()
+                        await app.using.aclose()
                         await app.ledger.settled()
         finally:
             with anyio.move_on_after(10, shield=True):

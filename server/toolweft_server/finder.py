@@ -18,7 +18,7 @@ from toolweft_server.live import LiveCatalog
 from toolweft_server.policy import Policy
 from toolweft_server.serving import Asker
 from toolweft_server.store.store import Store
-from toolweft_server.tools.find_tools import Found
+from toolweft_server.tools.find_tools import Searched
 from toolweft_server.trial import Mix
 from toolweft_server.using import Using
 
@@ -36,14 +36,14 @@ class Finder:
         self._mix: Mix | None = None
         self.index_name: IndexName = live.index.name
 
-    async def search(self, query: str, limit: int, *, more: int, server: str | None) -> Found:
+    async def search(self, query: str, limit: int, *, more: int, server: str | None) -> Searched:
         return await self._live.look(self._search, query, limit, more, server)
 
-    def _search(self, query: str, limit: int, more: int, server: str | None) -> Found:
+    def _search(self, query: str, limit: int, more: int, server: str | None) -> Searched:
         """In one thread at one go: each further hop costs what reading five tools does."""
         matches, self._mix = self._using.search(query, limit + more, server=server)
         tools = self._live.held([hit.tool for hit in matches.hits[:limit]])
-        return Found(matches, tools, self._shapes(tools))
+        return Searched(matches, tools, self._shapes(tools))
 
     def _shapes(self, tools: Sequence[Tool]) -> Mapping[str, Shape]:
         unknown = [tool.digest for tool in tools if tool.output is None]

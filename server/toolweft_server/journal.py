@@ -45,18 +45,23 @@ class Behind(Generic[T]):
     """Has one worker thread at a time write what came, in the order in which it came. Used on one event loop."""
 
     def __init__(self, write: Callable[[list[Noted[T]]], None], linger: float = LINGER) -> None:
-        """`write` takes those that wait together, blocks as long as it must, and raises nothing.
+        """`write` takes those that wait together, blocks as long as it must, and says in `Noted.error` what failed.
 
         `linger` is how long in seconds things wait which nobody waits for.
         """
         self._write, self._linger = write, linger
         self._waiting: deque[Noted[T]] = deque()
+        self._last: Noted[T] | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     def later(self, item: T) -> Noted[T]:
         """It will be written soon."""
-        noted = Noted(item)
+        noted = self._last = Noted(item)
         self._waiting.append(noted)
         if self._task is None and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._linger, self.start)
@@ -71,19 +76,36 @@ class Behind(Generic[T]):
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def settled(self) -> None:
-        """Returns when everything so far was tried. Whoever is cancelled while waiting has stopped nothing."""
+        """Returns when everything so far was tried."""
         self.start()
-        if self._task is not None:
-            await asyncio.shield(self._task)
+        if self._last is not None:
+            await self._last.tried.wait()
+
+    def drop(self) -> int:
+        """Forgets what waits; how many that are."""
+        dropped = len(self._waiting)
+        while self._waiting:
+            self._waiting.popleft().tried.set()
+        return dropped
 
     async def _run(self) -> None:
         """Until nothing waits any more."""
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        try:
+            while self._waiting:
+                await self._try([self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
+        finally:
+            self._task = None
+
+    async def _try(self, batch: list[Noted[T]]) -> None:
+        try:
             await anyio.to_thread.run_sync(self._write, batch)
+        except Exception as error:  # whatever it is, what comes after it is written
+            logger.exception("%d things could not be written", len(batch))
+            for noted in batch:
+                noted.error = StoreError(f"it could not be written: {error!r}")
+        finally:
             for noted in batch:
                 noted.tried.set()
-        self._task = None
 
 
 class Beginning:

@@ -81,7 +81,7 @@ class Learning:
         await self.solved.retried(request)
         if (seen := self._seen.pop(_program(request), None)) is None:
             return
-        await self._using.settled()  # the requests that these calls follow come first
+        await self._using.settled()  # what these calls follow comes first
         try:
             await self._live.thread(self._note, request, seen)
         except ToolweftError as error:

@@ -20,7 +20,7 @@ import anyio.abc
 from toolweft_catalog.catalog import Card, Catalog, Delta, card
 from toolweft_catalog.tool import Tool
 from toolweft_server.errors import UpstreamError
-from toolweft_server.index.base import Matches, ToolIndex
+from toolweft_server.index.base import ToolIndex
 from toolweft_server.store.manifests import ManifestStatus
 from toolweft_server.store.store import Store
 from toolweft_server.upstream.base import Manifest
@@ -160,9 +160,6 @@ class LiveCatalog:
         catalog = self.catalog
         present = [each for each in ids if each in catalog]
         return catalog.tools(present) if present else []
-
-    async def search(self, query: str, limit: int, *, server: str | None = None) -> Matches:
-        return await self.look(partial(self.index.search, server=server), query, limit)
 
     async def settled(self, patience: float) -> list[str]:
         """Waits at most `patience` seconds for manifests being read; the servers still being read."""

@@ -28,10 +28,11 @@ class Mix(NamedTuple):
     answer: Interleaved
     alike: int
     """So many first places are the same in both: who was shown no more cannot tell them apart."""
+    trial: str
 
 
 class Trial:
-    """`judge` and `note` block; the rest is quick. One thread learns, and others read what it found."""
+    """`judge` and `note` block; the rest is quick. One thread learns, one notes, and others read what they found."""
 
     def __init__(self, uses: Uses) -> None:
         self._uses = uses
@@ -64,7 +65,11 @@ class Trial:
         hits = [known[tool]._replace(score=score) for tool, score in zip(answer.order, scores, strict=True)]
         alike = next(n for n, (a, b) in enumerate(zip_longest(mine, other)) if a != b)
         total = max(challenger.total, champion.total, len(hits))
-        return Matches(hits, total, challenger.nearest), Mix(answer, alike)
+        return Matches(hits, total, challenger.nearest), Mix(answer, alike, self._name)
+
+    def count(self) -> None:
+        """A mixed answer goes out; `note` follows."""
+        self._answered += 1
 
     def note(self, number: int, shown: Sequence[str], mix: Mix) -> None:
         """Notes that a request was answered so.
@@ -73,8 +78,7 @@ class Trial:
             StoreError: It is not noted; the request then decides nothing.
 
         """
-        self._uses.mixed(number, self._name, shown, sorted(mix.answer.challenger & set(shown)))
-        self._answered += 1
+        self._uses.mixed(number, mix.trial, shown, sorted(mix.answer.challenger & set(shown)))
 
     def judge(self, encoder: str) -> Verdict:
         """Where the trial stands by all that the store holds; ends it when that is clear.

@@ -2,8 +2,9 @@
 
 A request leaves its vector and a salted hash, a call the digest of its tool, a program the set of tools that
 succeeded in it. From all of that, whichever process wrote it, `index.woven.usage` and `cousage` make a snapshot, and
-the index of this moment is replaced by one that has it. Nothing here delays an answer, and a store that is locked or
-damaged costs a warning. Whether use is any good is tried out on real requests: `trial`.
+the index of this moment is replaced by one that has it. `find_tools` waits for nothing here, a program that calls tools
+for `NOTING` at most, and a store that is locked or damaged costs a warning. Whether use is any good is tried out on
+real requests: `trial`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ logger = logging.getLogger(__name__)
 LINGER = 0.25
 """Seconds until a request is noted, unless somebody needs it before: who asks again at once is not slowed by it."""
 NOTING = 1.0
-"""Seconds that anybody waits for requests to be noted: a locked store delays nobody."""
+"""Seconds that anybody waits for requests to be noted, however long the store is locked."""
+MOST_WAITING = 1_000
+"""Requests that wait for the store at most; those that come then are not noted."""
 EVERY = 60.0
 """Seconds between looks for new evidence, of this process or another one; one look counts rows."""
 MOST_CALLS = 10_000
@@ -62,7 +65,10 @@ class _Answer(NamedTuple):
 
 
 class Using:
-    """Used on one event loop. Nothing is kept nor learned where the configuration forbids it."""
+    """Nothing is kept nor learned where the configuration forbids it.
+
+    Used on one event loop, apart from what blocks: searches run in several threads, notes are taken in one.
+    """
 
     every = EVERY
 
@@ -113,21 +119,30 @@ class Using:
 
     def asked(self, owner: str, connection: str, query: str, shown: Sequence[str], mix: Mix | None) -> None:
         """Will note a request and what it was answered with. Losing it is no failure."""
-        if self._settings.learn or self._settings.keep_requests:
-            self._behind.later(_Answer(Asked(owner, connection, query, shown, time.time()), mix))
+        if not (self._settings.learn or self._settings.keep_requests):
+            return
+        if len(self._behind) >= MOST_WAITING:
+            logger.warning("a request was not noted: %d others wait for the store", len(self._behind))
+            return
+        if mix is not None and mix.alike >= len(shown):
+            mix = None
+        if mix is not None:
+            self._trial.count()
+        self._behind.later(_Answer(Asked(owner, connection, query, shown, time.time()), mix))
 
     def _note(self, batch: list[Noted[_Answer]]) -> None:
-        rows = [self._row(each.item.asked) for each in batch]
         try:
+            if self._settings.learn:
+                self._store.uses.salt()  # where the store is locked, this waits, and the rows do not one by one
+            rows = [self._row(each.item.asked) for each in batch]
             numbers = self._store.requests.asked(rows)
         except ToolweftError as error:
             logger.warning("%d requests were not noted: %s", len(batch), error)
             return
         for number, row, each in zip(numbers, rows, batch, strict=True):
-            mix = each.item.mix
-            if mix is not None and row.vector is not None and mix.alike < len(row.shown):
+            if each.item.mix is not None and row.vector is not None:
                 with _costing_a_warning():
-                    self._trial.note(number, row.shown, mix)
+                    self._trial.note(number, row.shown, each.item.mix)
 
     def _row(self, asked: Asked) -> Asked:
         """What is kept of it."""
@@ -142,8 +157,14 @@ class Using:
 
     async def settled(self) -> None:
         """Returns when everything about the requests so far is kept, or was refused, or `NOTING` is over."""
-        with anyio.move_on_after(NOTING):
+        with anyio.move_on_after(NOTING, shield=True):  # who is cancelled has something to note, too
             await self._behind.settled()
+
+    async def aclose(self) -> None:
+        """Takes down what waits, or says how much was lost."""
+        await self.settled()
+        if lost := self._behind.drop():
+            logger.warning("%d requests were not noted: the store stayed locked until the end", lost)
 
     # ---- the calls that follow ---------------------------------------------------------------------------------
 

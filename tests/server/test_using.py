@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from contextlib import asynccontextmanager, closing
 from random import Random
 
@@ -69,6 +70,7 @@ def opened(tmp_path, monkeypatch):
     monkeypatch.setattr(Engine, "shipped", classmethod(shipped))
     monkeypatch.setattr(kind, "WEIGHTS", Weights(use=0.5, sets=1.0))
     monkeypatch.setattr(trial_module, "Random", Heads)
+    monkeypatch.setattr("toolweft_server.using.NOTING", 30.0)
     for name in ("one", "two"):
         (tmp_path / f"{name}_tools.py").write_text(TOOLS, encoding="utf-8")
 
@@ -274,15 +276,64 @@ async def test_a_store_that_cannot_be_written_costs_a_warning_and_no_answer(open
 
 
 async def test_a_store_that_another_process_writes_to_delays_no_answer_and_loses_no_request(opened, monkeypatch):
+    noting, note = threading.Event(), Using._note
+
+    def told(*args):
+        noting.set()
+        note(*args)
+
+    monkeypatch.setattr(Using, "_note", told)
     async with opened() as app:
-        await app.using.learn()
         with closing(sqlite3.connect(app.store.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            monkeypatch.setattr("toolweft_server.using.NOTING", 0.0)
             assert await find(app, QUERY)
+            assert await anyio.to_thread.run_sync(noting.wait, 30)
+            monkeypatch.setattr("toolweft_server.using.NOTING", 0.0)
             await app.using.settled()
+            assert rows(app)["request"] == 0
             other.execute("ROLLBACK")
         monkeypatch.setattr("toolweft_server.using.NOTING", 30.0)
+        await call(app, "one.beta_report")
+        assert rows(app)["call_digest"] == 1
+
+
+async def test_requests_that_the_end_does_not_wait_for_are_said(opened, monkeypatch, caplog):
+    noting, ended, note = threading.Event(), threading.Event(), Using._note
+
+    def stuck(*args):
+        noting.set()
+        ended.wait(30)
+        note(*args)
+
+    monkeypatch.setattr(Using, "_note", stuck)
+    async with opened() as app:
+        monkeypatch.setattr("toolweft_server.using.NOTING", 0.0)
+        for n in range(3):
+            await find(app, f"{QUERY} {n}")
+            if not n:
+                assert await anyio.to_thread.run_sync(noting.wait, 30)
+        await app.using.aclose()
+        ended.set()
+        monkeypatch.setattr("toolweft_server.using.NOTING", 30.0)
+        await app.using.settled()
+    assert "2 requests were not noted: the store stayed locked until the end" in caplog.text
+
+
+async def test_requests_beyond_those_that_may_wait_are_not_noted_and_answered_all_the_same(opened, monkeypatch, caplog):
+    monkeypatch.setattr("toolweft_server.using.MOST_WAITING", 0)
+    async with opened() as app:
+        assert await find(app, QUERY)
+    assert "a request was not noted: 0 others wait for the store" in caplog.text
+
+
+async def test_whatever_goes_wrong_in_noting_the_next_request_is_noted(opened, monkeypatch, caplog):
+    async with opened() as app:
+        with monkeypatch.context() as broken:
+            broken.setattr(app.store.requests, "asked", lambda _rows: 1 // 0)
+            assert await find(app, QUERY)
+            await app.using.settled()
+        assert "ZeroDivisionError" in caplog.text
+        await find(app, QUERY)
         await call(app, "one.beta_report")
         assert rows(app)["call_digest"] == 1
 

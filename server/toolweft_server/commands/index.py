@@ -173,7 +173,7 @@ async def _explain(app: App, args: argparse.Namespace) -> int:
     if isinstance(index, Explains):
         found = await app.live.thread(index.explain, query, args.limit)
     else:
-        found = of_matches(query, index.name, await app.live.search(query, args.limit))
+        found = of_matches(query, index.name, await app.live.look(index.search, query, args.limit))
     notes = (*found.notes, *filter(None, [app.live.note]), *app.using.notes())
     explanation = replace(found, notes=tuple(dict.fromkeys(notes)))
     if args.json:

@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from toolweft_server.scrub import Scrubber
 from toolweft_server.store.database import Database
-from toolweft_server.store.schema import call_digest, request, request_call, request_vector, solved
+from toolweft_server.store.schema import call_digest, interleaved, request, request_call, request_vector, solved
 
 WINDOW = 30 * 60.0
 """Seconds during which a call is taken to follow from a request."""
@@ -64,6 +64,8 @@ class Requests:
 
     def asked(self, requests: Sequence[Asked]) -> list[int]:
         """Notes some requests in one transaction; their numbers."""
+        if not requests:
+            return []
         rows = [
             {
                 "owner": each.owner, "connection": each.connection, "query": self._scrub.text(each.query),
@@ -160,5 +162,6 @@ class Requests:
         """Deletes the requests made before a moment, with their calls; how many."""
         with self._database.write() as db:
             old = select(request.c.id).where(request.c.at < before)
-            db.execute(delete(request_call).where(request_call.c.request.in_(old)))
+            for beside in (request_call, request_vector, interleaved):  # at once: the numbers are given anew
+                db.execute(delete(beside).where(beside.c.request.in_(old)))
             return db.execute(delete(request).where(request.c.at < before)).rowcount

@@ -42,6 +42,7 @@ def engine_for(path: Path, *, busy_ms: int = BUSY_MS) -> Engine:
     A transaction begins where SQLAlchemy says so, and at once for writing if the connection has the option
     `write`: one that reads first and writes later can fail in a way that no waiting mends.
     """
+    # Last in, first out: whoever reads next finds pages that its connection holds already.
     engine = create_engine(
         URL.create("sqlite", database=os.fspath(path)),
         pool_size=8,

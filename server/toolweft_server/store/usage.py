@@ -87,13 +87,17 @@ class Uses:
         self._database = database
         self._salt: bytes | None = None
 
-    def hash(self, text: str) -> str:
-        """32 hex digits, equal for texts that differ in case and space alone; meaningless in any other store."""
+    def salt(self) -> bytes:
+        """What makes hashes this store's own; made when it is first asked for."""
         if self._salt is None:
             with self._database.write() as db:
                 self._salt = _salt(db)
+        return self._salt
+
+    def hash(self, text: str) -> str:
+        """32 hex digits, equal for texts that differ in case and space alone; meaningless in any other store."""
         plain = " ".join(text.casefold().split())
-        return hashlib.blake2b(plain.encode("utf-8", "surrogatepass"), key=self._salt, digest_size=16).hexdigest()
+        return hashlib.blake2b(plain.encode("utf-8", "surrogatepass"), key=self.salt(), digest_size=16).hexdigest()
 
     def vector(self, query: str, encoder: str, vector: Vectors) -> Vector:
         """What `Requests.asked` keeps of a request's vector.

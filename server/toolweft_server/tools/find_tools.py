@@ -41,7 +41,7 @@ class Arguments(BaseModel):
     detail: Literal["signature", "full"] = "signature"
 
 
-class Found(NamedTuple):
+class Searched(NamedTuple):
     """What a search brought."""
 
     matches: Matches
@@ -56,7 +56,7 @@ class Finding(Protocol):
 
     index_name: IndexName
 
-    async def search(self, query: str, limit: int, *, more: int, server: str | None) -> Found:
+    async def search(self, query: str, limit: int, *, more: int, server: str | None) -> Searched:
         """At most `limit` whole tools; `more` further hits are only named."""
         ...
 

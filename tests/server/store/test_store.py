@@ -238,3 +238,13 @@ def test_errors_keep_their_meaning_whatever_the_driver_appends():
     assert "is read-only" in meaning(error, Path("s.db"))
     error.sqlite_errorname = "SQLITE_NEW_THING"
     assert "Nothing was changed" in meaning(error, Path("s.db"))
+
+
+def test_more_texts_than_one_statement_takes_are_read_and_unknown_ones_left_out(tmp_path):
+    with Store.open(tmp_path / "t.db") as store:
+        wanted = [f"d{n}" for n in range(1_200)]
+        for digest in wanted[::400]:
+            store.shapes.merge(digest, f"{digest} returns", lambda a, _: a)
+        assert store.shapes.get(wanted) == {each: f"{each} returns" for each in ("d0", "d400", "d800")}
+        store.shapes.merge("d0", "more", lambda *_: "more")  # the connection that read is free to write
+        assert store.shapes.get(["d0"]) == {"d0": "more"}

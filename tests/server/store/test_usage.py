@@ -73,6 +73,23 @@ def test_a_vector_that_is_none_is_refused(store, broken):
         store.uses.vector("q", "e1", broken)
 
 
+def test_requests_without_a_vector_may_stand_beside_others(store):
+    vectors = [store.uses.vector("q", "e1", np.full(SIZE, n, np.float32)) if n % 2 else None for n in range(5)]
+    numbers = store.requests.asked([Asked("local", "c", "", ["m.send"], NOW + n, v) for n, v in enumerate(vectors)])
+    assert numbers == sorted(set(numbers))
+    for n in (1, 2, 3):
+        store.requests.called("local", "c", [("m.send", True)], NOW + n)
+        store.uses.called("local", "c", {"m.send": "d"}, NOW + n)
+    assert [each.request for each in store.uses.followed("e1", SIZE)[0]] == [numbers[1], numbers[3]]
+    assert store.requests.asked([]) == []
+
+
+def test_the_number_of_a_request_that_was_deleted_is_free_at_once(store):
+    ask(store, "send it", ("m.send", True))
+    assert store.requests.purge(NOW + 10) == 1
+    assert ask(store, "send it again") > 0
+
+
 def test_only_executions_of_two_tools_or_more_are_sets(store):
     store.uses.executed("local", "a", ["m.send", "m.send"], NOW)
     store.uses.executed("local", "b", ["m.send", "m.read"], NOW)

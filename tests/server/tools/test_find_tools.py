@@ -8,7 +8,7 @@ from toolweft_catalog.catalog import Catalog
 from toolweft_catalog.tool import Tool
 from toolweft_server.index.lexical import LexicalIndex
 from toolweft_server.tools import find_tools
-from toolweft_server.tools.find_tools import ALSO_BUDGET, FULL_BUDGET, SIGNATURE_BUDGET, Arguments, Found, call_name
+from toolweft_server.tools.find_tools import ALSO_BUDGET, FULL_BUDGET, SIGNATURE_BUDGET, Arguments, Searched, call_name
 
 
 class Server:
@@ -22,7 +22,7 @@ class Server:
 
     async def search(self, query, limit, *, more, server):
         matches = self._index.search(query, limit + more, server=server)
-        return Found(matches, self._catalog.tools([hit.tool for hit in matches.hits[:limit]]), {})
+        return Searched(matches, self._catalog.tools([hit.tool for hit in matches.hits[:limit]]), {})
 
     def judge(self, _tool):
         return "allow"
