@@ -1,11 +1,12 @@
-"""A language model that writes codes, on a part of ToolBench that one core can teach it.
+"""A language model that writes codes, on as much of ToolBench as one core can teach it.
 
-    python -m benchmarks.written --encoder FOLDER [--heads FOLDER] [--cache FOLDER]
+    python -m benchmarks.written --encoder FOLDER [--heads FOLDER] [--cache FOLDER] [--whole]
 
-The catalogue: the tools of all servers that the requests of G1 ask for. The model, two layers of 128 made from a
-configuration, knows no language before. It memorises the documents, then learns the train requests whose tools are all
-here, and for each tool the first sentence of its description as if somebody had asked that. Unique codes, by
-RQ-k-means 2×128 of the shipped encoder's vectors. `written` is what the model writes by itself, twenty beams under the
+The catalogue: the tools of all servers that the requests of G1 ask for; with `--whole` all of them, of which the model
+then sees each once and half as far, and G2 and G3 ask, too. The model, two layers of 128 made from a configuration,
+knows no language before. It memorises the documents, then learns the train requests whose tools are all here, and for
+each tool the first sentence of its description as if somebody had asked that. Unique codes, by RQ-k-means 2×128 (whole:
+2×256) of the shipped encoder's vectors. `written` is what the model writes by itself, twenty beams under the
 trie; `generative` is the index that stands it beside words. What this is not: ToolWeaver, which teaches a model of 8
 billion weights, that knows language, half a million requests.
 """
@@ -17,7 +18,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from benchmarks import datasets, encodings, machine, rows
@@ -47,20 +48,39 @@ from toolweft_server.training.tokenise import Sources, TokeniseConfig, tokenise
 
 WIDTH, LAYERS, WORDS = 128, 2, 3000
 SEED = 1
-STAGE = AlignConfig(epochs=4, batch=32, rate=2e-3, warm_up=0.05, precision="fp32", device="cpu")
-STAGES = StagesConfig(memorise=STAGE, retrieve=STAGE, act=None, limit=128, both_ways=False, replay=0.2)
-CODES = TokeniseConfig(
-    quantiser=RqKMeansConfig(levels=2, codes=128, rounds=25, projection_steps=0), assignment="unique", seed=SEED
-)
+
+
+class Size(NamedTuple):
+    groups: tuple[str, ...]
+    stages: StagesConfig
+    codes: TokeniseConfig
+
+
+def _size(groups: Sequence[str], *, epochs: int, limit: int, codes: int) -> Size:
+    stage = AlignConfig(epochs=epochs, batch=32, rate=2e-3, warm_up=0.05, precision="fp32", device="cpu")
+    quantiser = RqKMeansConfig(levels=2, codes=codes, rounds=25, projection_steps=0)
+    return Size(
+        tuple(groups),
+        StagesConfig(memorise=stage, retrieve=stage, act=None, limit=limit, both_ways=False, replay=0.2),
+        TokeniseConfig(quantiser=quantiser, assignment="unique", seed=SEED),
+    )
+
+
+PART = _size(["G1"], epochs=4, limit=128, codes=128)
+WHOLE = _size(["G1", "G2", "G3"], epochs=1, limit=64, codes=256)
 
 
 def part(whole: Dataset) -> Dataset:
     """G1, and the tools of the servers that it asks for."""
-    asked = [each for each in whole.requests if each.id.startswith(GROUPS["G1"])]
+    asked = group(whole, "G1").requests
     server = {tool.id: tool.server for tool in whole.tools}
     wanted = {server[tool] for request in asked for tool in request.tools}
     tools = [tool for tool in whole.tools if tool.server in wanted]
     return replace(whole, tools=tools, requests=asked)
+
+
+def group(data: Dataset, name: str) -> Dataset:
+    return replace(data, requests=[each for each in data.requests if each.id.startswith(GROUPS[name])])
 
 
 def tokenizer_of(texts: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -77,14 +97,14 @@ def tokenizer_of(texts: Sequence[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def taught(data: Dataset, train: Dataset, encoder: Kept) -> tuple[Bundle, str]:
+def taught(data: Dataset, train: Dataset, encoder: Kept, size: Size) -> tuple[Bundle, str]:
     """The model, and what it learned from."""
     known = {tool.id for tool in data.tools}
     real = [Pair(each.id, each.text, sorted(each.tools)) for each in train.requests if each.tools <= known]
     made = [Pair(f"says {n}", each.text, [data.tools[each.gold[0]].id]) for n, each in enumerate(pseudo(data.tools))]
     vectors = encoder.encode([text_of(tool) for tool in data.tools])
     artefact = tokenise(
-        CODES, Sources([(tool.id, tool.digest) for tool in data.tools], vectors, encoder.digest)
+        size.codes, Sources([(tool.id, tool.digest) for tool in data.tools], vectors, encoder.digest)
     ).artefact
     texts = [document(tool) for tool in data.tools] + [each.request for each in real]
     tokenizer = tokenizer_of([*texts, prompt("retrieve", request=""), prompt("memorise", document="")])
@@ -99,7 +119,7 @@ def taught(data: Dataset, train: Dataset, encoder: Kept) -> tuple[Bundle, str]:
         )  # fmt: skip
     lessons = Lessons(artefact, data.tools, [*real, *made])
     begun = time.monotonic()
-    done = align(STAGES, lessons, model, tokenizer, torch.Generator().manual_seed(SEED), progress=_told(begun))
+    done = align(size.stages, lessons, model, tokenizer, torch.Generator().manual_seed(SEED), progress=_told(begun))
     weights = sum(each.numel() for each in model.parameters()) / 1e6
     losses = "; ".join(f"{name} {each[0]:.2f} -> {sum(each[-20:]) / 20:.2f}" for name, each in done.losses.items())
     said = f"{weights:.1f} million weights, {len(real)} requests of train, {len(made)} made of descriptions; {losses}; "
@@ -138,25 +158,29 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, required=True, help="folder of the encoder that codes are made with")
     parser.add_argument("--heads", type=Path, help="folder of its heads (default: the shipped ones)")
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors between runs")
+    parser.add_argument("--whole", action="store_true", help="all 49,001 tools, each seen once; about an hour")
     given = parser.parse_args()
+    size = WHOLE if given.whole else PART
     torch.set_num_threads(1)
     encoder = Kept(Encoder.load(given.encoder), given.cache)
-    data, train = part(datasets.load("toolbench", "test")), datasets.load("toolbench", "train")
-    print(
-        f"{len(data.tools)} tools, {len(data.requests)} requests of G1; percent, ± 95 %; {machine.line()}", flush=True
-    )
+    data, train = datasets.load("toolbench", "test"), datasets.load("toolbench", "train")
+    data = data if given.whole else part(data)
+    print(f"{len(data.tools)} tools; percent, ± 95 %; {machine.line()}", flush=True)
     suite = Suite(data.tools, engine=encodings.engine(encoder, given.heads), progress=Ticker())
-    bundle, said = taught(data, train, encoder)
+    bundle, said = taught(data, train, encoder, size)
     print(said, flush=True)
     written: list[System] = [suite.make(name) for name in ("bm25f", "encoder", "woven")]
     written.append(Written(data.tools, bundle))
     suite = Suite(data.tools, generative=lambda tools: GenerativeIndex.build(tools, bundle))
     written.append(suite.make("generative"))
-    table = [["system", *SHOWN]]
-    for system in written:
-        found: rows.Scores = report.measure(data, system, progress=Ticker()).scores
-        table.append([system.name, *(report.percent(statistics.interval(found[name])) for name in SHOWN)])
-        print("… " + "  ".join(table[-1]), flush=True)
+    table = [["requests", "system", *SHOWN]]
+    for name in size.groups:
+        asked = group(data, name)
+        for system in written:
+            found: rows.Scores = report.measure(asked, system, progress=Ticker()).scores
+            shown = [report.percent(statistics.interval(found[each])) for each in SHOWN]
+            table.append([f"{name} ({len(asked.requests)})", system.name, *shown])
+            print("… " + "  ".join(table[-1]), flush=True)
     print("\n" + report.aligned(table))
 
 
