@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, required=True, help="folder of the encoder that codes are made with")
     parser.add_argument("--heads", type=Path, help="folder of its heads (default: the shipped ones)")
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors between runs")
-    parser.add_argument("--whole", action="store_true", help="all 49,001 tools, each seen once; about an hour")
+    parser.add_argument("--whole", action="store_true", help="all 49,001 tools, each seen once; about half an hour")
     given = parser.parse_args()
     size = WHOLE if given.whole else PART
     torch.set_num_threads(1)
