@@ -1,7 +1,7 @@
 """What is particular to SQLite: how its file is opened, what its pragmas are, what its errors mean in words.
 
-And `values`, which asks the driver because that is quicker. Everything else in this package is portable SQLAlchemy Core.
-`database` is the only importer.
+And `values`, which asks the driver because that is quicker. Everything else in this package is portable SQLAlchemy
+Core. `database` is the only importer.
 """
 
 from __future__ import annotations
